@@ -1,0 +1,37 @@
+// The house of ARCHITECTURE.md: who may import whom. Checked in CI by `npm run check:architecture`.
+const room = (name) => `^src/${name}/`;
+const only = (name, allowed) => ({
+  name: `${name}-imports-only-what-lies-behind-it`,
+  severity: 'error',
+  from: { path: room(name) },
+  to: { path: '^src/', pathNot: [name, ...allowed].map(room) },
+});
+
+module.exports = {
+  forbidden: [
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, path: '^src/', pathNot: ['^src/cli/main.ts', 'worker\\.ts$'] }, to: {} },
+    only('domain', []),
+    only('config', ['domain']),
+    only('engines', ['domain']),
+    only('store', ['domain']),
+    only('ledger', ['domain', 'store']),
+    only('analysis', ['domain', 'engines']),
+    only('policy', ['domain', 'config']),
+    only('environments', ['domain', 'engines']),
+    only('planning', ['domain', 'engines', 'analysis']),
+    only('approval', ['domain', 'store', 'ledger']),
+    only('execution', ['domain', 'engines', 'analysis', 'policy', 'planning', 'approval', 'ledger', 'store']),
+    only('pipeline', ['domain', 'config', 'engines', 'environments', 'analysis', 'policy', 'planning', 'approval', 'execution', 'ledger', 'store']),
+    only('channels', ['domain', 'pipeline', 'execution', 'engines']),
+    { name: 'channels-do-not-know-each-other', severity: 'error', from: { path: '^src/channels/([^/]+)/' }, to: { path: '^src/channels/', pathNot: '^src/channels/$1/' } },
+    { name: 'nothing-imports-the-cli', severity: 'error', from: { pathNot: '^src/cli/' }, to: { path: '^src/cli/' } },
+    { name: 'only-the-cli-imports-the-server', severity: 'error', from: { path: '^src/', pathNot: '^src/(server|cli)/' }, to: { path: '^src/server/' } },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'types'], extensions: ['.ts', '.js'] },
+  },
+};

@@ -1,0 +1,49 @@
+import type { ActorId, Instant, RoleId } from './ids.ts';
+
+/** Who acts. Everyone has a named owner: a person who answers for it. */
+export type Actor = Agent | Person | Service;
+
+export interface Agent {
+  readonly kind: 'agent';
+  readonly id: ActorId;
+  readonly owner: ActorId;
+  readonly role: RoleId;
+}
+
+export interface Person {
+  readonly kind: 'person';
+  readonly id: ActorId;
+  readonly name: string;
+  readonly email?: string;
+  /** Raw Ed25519 public keys (RFC 8032), 32 bytes each. Whoever holds the private key of one speaks as this person. */
+  readonly publicKeys: readonly Uint8Array[];
+  /** Environments by id in which this person may countersign; `*` is every one. */
+  readonly approves: readonly string[];
+  readonly mayHalt: boolean;
+}
+
+export interface Service {
+  readonly kind: 'service';
+  readonly id: ActorId;
+  readonly owner: ActorId;
+  readonly role: RoleId;
+}
+
+/** The ceiling of what an actor may ever do. Patterns are `schema.table` with `*` for a whole part. */
+export interface Role {
+  readonly id: RoleId;
+  readonly read: readonly string[];
+  readonly write: readonly string[];
+  /** Verbs beyond reading and writing rows that this role may at least propose. */
+  readonly propose: readonly ('truncate' | 'schema' | 'privilege' | 'unknown')[];
+  readonly maxRowsPerStatement: number;
+  readonly maxRowsPerTask: number;
+  readonly maxTaskMs: number;
+}
+
+export interface Freeze {
+  readonly environment: string;
+  readonly from: Instant;
+  readonly until: Instant;
+  readonly reason: string;
+}

@@ -1,0 +1,27 @@
+import type { ActorId, Digest, EnvironmentId, Instant, PlanId } from './ids.ts';
+import type { Plan } from './plan.ts';
+
+/** What a person signs: this plan, on this target identity, by me, now. */
+export interface ApprovalStatement {
+  readonly type: 'https://countersign.dev/approval/v1';
+  readonly plan: PlanId;
+  readonly environment: EnvironmentId;
+  /** Digest of the plan's target identity: an approval for staging is worth nothing in production. */
+  readonly identity: Digest;
+  readonly person: ActorId;
+  readonly verdict: 'approve' | 'reject';
+  readonly reason: string;
+  readonly at: Instant;
+}
+
+/** A DSSE envelope (secure-systems-lab/dsse v1) around a canonical approval statement. */
+export interface ApprovalEnvelope {
+  readonly payloadType: 'application/vnd.countersign.approval+json';
+  /** Base64 of the canonical statement. */
+  readonly payload: string;
+  readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
+}
+
+declare const approved: unique symbol;
+/** A plan whose quorum of signatures was verified. Only `approval/quorum.ts` makes one. */
+export type Approved<P extends Plan = Plan> = P & { readonly [approved]: true };

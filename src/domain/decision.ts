@@ -1,0 +1,37 @@
+import type { Digest } from './ids.ts';
+
+/** What policy says of an intent. */
+export type Decision = Allowed | Held | Denied;
+
+export interface Allowed {
+  readonly decision: 'allow';
+  readonly policies: readonly PolicyReason[];
+  readonly policyDigest: Digest;
+}
+
+/** Not now, but with what is missing it may be done: it becomes a plan. */
+export interface Held {
+  readonly decision: 'hold';
+  /** Why it was not simply allowed, said for people. */
+  readonly policies: readonly PolicyReason[];
+  readonly missing: readonly Obligation[];
+  readonly policyDigest: Digest;
+}
+
+/** Not in any way. */
+export interface Denied {
+  readonly decision: 'deny';
+  readonly policies: readonly PolicyReason[];
+  /** What would be allowed instead. */
+  readonly instead: string;
+  readonly policyDigest: Digest;
+}
+
+export interface PolicyReason {
+  readonly policy: string;
+  readonly reason: string;
+}
+
+export type Obligation =
+  | { readonly obligation: 'approvals'; readonly count: number }
+  | { readonly obligation: 'after freeze'; readonly until: string; readonly reason: string };

@@ -1,0 +1,122 @@
+import type { ObjectRef } from './object.ts';
+
+/** What a statement does to an object. Policies speak of these words, so there are few. */
+export const VERBS = [
+  /** Rows are read. */
+  'read',
+  /** Rows are locked without being changed (`SELECT … FOR UPDATE`, `LOCK TABLE`). */
+  'lock',
+  'insert',
+  'update',
+  'delete',
+  'truncate',
+  /** An object comes into being, nothing existing changes. */
+  'create',
+  /** An existing object is changed. */
+  'alter',
+  /** An object and what hangs on it is removed. */
+  'drop',
+  /** Rights or ownership change. */
+  'privilege',
+  /** Code runs whose effect is not known (user functions, `DO`, `CALL`). */
+  'unknown',
+  /** Upkeep without change of content (`VACUUM`, `ANALYZE`, `REINDEX`, `REFRESH MATERIALIZED VIEW`). */
+  'maintain',
+  /** Files or programs of the server, the server's configuration, other databases, replication, superuser matters. */
+  'server',
+] as const;
+export type Verb = (typeof VERBS)[number];
+
+/** What an intent would do, as far as can be known before it runs. */
+export interface Effect {
+  readonly verb: Verb;
+  readonly object: ObjectRef;
+  readonly via: 'direct' | 'cascade' | 'trigger' | 'rule';
+  /** Every row of the table may be meant: no WHERE, or one that is always true. */
+  readonly wholeTable?: boolean;
+  /** Columns read or written where that is known. */
+  readonly columns?: readonly string[];
+}
+
+/** How a statement is to be carried. */
+export type StatementClass =
+  /** Only reads. `pure`: proven to call nothing but side-effect free built-ins, so it needs no pinned transaction. */
+  | { readonly kind: 'read'; readonly pure: boolean }
+  /** Changes rows in a way that can be run, measured and rolled back. */
+  | { readonly kind: 'write' }
+  /** Anything else that could be planned: schema, privileges, unknown code. */
+  | { readonly kind: 'change'; readonly transactional: boolean }
+  /** `BEGIN`, `COMMIT`, `SAVEPOINT` … */
+  | { readonly kind: 'transaction'; readonly act: TransactionAct }
+  /** Changes or shows only the session's own harmless settings. */
+  | { readonly kind: 'session'; readonly act: SessionAct }
+  /** Not carried through the gateway in any way (CS008). */
+  | { readonly kind: 'unsupported'; readonly what: string };
+
+export type TransactionAct =
+  | { readonly act: 'begin'; readonly readOnly: boolean }
+  | { readonly act: 'commit' }
+  | { readonly act: 'rollback' }
+  | { readonly act: 'savepoint' | 'release' | 'rollback to'; readonly name: string };
+
+export type SessionAct =
+  | { readonly act: 'set'; readonly name: string; readonly value: string | null; readonly local: boolean }
+  /** `DISCARD`, `DEALLOCATE`, `RESET ALL`, `CLOSE`: what the session holds goes away. */
+  | { readonly act: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' | 'settings' }
+  | { readonly act: 'deallocate'; readonly name: string | null }
+  | { readonly act: 'show' }
+  | { readonly act: 'constraints' };
+
+/** The analysis of one statement's text against one version of a catalogue. */
+export interface Analysis {
+  readonly class: StatementClass;
+  readonly effects: readonly Effect[];
+  /** Constructs whose effect could not be known, named for people; empty means the effects are certain. */
+  readonly unknown: readonly string[];
+  /** The statement with its constants taken out: for grouping and for the ledger. */
+  readonly shape: string;
+  /** The command as PostgreSQL tags it, e.g. `DELETE` or `ALTER TABLE`. */
+  readonly command: string;
+}
+
+/** What a dry run, or a write before its commit, was measured to do. */
+export interface MeasuredEffect {
+  readonly tables: readonly TableEffect[];
+  readonly objects: readonly ObjectChange[];
+  readonly locks: readonly { readonly table: string; readonly mode: string }[];
+  readonly samples: readonly RowSample[];
+  readonly durationMs: number;
+  readonly walBytes: number;
+  /** Equal digests mean the same rows with the same before and after, and the same objects (G3). */
+  readonly digest: string;
+}
+
+export interface TableEffect {
+  /** `schema.table` */
+  readonly table: string;
+  readonly inserted: number;
+  readonly updated: number;
+  readonly deleted: number;
+  readonly truncated: number;
+  readonly via: Effect['via'];
+}
+
+export interface ObjectChange {
+  readonly change: 'created' | 'altered' | 'dropped';
+  /** A kind and a qualified name, as the catalogue fingerprint lists it. */
+  readonly object: string;
+  /** Rows that went with it, where it held any. */
+  readonly rows?: number;
+}
+
+/** One row before and after, each column in the database's text form. At most a few a table: a look, not a record. */
+export interface RowSample {
+  readonly table: string;
+  readonly before: Readonly<Record<string, string | null>> | null;
+  readonly after: Readonly<Record<string, string | null>> | null;
+}
+
+/** All rows changed, whatever the table and the way. */
+export function rowsChanged(tables: readonly TableEffect[]): number {
+  return tables.reduce((sum, table) => sum + table.inserted + table.updated + table.deleted + table.truncated, 0);
+}

@@ -1,0 +1,34 @@
+import type { Json } from './digest.ts';
+import type { Instant } from './ids.ts';
+
+/** What the ledger records. Each kind is written at one place of the pipeline. */
+export const ENTRY_KINDS = [
+  'genesis',
+  'task opened',
+  'task closed',
+  /** Reads that flowed through, several to an entry; they lose nothing, so they are batched. */
+  'reads',
+  /** A statement that may have an effect, before it runs (G7). */
+  'intent',
+  'denied',
+  'plan',
+  'approval',
+  'rejection',
+  /** An apply begins. */
+  'apply',
+  'outcome',
+  'expired',
+  'halt',
+  'resume',
+] as const;
+export type EntryKind = (typeof ENTRY_KINDS)[number];
+
+/** One leaf of the ledger, before it is canonicalised (RFC 8785) and hashed (RFC 6962). */
+export interface Entry {
+  readonly v: 1;
+  readonly kind: EntryKind;
+  readonly at: Instant;
+  /** What this entry is about: an intent id, a plan id, a task id … `ledger show` finds entries by it. */
+  readonly subject: string;
+  readonly body: Json;
+}

@@ -1,0 +1,19 @@
+import type { ActorId, EnvironmentId } from './ids.ts';
+
+/** How much is at stake. Policies look at the tier, never at an environment's name. */
+export const TIERS = ['development', 'staging', 'production'] as const;
+export type Tier = (typeof TIERS)[number];
+
+export interface Environment {
+  readonly id: EnvironmentId;
+  readonly tier: Tier;
+  readonly owner: ActorId;
+  /** A write of up to this many rows needs no approval. Rows, cascades included. */
+  readonly rowsWithoutApproval: number;
+  /** How many different people must countersign a held plan. */
+  readonly quorum: number;
+  /** How many when the effect could not be measured, or can't be undone. */
+  readonly quorumUnmeasured: number;
+  /** How long a plan may wait for its approvals, in milliseconds. */
+  readonly planLifetimeMs: number;
+}

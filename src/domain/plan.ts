@@ -1,0 +1,86 @@
+import type { Held } from './decision.ts';
+import type { Effect, MeasuredEffect } from './effect.ts';
+import type { ActorId, Digest, EnvironmentId, Instant, PlanId, TargetId, TaskId } from './ids.ts';
+import type { Channel, Statement } from './intent.ts';
+import type { TargetIdentity } from './target.ts';
+import type { Tier } from './environment.ts';
+
+/**
+ * An immutable description of a held intent. Its id is the digest of everything here, so an approval of the id is an
+ * approval of exactly this, and a plan that differs in one byte is another plan.
+ */
+export interface Plan {
+  readonly version: 1;
+  readonly task: TaskId;
+  readonly actor: ActorId;
+  readonly onBehalfOf: ActorId;
+  readonly purpose: string;
+  readonly channel: Channel;
+  readonly target: TargetId;
+  readonly environment: EnvironmentId;
+  readonly tier: Tier;
+  readonly identity: TargetIdentity;
+  readonly statements: readonly Statement[];
+  /** `search_path` and other session settings under which the statements are understood. */
+  readonly settings: readonly { readonly name: string; readonly value: string }[];
+  readonly effects: readonly Effect[];
+  readonly measurement: Measurement;
+  /** Digest over the definitions of all objects the statements name, at the time of the measurement. */
+  readonly baseState: Digest;
+  readonly undo: UndoPath;
+  readonly held: Pick<Held, 'policies' | 'missing'>;
+  readonly policyDigest: Digest;
+  readonly createdAt: Instant;
+  readonly expiresAt: Instant;
+  /** Random, so that the same wish made twice is two plans. */
+  readonly nonce: string;
+}
+
+export type Measurement =
+  | { readonly measured: true; readonly effect: MeasuredEffect }
+  /** Could not be tried without risk or at all; held to a stricter rule. */
+  | { readonly measured: false; readonly why: string };
+
+/** How one gets back. Said on the plan before anybody countersigns (G8). */
+export type UndoPath =
+  /** The rows before and after are kept in the target, in the same transaction. */
+  | { readonly undo: 'row images'; readonly rows: number }
+  /** Nothing is lost: what was made can be removed. */
+  | { readonly undo: 'drop what was created' }
+  | { readonly undo: 'irreversible'; readonly why: string };
+
+export const PLAN_STATES = [
+  'held',
+  'approved',
+  'rejected',
+  'applying',
+  'applied',
+  'failed',
+  'stale',
+  'expired',
+  'indeterminate',
+] as const;
+export type PlanState = (typeof PLAN_STATES)[number];
+
+/** The legal transitions of a plan; everything else is a bug or an attack. */
+export const PLAN_TRANSITIONS: Readonly<Record<PlanState, readonly PlanState[]>> = {
+  held: ['approved', 'rejected', 'expired', 'stale'],
+  approved: ['applying', 'rejected', 'expired', 'stale'],
+  /** `approved` again when the attempt is known not to have begun its effect (target unreachable, lock not to be had). */
+  applying: ['applied', 'failed', 'stale', 'approved', 'indeterminate'],
+  applied: [],
+  rejected: [],
+  failed: [],
+  stale: [],
+  expired: [],
+  indeterminate: ['applied', 'failed'],
+};
+
+/** A plan with where it stands. */
+export interface PlanRecord {
+  readonly id: PlanId;
+  readonly plan: Plan;
+  readonly state: PlanState;
+  /** Why it stands there, where that needs saying. */
+  readonly note: string | null;
+}

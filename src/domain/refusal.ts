@@ -1,0 +1,35 @@
+/** SQLSTATEs of class CS: part of the contract for scripts. */
+export const SQLSTATES = {
+  held: 'CS001',
+  denied: 'CS002',
+  stale: 'CS003',
+  halted: 'CS004',
+  overLimit: 'CS005',
+  identityMismatch: 'CS006',
+  unavailable: 'CS007',
+  unsupported: 'CS008',
+} as const;
+export type RefusalCode = keyof typeof SQLSTATES;
+
+/** An expected no: a value, never an exception. Each says the fact, what stands behind it, and the next step. */
+export interface Refusal {
+  readonly refused: RefusalCode;
+  /** One sentence with the fact. */
+  readonly message: string;
+  /** Effects, figures, policies. */
+  readonly detail?: string;
+  /** What to do next, or what would be allowed. */
+  readonly hint: string;
+  /** The plan that was made of it, where there is one. */
+  readonly plan?: string;
+}
+
+/** Carries a refusal through code that has no other way to return it; caught where the refusal is answered. */
+export class RefusalError extends Error {
+  readonly refusal: Refusal;
+  constructor(refusal: Refusal, options?: ErrorOptions) {
+    super(refusal.message, options);
+    this.name = 'RefusalError';
+    this.refusal = refusal;
+  }
+}

@@ -1,0 +1,33 @@
+import type { ActorId, Digest, EnvironmentId, TargetId } from './ids.ts';
+
+/** One governed database in one environment. */
+export interface Target {
+  readonly id: TargetId;
+  readonly engine: 'postgres';
+  readonly environment: EnvironmentId;
+  readonly owner: ActorId;
+  readonly endpoint: Endpoint;
+  /** Digest of the pinned identity; a connection that reaches anything else is refused (G9). */
+  readonly identity: Digest;
+}
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  /** As libpq's sslmode: `disable`, `require` (encrypted, server not verified) or `verify-full`. */
+  readonly tls: 'disable' | 'require' | 'verify-full';
+  /** PEM of the authorities to trust with `verify-full`. */
+  readonly tlsAuthorities?: string;
+}
+
+/** What a connection finds at the other end. All of it is copied by a clone except the endpoint, so the endpoint is part of it. */
+export interface TargetIdentity {
+  readonly engine: 'postgres';
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly databaseOid: number;
+  /** Decimal, 64 bits. */
+  readonly systemIdentifier: string;
+}

@@ -1,0 +1,103 @@
+/**
+ * What the analyser must know of a target's objects: a snapshot of its catalogue, plain data, loaded by the engine.
+ * Built-in things of `pg_catalog` are in it only where the analyser judges them (functions); users' objects are whole.
+ */
+export interface Catalogue {
+  /** Equal versions mean equal content. Analyses are cached by text and version. */
+  readonly version: string;
+  readonly serverVersion: number;
+  /** The schemas an unqualified name is looked up in by default, `pg_catalog` excluded (it always comes first). */
+  readonly searchPath: readonly string[];
+  readonly schemas: readonly string[];
+  /** By `schema.name`, system catalogues included (they carry `system: true`). */
+  readonly relations: ReadonlyMap<string, Relation>;
+  /** Every function visible by name: `name` → all overloads in all schemas. */
+  readonly functions: ReadonlyMap<string, readonly Routine[]>;
+  /** Names of operators that exist outside `pg_catalog`, with the schema and the functions they run. */
+  readonly userOperators: ReadonlyMap<string, readonly { readonly schema: string; readonly function: string }[]>;
+  /** Types outside `pg_catalog`, by `schema.name`. */
+  readonly userTypes: ReadonlyMap<string, UserType>;
+  /** Casts outside `pg_catalog` that run a function, implicitly or on assignment: they hide in plain expressions. */
+  readonly hiddenCasts: readonly { readonly source: string; readonly target: string; readonly function: string }[];
+}
+
+export interface Relation {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: 'table' | 'partitioned table' | 'view' | 'materialized view' | 'foreign table' | 'sequence' | 'index' | 'composite type';
+  readonly system: boolean;
+  readonly owner: string;
+  readonly columns: readonly Column[];
+  readonly estimatedRows: number;
+  readonly comment: string | null;
+  readonly primaryKey: readonly string[];
+  readonly rowSecurity: boolean;
+  /** The text of a view's query with every name qualified (`pg_get_viewdef` under an empty search path). */
+  readonly definition: string | null;
+  /** The texts of row-security expressions, qualified. */
+  readonly securityExpressions: readonly string[];
+  readonly triggers: readonly Trigger[];
+  /** Rewrite rules other than a view's own. */
+  readonly rules: readonly { readonly name: string; readonly definition: string }[];
+  /** Foreign keys of other tables that point here. */
+  readonly referencedBy: readonly ForeignKey[];
+  readonly references: readonly ForeignKey[];
+  /** `schema.name` of the direct partitions or inheritance children. */
+  readonly children: readonly string[];
+  readonly parent: string | null;
+  readonly indexes: readonly { readonly name: string; readonly definition: string }[];
+}
+
+export interface Column {
+  readonly name: string;
+  readonly type: string;
+  readonly nullable: boolean;
+  readonly default: string | null;
+  readonly generated: boolean;
+  readonly comment: string | null;
+}
+
+export interface Trigger {
+  readonly name: string;
+  /** `schema.name` of its function. */
+  readonly function: string;
+  readonly language: string;
+  readonly events: readonly ('insert' | 'update' | 'delete' | 'truncate')[];
+  readonly enabled: boolean;
+}
+
+export interface ForeignKey {
+  readonly name: string;
+  /** `schema.name` of the table that holds the key. */
+  readonly from: string;
+  readonly to: string;
+  readonly onDelete: 'no action' | 'restrict' | 'cascade' | 'set null' | 'set default';
+  readonly onUpdate: 'no action' | 'restrict' | 'cascade' | 'set null' | 'set default';
+  readonly columns: readonly string[];
+  readonly referencedColumns: readonly string[];
+}
+
+export interface Routine {
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: 'function' | 'procedure' | 'aggregate' | 'window';
+  readonly volatility: 'immutable' | 'stable' | 'volatile';
+  readonly language: string;
+  readonly securityDefiner: boolean;
+  /** Made at initdb, by the server itself. */
+  readonly builtIn: boolean;
+  /** The extension that it belongs to, where it does. */
+  readonly extension: string | null;
+  readonly argumentTypes: readonly string[];
+  readonly returnType: string;
+  /** `schema.name` of the composite type if it takes exactly one such argument: then `row.name` calls it. */
+  readonly onlyArgumentComposite: string | null;
+}
+
+export interface UserType {
+  readonly kind: 'base' | 'composite' | 'domain' | 'enum' | 'range' | 'multirange' | 'pseudo';
+  readonly extension: string | null;
+  /** For a domain: the texts of its checks. */
+  readonly checks: readonly string[];
+}

@@ -1,0 +1,138 @@
+import type { MeasuredEffect } from '../domain/effect.ts';
+import type { Digest, PlanId } from '../domain/ids.ts';
+import type { Statement } from '../domain/intent.ts';
+import type { Measurement } from '../domain/plan.ts';
+import type { Profile } from '../domain/profile.ts';
+import type { Target, TargetIdentity } from '../domain/target.ts';
+import type { Catalogue } from './catalogue.ts';
+
+/** A login of the target, resolved from a secret reference. Never logged, never shown. */
+export interface Credential {
+  readonly user: string;
+  readonly password: string;
+}
+
+/**
+ * The two purposes, and two credentials (G4). `session` reads the catalogue and provisions the profile logins that
+ * actors' sessions use; `apply` measures plans and applies them, and is never used for a session.
+ */
+export interface TargetCredentials {
+  readonly session: Credential;
+  readonly apply: Credential;
+}
+
+/** The port to one target. Everything that speaks SQL to a target stands behind it. */
+export interface TargetEngine {
+  readonly target: Target;
+
+  /** Who is at the other end, asked live. */
+  identify(): Promise<TargetIdentity>;
+
+  /** The current catalogue. Cached; a change in the target is noticed within `CATALOGUE_POLL_MS`, or at once by `refreshCatalogue`. */
+  catalogue(): Promise<Catalogue>;
+  refreshCatalogue(): Promise<Catalogue>;
+
+  /** Makes the two logins of a profile exist with exactly its grants. Idempotent, safe against another node doing the same. */
+  provision(profile: Profile): Promise<ProfileLogins>;
+
+  /**
+   * Runs the statements in a transaction that is bounded and rolled back, and reports what they did (G2).
+   * What can't be tried without risk comes back as `measured: false`, never as a guess.
+   */
+  measure(request: MeasureRequest): Promise<Measured>;
+
+  /** Runs an approved plan exactly once (G6) and commits only if its effect is the approved one (G3). */
+  apply(request: ApplyRequest): Promise<ApplyOutcome>;
+
+  /** Whether a plan's change is in the target: the row it left there is the truth (G6). */
+  appliedState(plan: PlanId): Promise<AppliedState>;
+
+  /** The same for an in-limits write, by its intent. */
+  writtenState(intent: string): Promise<AppliedState>;
+
+  close(): Promise<void>;
+}
+
+export const CATALOGUE_POLL_MS = 1000;
+
+/** Logins of one profile: `read` holds SELECT only and defaults to read-only transactions; `write` also changes rows of the declared tables. */
+export interface ProfileLogins {
+  readonly read: Credential;
+  /** Absent when the profile writes nothing. */
+  readonly write?: Credential;
+}
+
+export interface MeasureRequest {
+  readonly statements: readonly Statement[];
+  /** Session settings under which the statements are understood (`search_path` …). */
+  readonly settings: readonly { readonly name: string; readonly value: string }[];
+  /** `schema.name` of tables known to be touched directly, by cascade and so on: where capture starts. */
+  readonly tables: readonly string[];
+  /** Objects whose definitions make up the base state. */
+  readonly baseObjects: readonly string[];
+  /** Set when the analysis already knows that it must not be tried (not transactional, unknown code): the reason. */
+  readonly untriable?: string;
+  readonly bounds: MeasureBounds;
+  readonly signal?: AbortSignal;
+}
+
+export interface MeasureBounds {
+  readonly statementTimeoutMs: number;
+  readonly lockTimeoutMs: number;
+  /** The dry run is ended when it has kept anybody else waiting this long. */
+  readonly blockingToleranceMs: number;
+  /** More captured rows than this and the dry run is ended as unmeasurable. */
+  readonly maxRows: number;
+}
+
+export interface Measured {
+  readonly measurement: Measurement;
+  readonly baseState: Digest;
+  readonly identity: TargetIdentity;
+  /** The database's own error, when the statements fail: then there is nothing to plan, and the actor gets this error unchanged. */
+  readonly failure?: DatabaseFailure;
+}
+
+/** A database's error, as it reports it, field for field. */
+export interface DatabaseFailure {
+  readonly sqlstate: string;
+  readonly severity: string;
+  readonly message: string;
+  readonly detail?: string;
+  readonly hint?: string;
+  readonly position?: string;
+}
+
+export interface ApplyRequest {
+  readonly plan: PlanId;
+  readonly statements: readonly Statement[];
+  readonly settings: readonly { readonly name: string; readonly value: string }[];
+  readonly tables: readonly string[];
+  readonly baseObjects: readonly string[];
+  readonly baseState: Digest;
+  readonly identity: TargetIdentity;
+  /** The approved measurement. When it is `measured: false` there is no effect to compare with; the base state still must match. */
+  readonly approved: Measurement;
+  readonly bounds: MeasureBounds;
+  /**
+   * Called inside the transaction, after the effect was compared and before COMMIT, with the transaction's id: what must
+   * be durable before the effect is (G7). When it throws, the transaction is rolled back.
+   */
+  readonly beforeCommit: (transaction: { readonly xid: string; readonly effect: MeasuredEffect | null }) => Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+export type ApplyOutcome =
+  | { readonly outcome: 'applied'; readonly xid: string; readonly effect: MeasuredEffect | null }
+  /** It was in the target already: applied once, by somebody else or before a crash. */
+  | { readonly outcome: 'already applied' }
+  /** The target is no longer as it was approved. Nothing was changed. */
+  | { readonly outcome: 'stale'; readonly changed: readonly string[] }
+  /** The database refused the statement. Nothing was changed. */
+  | { readonly outcome: 'failed'; readonly failure: DatabaseFailure }
+  /** Nothing was changed and nothing is wrong with the plan: it can be tried again. */
+  | { readonly outcome: 'not applied'; readonly why: string }
+  /** The answer to COMMIT was lost; `appliedState` may tell later. Never tried again by itself. */
+  | { readonly outcome: 'indeterminate'; readonly why: string };
+
+export type AppliedState = 'applied' | 'not applied' | 'in progress';

@@ -1,0 +1,132 @@
+import type { Decision } from '../domain/decision.ts';
+import type { Analysis, MeasuredEffect } from '../domain/effect.ts';
+import type { ActorId, Instant, PlanId, TargetId, TaskId } from '../domain/ids.ts';
+import type { Channel, Statement } from '../domain/intent.ts';
+import type { PlanRecord } from '../domain/plan.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import type { Task, TaskLimits, TaskState, TargetRadius } from '../domain/task.ts';
+import type { Catalogue } from '../engines/catalogue.ts';
+import type { DatabaseFailure } from '../engines/engine.ts';
+
+/** What a channel sees of Countersign. A channel translates to and from this, and holds no rule of its own. */
+export interface Gateway {
+  /** Opens a task within the agent's role. The token is shown once and kept only as a verifier. */
+  openTask(request: OpenTaskRequest): Promise<OpenedTask | Refused>;
+  closeTask(task: TaskId, by: ActorId): Promise<void>;
+  /** The open task that a bearer token speaks for; `undefined` when the token is unknown, its task over, or closed. */
+  taskByToken(token: string): Promise<Task | undefined>;
+  /** The agent that an agent's own long-lived token speaks for: it may open tasks, nothing else. */
+  agentByToken(token: string): ActorId | undefined;
+  /** What SCRAM-SHA-256 needs to check a task's token without knowing it (RFC 5802 §3); `undefined` for an unknown or ended task. */
+  scramVerifier(task: string): Promise<ScramVerifier | undefined>;
+
+  /** A session of one task on one target. Each has database connections of its own; close it. */
+  openSession(task: Task, target: TargetId, channel: Channel): Promise<Session | Refused>;
+
+  targets(task: Task | ActorId): readonly TargetSummary[];
+  /** The catalogue as far as the task's radius reaches: relations it may read, without system catalogues. */
+  visibleCatalogue(task: Task, target: TargetId): Promise<Catalogue | Refused>;
+
+  plan(id: string): Promise<PlanView | undefined>;
+  plans(filter: { readonly task?: TaskId; readonly limit: number }): Promise<readonly PlanView[]>;
+  /** Applies an approved plan exactly once. An agent may ask this only for a plan of its own task. */
+  applyPlan(id: PlanId, by: { readonly task: Task } | { readonly person: ActorId }): Promise<ApplyReply>;
+
+  status(task: Task): Promise<TaskStatus>;
+}
+
+/** Refused, with the reason: an answer, not an exception. */
+export interface Refused {
+  readonly refused: Refusal;
+}
+
+export interface OpenTaskRequest {
+  readonly agent: ActorId;
+  readonly openedBy: ActorId;
+  readonly onBehalfOf?: ActorId;
+  readonly channel: Channel;
+  readonly purpose: string;
+  readonly radius: readonly TargetRadius[];
+  readonly limits: Partial<TaskLimits>;
+  readonly lifetimeMs: number;
+}
+
+export interface OpenedTask {
+  readonly task: Task;
+  readonly token: string;
+}
+
+export interface ScramVerifier {
+  readonly salt: Uint8Array;
+  readonly iterations: number;
+  readonly storedKey: Uint8Array;
+  readonly serverKey: Uint8Array;
+}
+
+/** A session that a channel drives with whole statements. The wire channel uses `execution/session.ts` beneath it, byte by byte. */
+export interface Session {
+  readonly task: Task;
+  /** Runs one statement to its end and collects what it returns, up to the bounds. */
+  run(statement: Statement, bounds: ResultBounds, signal?: AbortSignal): Promise<StatementReply>;
+  /** What would happen, without running anything: the analysis and the decision. */
+  explain(statement: Statement): Promise<{ readonly analysis: Analysis; readonly decision: Decision } | Refused>;
+  close(): Promise<void>;
+}
+
+export interface ResultBounds {
+  readonly maxRows: number;
+  readonly maxBytes: number;
+}
+
+export type StatementReply =
+  | {
+      readonly reply: 'rows';
+      readonly command: string;
+      readonly columns: readonly { readonly name: string; readonly type: string }[];
+      /** Values in the database's text form. */
+      readonly rows: readonly (readonly (string | null)[])[];
+      /** There were more rows than the bounds let through. */
+      readonly truncated: boolean;
+      readonly notices: readonly string[];
+    }
+  | {
+      readonly reply: 'done';
+      readonly command: string;
+      readonly rows: number | null;
+      readonly notices: readonly string[];
+      /** For a write: what it was measured to have done. */
+      readonly effect?: MeasuredEffect;
+    }
+  | { readonly reply: 'refused'; readonly refusal: Refusal; readonly plan?: PlanView }
+  | { readonly reply: 'failed'; readonly failure: DatabaseFailure };
+
+export interface TargetSummary {
+  readonly target: TargetId;
+  readonly environment: string;
+  readonly tier: string;
+  readonly owner: string;
+  readonly engine: string;
+  readonly halted: boolean;
+}
+
+/** A plan as shown: what it is, where it stands, what it waits for. */
+export interface PlanView extends PlanRecord {
+  readonly approvals: readonly { readonly person: ActorId; readonly at: Instant; readonly reason: string }[];
+  /** How many more people must countersign. */
+  readonly approvalsMissing: number;
+  /** The command with which a person looks at it and decides. */
+  readonly decideWith: string;
+}
+
+export type ApplyReply =
+  | { readonly reply: 'applied'; readonly plan: PlanView; readonly already: boolean }
+  | { readonly reply: 'refused'; readonly refusal: Refusal; readonly plan?: PlanView };
+
+export interface TaskStatus {
+  readonly task: Task;
+  readonly state: TaskState;
+  readonly rowsUsed: number;
+  readonly halted: readonly { readonly scope: string; readonly reason: string; readonly by: string; readonly at: Instant }[];
+  readonly freezes: readonly { readonly environment: string; readonly until: Instant; readonly reason: string }[];
+  readonly plans: readonly PlanView[];
+}
