@@ -1,9 +1,9 @@
 import type { Held } from './decision.ts';
 import type { Effect, MeasuredEffect } from './effect.ts';
+import type { Tier } from './environment.ts';
 import type { ActorId, Digest, EnvironmentId, Instant, PlanId, TargetId, TaskId } from './ids.ts';
 import type { Channel, Statement } from './intent.ts';
 import type { TargetIdentity } from './target.ts';
-import type { Tier } from './environment.ts';
 
 /**
  * An immutable description of a held intent. Its id is the digest of everything here, so an approval of the id is an

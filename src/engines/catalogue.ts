@@ -25,7 +25,15 @@ export interface Relation {
   readonly oid: number;
   readonly schema: string;
   readonly name: string;
-  readonly kind: 'table' | 'partitioned table' | 'view' | 'materialized view' | 'foreign table' | 'sequence' | 'index' | 'composite type';
+  readonly kind:
+    | 'table'
+    | 'partitioned table'
+    | 'view'
+    | 'materialized view'
+    | 'foreign table'
+    | 'sequence'
+    | 'index'
+    | 'composite type';
   readonly system: boolean;
   readonly owner: string;
   readonly columns: readonly Column[];

@@ -1,3 +1,4 @@
+import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { MeasuredEffect } from '../domain/effect.ts';
 import type { Digest, PlanId } from '../domain/ids.ts';
 import type { Statement } from '../domain/intent.ts';
@@ -5,6 +6,7 @@ import type { Measurement } from '../domain/plan.ts';
 import type { Profile } from '../domain/profile.ts';
 import type { Target, TargetIdentity } from '../domain/target.ts';
 import type { Catalogue } from './catalogue.ts';
+import type { EngineSession } from './session.ts';
 
 /** A login of the target, resolved from a secret reference. Never logged, never shown. */
 export interface Credential {
@@ -34,6 +36,12 @@ export interface TargetEngine {
 
   /** Makes the two logins of a profile exist with exactly its grants. Idempotent, safe against another node doing the same. */
   provision(profile: Profile): Promise<ProfileLogins>;
+
+  /** Opens a connection for an actor's session under a profile login. Its identity is verified before it is handed out (G9). */
+  openSession(login: Credential): Promise<EngineSession>;
+
+  /** Ends server processes of profile logins by force; cancelling was not enough (G11). */
+  terminate(processIds: readonly number[]): Promise<void>;
 
   /**
    * Runs the statements in a transaction that is bounded and rolled back, and reports what they did (G2).
@@ -93,16 +101,6 @@ export interface Measured {
   readonly failure?: DatabaseFailure;
 }
 
-/** A database's error, as it reports it, field for field. */
-export interface DatabaseFailure {
-  readonly sqlstate: string;
-  readonly severity: string;
-  readonly message: string;
-  readonly detail?: string;
-  readonly hint?: string;
-  readonly position?: string;
-}
-
 export interface ApplyRequest {
   readonly plan: PlanId;
   readonly statements: readonly Statement[];
@@ -118,7 +116,10 @@ export interface ApplyRequest {
    * Called inside the transaction, after the effect was compared and before COMMIT, with the transaction's id: what must
    * be durable before the effect is (G7). When it throws, the transaction is rolled back.
    */
-  readonly beforeCommit: (transaction: { readonly xid: string; readonly effect: MeasuredEffect | null }) => Promise<void>;
+  readonly beforeCommit: (transaction: {
+    readonly xid: string;
+    readonly effect: MeasuredEffect | null;
+  }) => Promise<void>;
   readonly signal?: AbortSignal;
 }
 
@@ -136,3 +137,5 @@ export type ApplyOutcome =
   | { readonly outcome: 'indeterminate'; readonly why: string };
 
 export type AppliedState = 'applied' | 'not applied' | 'in progress';
+
+export type { DatabaseFailure };

@@ -1,12 +1,12 @@
+import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
 import type { Analysis, MeasuredEffect } from '../domain/effect.ts';
 import type { ActorId, Instant, PlanId, TargetId, TaskId } from '../domain/ids.ts';
 import type { Channel, Statement } from '../domain/intent.ts';
 import type { PlanRecord } from '../domain/plan.ts';
 import type { Refusal } from '../domain/refusal.ts';
-import type { Task, TaskLimits, TaskState, TargetRadius } from '../domain/task.ts';
+import type { TargetRadius, Task, TaskLimits, TaskState } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
-import type { DatabaseFailure } from '../engines/engine.ts';
 
 /** What a channel sees of Countersign. A channel translates to and from this, and holds no rule of its own. */
 export interface Gateway {
@@ -126,7 +126,12 @@ export interface TaskStatus {
   readonly task: Task;
   readonly state: TaskState;
   readonly rowsUsed: number;
-  readonly halted: readonly { readonly scope: string; readonly reason: string; readonly by: string; readonly at: Instant }[];
+  readonly halted: readonly {
+    readonly scope: string;
+    readonly reason: string;
+    readonly by: string;
+    readonly at: Instant;
+  }[];
   readonly freezes: readonly { readonly environment: string; readonly until: Instant; readonly reason: string }[];
   readonly plans: readonly PlanView[];
 }

@@ -1,0 +1,100 @@
+import { RefusalError } from '../domain/refusal.ts';
+import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
+import type { EngineSession } from '../engines/session.ts';
+
+/** Which of a task's two logins a statement runs under. */
+export type Purpose = 'read' | 'write';
+
+/** The connections of one actor's session: one for each purpose, opened when first needed, alike in their settings. */
+export interface Connections {
+  /** Opens it when it isn't open. @throws RefusalError when the target can't be reached or is not the pinned one. */
+  open(purpose: Purpose): Promise<EngineSession>;
+  /** The connection if it is open: what the hot path asks. */
+  opened(purpose: Purpose): EngineSession | undefined;
+  readonly canWrite: boolean;
+  /** Remembers a setting that the actor made on `made`, and makes it on the other connection too, now or when that opens. */
+  adopt(setting: Setting, made: EngineSession): Promise<void>;
+  /** The actor threw its settings away. */
+  forgetSettings(made: EngineSession): Promise<void>;
+  settings(): readonly { readonly name: string; readonly value: string }[];
+  all(): readonly EngineSession[];
+  close(): Promise<void>;
+  destroy(): void;
+}
+
+export interface Setting {
+  readonly name: string;
+  /** `null` sets it back to its default. */
+  readonly value: string | null;
+  /** The SQL that makes it. */
+  readonly sql: string;
+}
+
+export function createConnections(
+  engine: TargetEngine,
+  logins: ProfileLogins,
+  onLost: (reason: Error) => void,
+): Connections {
+  const sessions = new Map<Purpose, EngineSession>();
+  const opening = new Map<Purpose, Promise<EngineSession>>();
+  const settings = new Map<string, Setting>();
+  let ended = false;
+
+  async function begin(purpose: Purpose): Promise<EngineSession> {
+    const login = logins[purpose];
+    if (login === undefined) {
+      throw new RefusalError({
+        refused: 'denied',
+        message: 'This task may not write to this target.',
+        hint: 'Open a task that declares the tables to be written.',
+      });
+    }
+    const session = await engine.openSession(login);
+    if (ended) {
+      session.destroy();
+      throw new RefusalError({ refused: 'unavailable', message: 'The session is closing.', hint: 'Connect again.' });
+    }
+    session.onLost((reason) => {
+      sessions.delete(purpose);
+      if (!ended) onLost(reason instanceof Error ? reason : new Error(reason.message));
+    });
+    for (const setting of settings.values()) await session.own(setting.sql);
+    sessions.set(purpose, session);
+    return session;
+  }
+
+  async function elsewhere(made: EngineSession, sql: string): Promise<void> {
+    for (const session of sessions.values()) if (session !== made && !session.closed) await session.own(sql);
+  }
+
+  return {
+    canWrite: logins.write !== undefined,
+    opened: (purpose) => sessions.get(purpose),
+    open(purpose) {
+      const open = sessions.get(purpose);
+      if (open !== undefined) return Promise.resolve(open);
+      const pending = opening.get(purpose) ?? begin(purpose).finally(() => opening.delete(purpose));
+      opening.set(purpose, pending);
+      return pending;
+    },
+    async adopt(setting, made) {
+      if (setting.value === null) settings.delete(setting.name);
+      else settings.set(setting.name, setting);
+      await elsewhere(made, setting.sql);
+    },
+    async forgetSettings(made) {
+      settings.clear();
+      await elsewhere(made, 'RESET ALL');
+    },
+    settings: () => [...settings.values()].flatMap(({ name, value }) => (value === null ? [] : [{ name, value }])),
+    all: () => [...sessions.values()],
+    async close() {
+      ended = true;
+      await Promise.allSettled([...sessions.values()].map((session) => session.close()));
+    },
+    destroy() {
+      ended = true;
+      for (const session of sessions.values()) session.destroy();
+    },
+  };
+}

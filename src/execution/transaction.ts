@@ -1,0 +1,19 @@
+import type { Analysis } from '../domain/effect.ts';
+import type { IntentId } from '../domain/ids.ts';
+import type { Statement } from '../domain/intent.ts';
+import type { Purpose } from './connections.ts';
+
+/** The transaction that a session is in, as the gateway must know it to measure it before it commits (G5). */
+export interface Transaction {
+  readonly purpose: Purpose;
+  /** Begun by the gateway around one batch of the actor's, not by the actor. */
+  implicit: boolean;
+  /** Statements that may have changed rows, in order: they become a plan when the whole is over its limits. */
+  readonly writes: WrittenStatement[];
+  readonly intent: IntentId;
+}
+
+export interface WrittenStatement {
+  readonly statement: Statement;
+  readonly analysis: Analysis;
+}

@@ -1,0 +1,371 @@
+import assert from 'node:assert/strict';
+import type { Analysis, TransactionAct } from '../domain/effect.ts';
+import type { IntentId } from '../domain/ids.ts';
+import type { Channel } from '../domain/intent.ts';
+import { type Refusal, RefusalError } from '../domain/refusal.ts';
+import type { Task } from '../domain/task.ts';
+import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
+import {
+  EngineFailure,
+  type EngineSession,
+  type ExpectedReply,
+  type Relayed,
+  type ReplySink,
+  type TransactionStatus,
+} from '../engines/session.ts';
+import { type Connections, createConnections } from '../execution/connections.ts';
+import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
+import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
+import type { Transaction, WrittenStatement } from '../execution/transaction.ts';
+import type { CommitWrites } from './commit-writes.ts';
+import type { Judgement } from './judge.ts';
+import type { Outcome } from './outcome.ts';
+import type { ReadLog } from './read-log.ts';
+
+/**
+ * One actor's session on one target: where the way of a statement meets the connections it travels on. A channel asks
+ * it, in this order, for every statement: `judge`, `enter`, `relay`; and `settle` at the end of each batch (a Query
+ * message, or all up to a Sync).
+ */
+export interface ActorSession {
+  readonly task: Task;
+  readonly channel: Channel;
+  readonly transaction: TransactionStatus;
+  readonly connections: Connections;
+
+  /** Why nothing may run now (halted, expired, closed), or `undefined`. */
+  standing(): Refusal | undefined;
+  /** What is to become of a statement. Cached; no I/O. */
+  judge(text: string): Judgement;
+  /** The connection on which a judged statement runs, in the transaction it needs. */
+  enter(judgement: Runnable): EngineSession | Promise<EngineSession>;
+  /** Where its replies go: held back while they depend on a commit that is still to be measured. */
+  output(sink: ReplySink): ReplySink;
+  /** Notes a write that is about to run, so that it can be measured and, if need be, planned. */
+  note(write: WrittenStatement): void;
+  /** Sends frames and hands the replies to the sink; stops it in time (G11). */
+  relay(
+    connection: EngineSession,
+    frames: readonly Buffer[],
+    replies: readonly ExpectedReply[],
+    sink: ReplySink,
+  ): Promise<Relayed>;
+  /** Carries BEGIN, COMMIT and their kin. COMMIT measures first. */
+  transact(act: TransactionAct, carry: CarryTransaction, sink: ReplySink): Promise<Outcome>;
+  /** Ends the batch: an implicit transaction is measured and committed, or undone. */
+  settle(sink: ReplySink): Promise<Outcome>;
+  /** Takes note of a read that ran. */
+  noteRead(analysis: Analysis): void;
+  /** Brings an open explicit transaction into the failed state after a refusal, as PostgreSQL does after an error. */
+  fail(): Promise<void>;
+
+  cancel(): Promise<void>;
+  /** Stops what runs and refuses what comes, until `resume`. */
+  stop(reason: Refusal): Promise<void>;
+  resume(): void;
+  close(): Promise<void>;
+}
+
+/** Judgements that end in frames being sent. */
+export type Runnable = Extract<Judgement, { verdict: 'run' | 'session' | 'transaction' }>;
+
+/** How to send the actor's own frames on a connection. */
+export type CarryTransaction = (connection: EngineSession, sink: ReplySink) => Promise<Relayed>;
+
+const DONE: Outcome = { outcome: 'done' };
+
+export interface ActorSessionDeps {
+  readonly task: Task;
+  readonly channel: Channel;
+  readonly engine: TargetEngine;
+  readonly logins: ProfileLogins;
+  readonly judge: (text: string) => Judgement;
+  readonly commitWrites: CommitWrites;
+  readonly readLog: ReadLog;
+  readonly now: () => number;
+  readonly newIntentId: () => IntentId;
+  readonly onClosed: (session: ActorSession) => void;
+  readonly onLost: (reason: Error) => void;
+}
+
+/** Replies to a write are kept up to this size until its commit; a write is at most a few thousand rows. */
+const HELD_OUTPUT_BYTES = 32 * 1024 * 1024;
+/** How long a cancelled statement may take to end before its server process is ended (G11). */
+const CANCEL_GRACE_MS = 40;
+
+export function createActorSession(deps: ActorSessionDeps): ActorSession {
+  const { task, engine } = deps;
+  const connections = createConnections(engine, deps.logins, deps.onLost);
+  const expiresAtMs = Date.parse(task.expiresAt);
+  let transaction: Transaction | null = null;
+  let held: HeldOutput | null = null;
+  let stopped: Refusal | undefined;
+  let busy: { readonly connection: EngineSession; readonly sinceMs: number; overdue: boolean } | null = null;
+  let closed = false;
+
+  const watch = setInterval(() => endOverdue(), 100);
+  watch.unref();
+
+  function endOverdue(): void {
+    if (busy === null || busy.overdue || deps.now() - busy.sinceMs < task.limits.statementTimeoutMs) return;
+    busy.overdue = true;
+    interrupt(busy.connection).catch(deps.onLost);
+  }
+
+  /** Cancels, and ends the server process if that didn't help: a cancellation can be caught by the code that runs. */
+  async function interrupt(connection: EngineSession): Promise<void> {
+    const interrupted = busy;
+    await connection.cancel();
+    await new Promise((resolve) => setTimeout(resolve, CANCEL_GRACE_MS));
+    if (busy === null || busy !== interrupted) return;
+    await engine.terminate([connection.processId]);
+  }
+
+  function standing(): Refusal | undefined {
+    if (stopped !== undefined) return stopped;
+    if (closed) return CLOSED;
+    if (deps.now() >= expiresAtMs) return expired(task);
+    if (deps.readLog.full) return UNRECORDED;
+    return undefined;
+  }
+
+  async function begin(purpose: 'read' | 'write', pinned: boolean): Promise<EngineSession> {
+    const connection = await connections.open(purpose);
+    if (purpose === 'write') await beginMeasured(connection);
+    else if (pinned) await connection.own('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY', PIN);
+    transaction = { purpose, implicit: true, writes: [], intent: deps.newIntentId() };
+    held = purpose === 'write' ? createHeldOutput(HELD_OUTPUT_BYTES) : null;
+    return connection;
+  }
+
+  async function rollBack(): Promise<void> {
+    if (transaction === null) return;
+    const connection = connections.opened(transaction.purpose);
+    transaction = null;
+    held = null;
+    if (connection !== undefined && connection.transaction !== 'idle') await connection.own('ROLLBACK');
+  }
+
+  function current(): EngineSession | undefined {
+    return transaction === null ? undefined : connections.opened(transaction.purpose);
+  }
+
+  async function relay(
+    connection: EngineSession,
+    frames: readonly Buffer[],
+    replies: readonly ExpectedReply[],
+    sink: ReplySink,
+  ): Promise<Relayed> {
+    const mine = { connection, sinceMs: deps.now(), overdue: false };
+    busy = mine;
+    try {
+      return await connection.relay(frames, replies, sink);
+    } finally {
+      if (busy === mine) busy = null;
+    }
+  }
+
+  /** Ends the transaction for good or ill once its effect is measured; the commit itself is carried by `commit`. */
+  async function commitMeasured(commit: (connection: EngineSession) => Promise<Relayed | undefined>): Promise<Outcome> {
+    assert(transaction !== null && transaction.purpose === 'write', 'G5: only a write transaction is measured');
+    const connection = connections.opened('write');
+    assert(connection !== undefined);
+    const { writes, intent } = transaction;
+    const outcome = await deps.commitWrites({
+      connection,
+      writes,
+      intent,
+      task,
+      channel: deps.channel,
+      settings: connections.settings(),
+      commit: () => commit(connection),
+    });
+    transaction = null;
+    return outcome;
+  }
+
+  async function settle(sink: ReplySink): Promise<Outcome> {
+    if (transaction === null || !transaction.implicit) return DONE;
+    const connection = current();
+    if (connection === undefined || connection.closed) {
+      transaction = null;
+      held = null;
+      return { outcome: 'refused', refusal: LOST };
+    }
+    if (transaction.purpose === 'read') {
+      transaction = null;
+      await connection.own('COMMIT');
+      return DONE;
+    }
+    const output = held;
+    if (connection.transaction === 'failed' || stopped !== undefined) {
+      await rollBack();
+      // The error is part of what was held back.
+      await output?.release(sink);
+      return stopped === undefined ? DONE : { outcome: 'refused', refusal: stopped };
+    }
+    if (output?.overflowed) {
+      await rollBack();
+      return { outcome: 'refused', refusal: ANSWER_TOO_LARGE };
+    }
+    const outcome = await commitMeasured(async (write) => {
+      await write.own('COMMIT');
+      return undefined;
+    });
+    held = null;
+    if (outcome.outcome === 'done') await output?.release(sink);
+    return outcome;
+  }
+
+  async function transact(act: TransactionAct, carry: CarryTransaction, sink: ReplySink): Promise<Outcome> {
+    switch (act.act) {
+      case 'begin': {
+        if (transaction !== null) {
+          const connection = current();
+          assert(connection !== undefined);
+          transaction.implicit = false;
+          await carry(connection, sink);
+          return DONE;
+        }
+        const purpose = connections.canWrite && !act.readOnly ? 'write' : 'read';
+        const connection = await connections.open(purpose);
+        if (purpose === 'write') await flushCounters(connection);
+        const relayed = await carry(connection, sink);
+        if (relayed.failure !== null) return DONE;
+        transaction = { purpose, implicit: false, writes: [], intent: deps.newIntentId() };
+        if (purpose === 'read') await connection.own('SET TRANSACTION READ ONLY');
+        return DONE;
+      }
+      case 'commit': {
+        const connection = current() ?? (await connections.open('read'));
+        const measured = transaction?.purpose === 'write' && connection.transaction === 'open';
+        if (!measured || transaction?.writes.length === 0) {
+          transaction = null;
+          await carry(connection, sink);
+          return DONE;
+        }
+        const output = createHeldOutput(HELD_OUTPUT_BYTES);
+        const earlier = held;
+        const outcome = await commitMeasured(() => carry(connection, output));
+        held = null;
+        if (outcome.outcome === 'done') {
+          await earlier?.release(sink);
+          await output.release(sink);
+        }
+        return outcome;
+      }
+      case 'rollback': {
+        const connection = current() ?? (await connections.open('read'));
+        transaction = null;
+        held = null;
+        await carry(connection, sink);
+        return DONE;
+      }
+      case 'savepoint':
+      case 'release':
+      case 'rollback to': {
+        await carry(current() ?? (await connections.open('read')), sink);
+        return DONE;
+      }
+      default:
+        return act satisfies never;
+    }
+  }
+
+  const session: ActorSession = {
+    task,
+    channel: deps.channel,
+    connections,
+    get transaction() {
+      if (transaction === null || transaction.implicit) return 'idle';
+      return current()?.transaction ?? 'failed';
+    },
+    standing,
+    judge: deps.judge,
+    enter(judgement) {
+      const inside = current();
+      if (transaction !== null) {
+        if (inside === undefined) throw new RefusalError(LOST);
+        const needsWrite = judgement.verdict === 'run' && judgement.how === 'write';
+        if (!(transaction.implicit && transaction.purpose === 'read' && needsWrite)) return inside;
+        // A batch that read in a pinned transaction now writes: the read is over and its transaction too.
+        return settle(NOWHERE).then(() => begin('write', false));
+      }
+      if (judgement.verdict === 'run' && judgement.how !== 'read') {
+        return begin(judgement.how === 'write' ? 'write' : 'read', judgement.how === 'pinned read');
+      }
+      return connections.opened('read') ?? connections.open('read');
+    },
+    output: (sink) => (transaction?.implicit && held !== null ? held : sink),
+    note(write) {
+      assert(transaction !== null, 'G5: a write runs only in a transaction that will be measured');
+      transaction.writes.push(write);
+    },
+    relay,
+    transact,
+    settle,
+    noteRead(analysis) {
+      deps.readLog.note({ task: task.id, target: engine.target.id, channel: deps.channel, shape: analysis.shape });
+    },
+    async fail() {
+      const connection = current();
+      if (transaction === null || connection === undefined || connection.transaction !== 'open') return;
+      try {
+        await connection.own(FAIL_TRANSACTION);
+      } catch (error) {
+        if (!(error instanceof EngineFailure)) throw error;
+      }
+    },
+    async cancel() {
+      if (busy !== null) await busy.connection.cancel();
+    },
+    async stop(reason) {
+      stopped = reason;
+      if (busy !== null) await interrupt(busy.connection);
+    },
+    resume() {
+      stopped = undefined;
+    },
+    async close() {
+      if (closed) return;
+      closed = true;
+      clearInterval(watch);
+      await connections.close();
+      deps.onClosed(session);
+    },
+  };
+  return session;
+}
+
+/** After this the transaction can no longer be made read-write (MECHANISMS: a snapshot has been taken). */
+const PIN = 'SELECT 1 FROM pg_catalog.pg_class LIMIT 1';
+
+/** No SQL, so that the server aborts the transaction; the words stand in its log for whoever reads it. */
+const FAIL_TRANSACTION = 'countersign refused a statement of this transaction';
+
+const NOWHERE: ReplySink = { write: () => true, drained: () => Promise.resolve() };
+
+const CLOSED: Refusal = { refused: 'unavailable', message: 'The session is closed.', hint: 'Connect again.' };
+const LOST: Refusal = {
+  refused: 'unavailable',
+  message: 'The connection to the target was lost.',
+  hint: 'Nothing that was not committed took effect. Connect again.',
+};
+const UNRECORDED: Refusal = {
+  refused: 'unavailable',
+  message: 'The ledger can’t be written, so nothing more may run unrecorded.',
+  hint: 'An operator must make the state store reachable again: see `countersign doctor`.',
+};
+const ANSWER_TOO_LARGE: Refusal = {
+  refused: 'overLimit',
+  message: `The write returned more than ${HELD_OUTPUT_BYTES / 1024 / 1024} MB before it could be committed; it was rolled back.`,
+  hint: 'Leave out RETURNING, or write fewer rows at a time.',
+};
+
+function expired(task: Task): Refusal {
+  return {
+    refused: 'denied',
+    message: `Task ${task.id} expired at ${task.expiresAt}.`,
+    hint: 'Open a new task.',
+  };
+}

@@ -1,0 +1,193 @@
+import { attributeEffects } from '../analysis/attribute-effects.ts';
+import type { Decision } from '../domain/decision.ts';
+import { rowsChanged, type TableEffect } from '../domain/effect.ts';
+import type { IntentId } from '../domain/ids.ts';
+import type { Channel } from '../domain/intent.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import type { Task } from '../domain/task.ts';
+import type { AppliedState } from '../engines/engine.ts';
+import { EngineFailure, type EngineSession, type Relayed, SessionLost } from '../engines/session.ts';
+import { markWritten, measureTransaction } from '../execution/measure-write.ts';
+import type { WrittenStatement } from '../execution/transaction.ts';
+import { GuardFailed, LedgerUnavailable } from '../ledger/ledger.ts';
+import { closeIntent, openIntent } from '../store/intents.ts';
+import { releaseRows, reserveRows } from '../store/tasks.ts';
+import { commitment } from './commitment.ts';
+import type { GovernedTarget } from './governed-target.ts';
+import type { Hold } from './hold.ts';
+import type { Outcome } from './outcome.ts';
+import type { Proof } from './proof.ts';
+
+/** Ends a transaction that wrote: measures it, decides on what was measured, and commits it or turns it into a plan (G5). */
+export type CommitWrites = (request: CommitRequest) => Promise<Outcome>;
+
+export interface CommitRequest {
+  readonly connection: EngineSession;
+  readonly writes: readonly WrittenStatement[];
+  readonly intent: IntentId;
+  readonly task: Task;
+  readonly channel: Channel;
+  readonly settings: readonly { readonly name: string; readonly value: string }[];
+  /** Sends the COMMIT; resolves to what it was answered where the actor's own COMMIT was sent. */
+  commit(): Promise<Relayed | undefined>;
+}
+
+export function createCommitWrites(deps: {
+  readonly target: GovernedTarget;
+  readonly proof: Proof;
+  readonly hold: Hold;
+}): CommitWrites {
+  const { target, proof } = deps;
+
+  return async (request) => {
+    const { connection, task, intent } = request;
+    let tables: TableEffect[];
+    try {
+      tables = await measured(request);
+    } catch (error) {
+      if (!connection.closed) await connection.own('ROLLBACK');
+      if (error instanceof EngineFailure) return { outcome: 'failed', failure: error.failure };
+      if (error instanceof SessionLost) throw error;
+      return { outcome: 'refused', refusal: unmeasured(error) };
+    }
+    const decision = decide(request, tables);
+    if (decision.decision !== 'allow') {
+      await connection.own('ROLLBACK');
+      return deps.hold({ ...request, decision });
+    }
+    try {
+      // G7: the intent and its measured effect are durable before the effect is.
+      await proof.record({
+        kind: 'intent',
+        subject: intent,
+        body: intentBody(request, tables, decision),
+        writes: [
+          openIntent({ id: intent, task: task.id, target: target.id, at: proof.now(), node: proof.node }),
+          reserveRows(task.id, rowsChanged(tables)),
+        ],
+      });
+    } catch (error) {
+      await connection.own('ROLLBACK');
+      if (error instanceof GuardFailed)
+        return deps.hold({ ...request, decision: target.overTaskLimit(task, decision) });
+      if (error instanceof LedgerUnavailable) return { outcome: 'refused', refusal: unrecorded(error) };
+      throw error;
+    }
+    return commit(request, tables);
+  };
+
+  async function measured(request: CommitRequest): Promise<TableEffect[]> {
+    const counted = await measureTransaction(request.connection);
+    const catalogue = target.catalogue();
+    return attributeEffects(
+      counted,
+      request.writes.flatMap((write) => write.analysis.effects),
+      catalogue,
+    );
+  }
+
+  function decide(request: CommitRequest, tables: readonly TableEffect[]): Decision {
+    return target.decideMeasured({
+      task: request.task,
+      channel: request.channel,
+      analyses: request.writes.map((write) => write.analysis),
+      tables,
+    });
+  }
+
+  async function commit(request: CommitRequest, tables: readonly TableEffect[]): Promise<Outcome> {
+    const { connection, intent } = request;
+    const rows = rowsChanged(tables);
+    let state: AppliedState | 'unknown';
+    let refused: Outcome = { outcome: 'done' };
+    try {
+      await markWritten(connection, intent);
+      const relayed = await request.commit();
+      const rolledBack = relayed?.failure !== undefined && relayed.failure !== null;
+      state = rolledBack || relayed?.commands.at(-1) === 'ROLLBACK' ? 'not applied' : 'applied';
+      if (relayed?.failure) refused = { outcome: 'failed', failure: relayed.failure };
+    } catch (error) {
+      if (error instanceof EngineFailure) {
+        await connection.own('ROLLBACK');
+        state = 'not applied';
+        refused = { outcome: 'failed', failure: error.failure };
+      } else if (error instanceof SessionLost) {
+        state = await stateAfterLoss(intent);
+        refused = { outcome: 'refused', refusal: lostAtCommit(intent, state) };
+      } else throw error;
+    }
+    const outcome = state === 'applied' || state === 'not applied' ? state : 'indeterminate';
+    await proof.record({
+      kind: 'outcome',
+      subject: intent,
+      body: { intent, outcome, rows, tables: tables.map((table) => ({ ...table })) },
+      writes: [
+        ...(outcome === 'indeterminate' ? [] : [closeIntent(intent, outcome, proof.now())]),
+        ...(outcome === 'not applied' ? [releaseRows(request.task.id, rows)] : []),
+      ],
+    });
+    return refused;
+  }
+
+  /** G6: the row in the target is the truth; where even that can't be read the answer is that nobody knows. */
+  async function stateAfterLoss(intent: IntentId): Promise<AppliedState | 'unknown'> {
+    try {
+      return await target.engine.writtenState(intent);
+    } catch (error) {
+      proof.log.error({ error, intent }, 'the outcome of a commit is unknown until the target can be asked');
+      return 'unknown';
+    }
+  }
+
+  function intentBody(request: CommitRequest, tables: readonly TableEffect[], decision: Decision) {
+    return {
+      intent: request.intent,
+      task: request.task.id,
+      actor: request.task.agent,
+      onBehalfOf: request.task.onBehalfOf,
+      target: target.id,
+      environment: target.environment.id,
+      identity: target.engine.target.identity,
+      channel: request.channel,
+      statements: request.writes.map(({ statement, analysis }) => ({
+        shape: analysis.shape,
+        command: analysis.command,
+        ...commitment(statement),
+      })),
+      decision: decision.decision,
+      policies: decision.policies.map((reason) => reason.policy),
+      policyDigest: decision.policyDigest,
+      measured: tables.map((table) => ({ ...table })),
+    };
+  }
+}
+
+function unmeasured(cause: unknown): Refusal {
+  return {
+    refused: 'unavailable',
+    message: `The write could not be measured, so it was rolled back: ${cause instanceof Error ? cause.message : String(cause)}.`,
+    hint: 'An operator must let the server count rows (track_counts = on).',
+  };
+}
+
+function unrecorded(cause: Error): Refusal {
+  return {
+    refused: 'unavailable',
+    message: 'The ledger can’t be written, so the write was rolled back.',
+    detail: cause.message,
+    hint: 'Nothing took effect. Try again when the state store is reachable.',
+  };
+}
+
+function lostAtCommit(intent: IntentId, state: AppliedState | 'unknown'): Refusal {
+  return {
+    refused: 'unavailable',
+    message:
+      state === 'applied'
+        ? 'The connection to the target was lost after the write was committed: it took effect.'
+        : state === 'not applied'
+          ? 'The connection to the target was lost before the write was committed: nothing took effect.'
+          : 'The connection to the target was lost during COMMIT; whether the write took effect is not yet known.',
+    hint: `Ask for the state of intent ${intent} before sending it again.`,
+  };
+}

@@ -1,0 +1,73 @@
+import type { DatabaseFailure } from '../domain/database-failure.ts';
+import type { Allowed, Denied, Held } from '../domain/decision.ts';
+import type { Analysis, SessionAct, TransactionAct } from '../domain/effect.ts';
+import type { Refusal } from '../domain/refusal.ts';
+
+/** What is to become of one statement, before anything of it has run. */
+export type Judgement =
+  | {
+      readonly verdict: 'run';
+      readonly how: 'read' | 'pinned read' | 'write';
+      readonly analysis: Analysis;
+      readonly decision: Allowed;
+    }
+  | { readonly verdict: 'transaction'; readonly act: TransactionAct; readonly analysis: Analysis }
+  | { readonly verdict: 'session'; readonly act: SessionAct; readonly analysis: Analysis }
+  | { readonly verdict: 'hold'; readonly analysis: Analysis; readonly decision: Held }
+  | { readonly verdict: 'deny'; readonly analysis: Analysis; readonly decision: Denied }
+  | { readonly verdict: 'unsupported'; readonly analysis: Analysis; readonly refusal: Refusal }
+  /** It isn't SQL that the database would take; said as the database says it. */
+  | { readonly verdict: 'failed'; readonly failure: DatabaseFailure };
+
+export interface JudgeInputs {
+  /** @throws never: text that can't be parsed comes back as a failure. */
+  analyse(text: string): Analysis | DatabaseFailure;
+  decide(analysis: Analysis): Allowed | Held | Denied;
+}
+
+/** Analyse, then decide: the middle of the way of one statement. Pure, so it can be cached by everything it looks at. */
+export function judge(text: string, inputs: JudgeInputs): Judgement {
+  const analysis = inputs.analyse(text);
+  if ('sqlstate' in analysis) return { verdict: 'failed', failure: analysis };
+  const { class: kind } = analysis;
+  switch (kind.kind) {
+    case 'unsupported':
+      return { verdict: 'unsupported', analysis, refusal: unsupported(kind.what) };
+    case 'transaction':
+      return { verdict: 'transaction', act: kind.act, analysis };
+    case 'session':
+      return { verdict: 'session', act: kind.act, analysis };
+    case 'read':
+    case 'write':
+    case 'change': {
+      const decision = inputs.decide(analysis);
+      if (decision.decision === 'deny') return { verdict: 'deny', analysis, decision };
+      if (decision.decision === 'hold') return { verdict: 'hold', analysis, decision };
+      if (kind.kind === 'change') return { verdict: 'unsupported', analysis, refusal: onlyAsPlan(analysis) };
+      const how = kind.kind === 'write' ? 'write' : kind.pure ? 'read' : 'pinned read';
+      return { verdict: 'run', how, analysis, decision };
+    }
+    default:
+      return kind satisfies never;
+  }
+}
+
+function unsupported(what: string): Refusal {
+  return {
+    refused: 'unsupported',
+    message: `${what} is not carried through the gateway.`,
+    hint: 'Use a statement that can be measured before it takes effect; `SECURITY.md` lists what is carried.',
+  };
+}
+
+/**
+ * A policy of the user's own allows a change without approval that no session may make: its login owns nothing and
+ * holds no such right (G4). Policy can't widen what a session's login may do.
+ */
+function onlyAsPlan(analysis: Analysis): Refusal {
+  return {
+    refused: 'unsupported',
+    message: `${analysis.command} can't run in a session, whatever policy says.`,
+    hint: 'Let the policy require at least one approval: then it becomes a plan and is applied by the gateway.',
+  };
+}
