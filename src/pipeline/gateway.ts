@@ -5,6 +5,7 @@ import type { ActorId, Instant, PlanId, TargetId, TaskId } from '../domain/ids.t
 import type { Channel, Statement } from '../domain/intent.ts';
 import type { PlanRecord } from '../domain/plan.ts';
 import type { Refusal } from '../domain/refusal.ts';
+import type { ScramVerifier } from '../domain/scram.ts';
 import type { TargetRadius, Task, TaskLimits, TaskState } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 
@@ -54,13 +55,6 @@ export interface OpenTaskRequest {
 export interface OpenedTask {
   readonly task: Task;
   readonly token: string;
-}
-
-export interface ScramVerifier {
-  readonly salt: Uint8Array;
-  readonly iterations: number;
-  readonly storedKey: Uint8Array;
-  readonly serverKey: Uint8Array;
 }
 
 /** A session that a channel drives with whole statements. The wire channel uses `execution/session.ts` beneath it, byte by byte. */
