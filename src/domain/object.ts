@@ -44,3 +44,14 @@ export function matchesPattern(object: Pick<ObjectRef, 'schema' | 'name'>, patte
   const name = dot === -1 ? pattern : pattern.slice(dot + 1);
   return (schema === '*' || schema === object.schema) && (name === '*' || name === object.name);
 }
+
+/** Whether everything that `pattern` can match also falls under `wide`. */
+export function coversPattern(wide: string, pattern: string): boolean {
+  const parts = (text: string): readonly [string, string] => {
+    const dot = text.indexOf('.');
+    return dot === -1 ? ['public', text] : [text.slice(0, dot), text.slice(dot + 1)];
+  };
+  const [wideSchema, wideName] = parts(wide);
+  const [schema, name] = parts(pattern);
+  return (wideSchema === '*' || wideSchema === schema) && (wideName === '*' || wideName === name);
+}

@@ -84,3 +84,8 @@ export interface PlanRecord {
   /** Why it stands there, where that needs saying. */
   readonly note: string | null;
 }
+
+/** Whether a plan can still come to something: it waits for approvals or to be applied, and its time isn't over. */
+export function isLive(record: PlanRecord, nowMs: number): boolean {
+  return (record.state === 'held' || record.state === 'approved') && nowMs < Date.parse(record.plan.expiresAt);
+}

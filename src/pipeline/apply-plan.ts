@@ -1,0 +1,253 @@
+import { verifyQuorum } from '../approval/quorum.ts';
+import type { DatabaseFailure } from '../domain/database-failure.ts';
+import type { Json } from '../domain/digest.ts';
+import type { ActorId, PlanId } from '../domain/ids.ts';
+import type { PlanRecord, PlanState } from '../domain/plan.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import type { Task } from '../domain/task.ts';
+import type { ApplyOutcome } from '../engines/engine.ts';
+import { GuardFailed } from '../ledger/ledger.ts';
+import { approvalsOf } from '../store/approvals.ts';
+import { getPlan, transition } from '../store/plans.ts';
+import type { Store } from '../store/store.ts';
+import type { ApplyReply } from './gateway.ts';
+import type { GovernedTarget } from './governed-target.ts';
+import { describeEffect, shortId } from './hold.ts';
+import type { PlanViews } from './plan-view.ts';
+import type { Proof } from './proof.ts';
+
+/** Applies an approved plan exactly once (G3, G6). */
+export type ApplyPlan = (id: PlanId, by: ApplyingActor) => Promise<ApplyReply>;
+
+export type ApplyingActor = { readonly task: Task } | { readonly person: ActorId };
+
+/**
+ * The last stretch of the way: re-check everything that was true when people signed, then let the engine run the plan,
+ * effect-locked. The ledger knows of the attempt before it begins, and of its end.
+ */
+export function createApplyPlan(deps: {
+  readonly store: Store;
+  readonly proof: Proof;
+  readonly views: PlanViews;
+  readonly target: (record: PlanRecord) => GovernedTarget | Refusal;
+  readonly stopped: (record: PlanRecord) => Refusal | undefined;
+  readonly now: () => number;
+}): ApplyPlan {
+  const { store, proof } = deps;
+
+  return async (id, by) => {
+    const record = await getPlan(store, id);
+    if (record === undefined || ('task' in by && by.task.id !== record.plan.task)) return refused(unknownPlan(id));
+    if (record.state === 'applied') return applied(record, true);
+    const target = deps.target(record);
+    if ('refused' in target) return refused(target, record);
+    const notNow = deps.stopped(record) ?? notApplicable(record, deps.now());
+    if (notNow !== undefined) return refused(notNow, record);
+
+    const quorum = verifyQuorum({
+      plan: record.plan,
+      planId: record.id,
+      envelopes: await approvalsOf(store, id),
+      people: target.people,
+      now: deps.now(),
+      needed: target.approvalsNeeded(record.plan),
+    });
+    if (!('approved' in quorum)) return refused(notApproved(record, quorum.missing), record);
+    const decision = target.decideApply(record.plan, quorum.by.length);
+    if (decision.decision !== 'allow') return refused(target.denial(decision), record);
+
+    try {
+      await proof.record({
+        kind: 'apply',
+        subject: id,
+        body: { plan: id, by: 'task' in by ? by.task.agent : by.person, approvedBy: [...quorum.by], node: proof.node },
+        writes: [transition(id, 'approved', 'applying', { note: `by ${proof.node}`, at: proof.now() })],
+      });
+    } catch (error) {
+      if (!(error instanceof GuardFailed)) throw error;
+      // Somebody else applies it or has done so: what they make of it is the answer.
+      const now = await getPlan(store, id);
+      return now?.state === 'applied' ? applied(now, true) : refused(beingApplied(record), now ?? record);
+    }
+    const outcome = await target.engine.apply({
+      plan: id,
+      ...target.applyRequest(quorum.approved),
+      beforeCommit: async ({ xid, effect }) => {
+        await proof.record({
+          kind: 'intent',
+          subject: id,
+          body: { plan: id, target: record.plan.target, xid, effect: effect?.digest ?? null },
+        });
+      },
+    });
+    return finish(record, outcome);
+  };
+
+  async function finish(record: PlanRecord, outcome: ApplyOutcome): Promise<ApplyReply> {
+    const { state, note, refusal } = conclusionOf(record, outcome);
+    await conclude(record.id, outcome, state, note);
+    const now = (await getPlan(store, record.id)) ?? record;
+    return refusal === undefined ? applied(now, outcome.outcome === 'already applied') : refused(refusal, now);
+  }
+
+  async function conclude(id: PlanId, outcome: ApplyOutcome, state: PlanState, note: string | null): Promise<void> {
+    try {
+      await proof.record({
+        kind: 'outcome',
+        subject: id,
+        body: outcomeBody(id, outcome),
+        writes: [transition(id, 'applying', state, { note, at: proof.now() })],
+      });
+    } catch (error) {
+      // Recovery elsewhere came first and read the same truth from the target.
+      if (!(error instanceof GuardFailed)) throw error;
+    }
+  }
+
+  async function applied(record: PlanRecord, already: boolean): Promise<ApplyReply> {
+    return { reply: 'applied', plan: await deps.views.of(record), already };
+  }
+
+  async function refused(refusal: Refusal, record?: PlanRecord): Promise<ApplyReply> {
+    return record === undefined
+      ? { reply: 'refused', refusal }
+      : { reply: 'refused', refusal, plan: await deps.views.of(record) };
+  }
+}
+
+interface Conclusion {
+  readonly state: PlanState;
+  readonly note: string | null;
+  readonly refusal?: Refusal;
+}
+
+/** Where a plan stands after an attempt, and what the one who asked is told. */
+function conclusionOf({ id, plan }: PlanRecord, outcome: ApplyOutcome): Conclusion {
+  switch (outcome.outcome) {
+    case 'applied':
+    case 'already applied':
+      return { state: 'applied', note: null };
+    case 'stale': {
+      const changed = outcome.changed.join('; ');
+      return {
+        state: 'stale',
+        note: changed,
+        refusal: {
+          refused: 'stale',
+          message: 'The target is no longer as it was when the plan was approved: nothing was changed.',
+          detail: `${changed}\nApproved was: ${describeEffect(plan)}`,
+          hint: 'Send the statement again: it is measured anew and becomes a new plan.',
+          plan: id,
+        },
+      };
+    }
+    case 'failed':
+      return {
+        state: 'failed',
+        note: `${outcome.failure.sqlstate} ${outcome.failure.message}`,
+        refusal: {
+          refused: 'stale',
+          message: `The database refused the plan: ${outcome.failure.message}. Nothing was changed.`,
+          detail: failureDetail(outcome.failure),
+          hint: 'Mend the cause and send the statement again: it becomes a new plan.',
+          plan: id,
+        },
+      };
+    case 'not applied':
+      return {
+        state: 'approved',
+        note: outcome.why,
+        refusal: {
+          refused: 'unavailable',
+          message: `The plan was not applied: ${outcome.why}. Nothing was changed.`,
+          hint: `The approval stands until ${plan.expiresAt}. Try again.`,
+          plan: id,
+        },
+      };
+    case 'indeterminate':
+      return {
+        state: 'indeterminate',
+        note: outcome.why,
+        refusal: {
+          refused: 'unavailable',
+          message: `Whether the plan was applied is not known: ${outcome.why}.`,
+          hint: `It is never tried again by itself. Ask again with: countersign plan show ${shortId(id)}`,
+          plan: id,
+        },
+      };
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function failureDetail(failure: DatabaseFailure): string {
+  return [`SQLSTATE ${failure.sqlstate}`, failure.detail, failure.hint].filter((line) => line !== undefined).join('\n');
+}
+
+export function outcomeBody(id: PlanId, outcome: ApplyOutcome): Json {
+  switch (outcome.outcome) {
+    case 'applied':
+      return {
+        plan: id,
+        outcome: outcome.outcome,
+        xid: outcome.xid,
+        effect: outcome.effect === null ? null : outcome.effect.digest,
+        tables: outcome.effect === null ? [] : outcome.effect.tables.map((table) => ({ ...table })),
+      };
+    case 'already applied':
+      return { plan: id, outcome: 'applied', already: true };
+    case 'stale':
+      return { plan: id, outcome: 'stale', changed: [...outcome.changed] };
+    case 'failed':
+      return { plan: id, outcome: 'failed', sqlstate: outcome.failure.sqlstate, message: outcome.failure.message };
+    case 'not applied':
+    case 'indeterminate':
+      return { plan: id, outcome: outcome.outcome, why: outcome.why };
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function notApplicable({ id, plan, state, note }: PlanRecord, nowMs: number): Refusal | undefined {
+  if (state === 'approved') return nowMs < Date.parse(plan.expiresAt) ? undefined : expired(id, plan.expiresAt);
+  if (state === 'held') return notApproved({ id, plan, state, note }, undefined);
+  if (state === 'applying') return beingApplied({ id, plan, state, note });
+  if (state === 'expired') return expired(id, plan.expiresAt);
+  return {
+    refused: 'stale',
+    message: `The plan is ${state}${note === null ? '' : `: ${note}`}.`,
+    hint: 'Send the statement again: it becomes a new plan.',
+    plan: id,
+  };
+}
+
+function notApproved({ id }: PlanRecord, missing: number | undefined): Refusal {
+  return {
+    refused: 'held',
+    message: `The plan is not approved${missing === undefined ? '' : `: ${missing} more ${missing === 1 ? 'person' : 'people'} must countersign`}. Nothing was changed.`,
+    hint: `Stop and ask. A person decides with: countersign plan show ${shortId(id)}`,
+    plan: id,
+  };
+}
+
+function beingApplied({ id }: PlanRecord): Refusal {
+  return {
+    refused: 'unavailable',
+    message: 'The plan is being applied right now; it is applied once only.',
+    hint: `See how it ends with: countersign plan show ${shortId(id)}`,
+    plan: id,
+  };
+}
+
+function expired(id: PlanId, at: string): Refusal {
+  return {
+    refused: 'stale',
+    message: `The plan expired at ${at}.`,
+    hint: 'Send the statement again: it is measured anew and becomes a new plan.',
+    plan: id,
+  };
+}
+
+function unknownPlan(id: string): Refusal {
+  return { refused: 'denied', message: `This task has no plan ${id}.`, hint: 'List its plans with get_status.' };
+}

@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto';
+import { type Halt, haltCovers, type HaltScope } from '../domain/halt.ts';
+import { type ActorId, asId, type HaltId } from '../domain/ids.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import { activeHalts, insertHalt, liftHalt } from '../store/halts.ts';
+import type { Store } from '../store/store.ts';
+import type { ActorSession } from './actor-session.ts';
+import type { Proof } from './proof.ts';
+
+/** Stop means stop (G11): what runs is cancelled, then ended; what comes is refused; a restart changes nothing. */
+export interface Halts {
+  halt(scope: HaltScope, reason: string, by: ActorId): Promise<Halt>;
+  /** Lifts every halt of exactly this scope; returns those. */
+  resume(scope: HaltScope, reason: string, by: ActorId): Promise<readonly Halt[]>;
+  active(): readonly Halt[];
+  /** Why this subject may do nothing now, or `undefined`. Looks at memory only: it is asked for every statement. */
+  covering(subject: HaltSubject): Refusal | undefined;
+  /** Sessions to be stopped and let go again as halts come and go. */
+  watch(session: ActorSession, subject: HaltSubject): () => void;
+  /** Reads the halts again: another process may have set one. */
+  refresh(): Promise<void>;
+}
+
+export interface HaltSubject {
+  readonly agent: string;
+  readonly task: string;
+  readonly target: string;
+}
+
+export async function createHalts(deps: { readonly store: Store; readonly proof: Proof }): Promise<Halts> {
+  const { store, proof } = deps;
+  const sessions = new Map<ActorSession, HaltSubject>();
+  let halts: readonly Halt[] = await activeHalts(store);
+
+  function covering(subject: HaltSubject): Refusal | undefined {
+    const halt = halts.find((candidate) => haltCovers(candidate, subject));
+    return halt === undefined ? undefined : haltRefusal(halt);
+  }
+
+  async function refresh(): Promise<void> {
+    halts = await activeHalts(store);
+    const stops: Promise<void>[] = [];
+    for (const [session, subject] of sessions) {
+      const reason = covering(subject);
+      if (reason === undefined) session.resume();
+      else stops.push(session.stop(reason));
+    }
+    await Promise.all(stops);
+  }
+
+  return {
+    async halt(scope, reason, by) {
+      const halt: Halt = { id: asId<HaltId>(`halt_${randomBytes(8).toString('hex')}`), scope, reason, by, at: proof.now() };
+      await proof.record({
+        kind: 'halt',
+        subject: halt.id,
+        body: { halt: halt.id, ...scope, reason, by },
+        writes: [insertHalt(halt)],
+      });
+      await refresh();
+      return halt;
+    },
+    async resume(scope, reason, by) {
+      const lifted = (await activeHalts(store)).filter((halt) => sameScope(halt.scope, scope));
+      for (const halt of lifted) {
+        await proof.record({
+          kind: 'resume',
+          subject: halt.id,
+          body: { halt: halt.id, ...scope, reason, by },
+          writes: [liftHalt(halt.id, by, proof.now())],
+        });
+      }
+      await refresh();
+      return lifted;
+    },
+    active: () => halts,
+    covering,
+    watch(session, subject) {
+      sessions.set(session, subject);
+      return () => sessions.delete(session);
+    },
+    refresh,
+  };
+}
+
+export function haltRefusal(halt: Halt): Refusal {
+  return {
+    refused: 'halted',
+    message: `Halted by ${halt.by} at ${halt.at}: ${halt.reason}`,
+    hint: 'Stop. Only a person can lift it: countersign resume.',
+  };
+}
+
+function sameScope(a: HaltScope, b: HaltScope): boolean {
+  return a.scope === b.scope && (a.scope === 'global' || (b.scope !== 'global' && a.id === b.id));
+}

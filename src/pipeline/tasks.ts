@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import type { Agent, Role } from '../domain/actor.ts';
+import { digestOfBytes, type Json } from '../domain/digest.ts';
+import { type ActorId, asId, instantOf, type TaskId } from '../domain/ids.ts';
+import { coversPattern } from '../domain/object.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import { makeScramVerifier } from '../domain/scram.ts';
+import type { TargetRadius, Task, TaskLimits } from '../domain/task.ts';
+import { closeTask, insertTask, taskById } from '../store/tasks.ts';
+import type { Store } from '../store/store.ts';
+import type { OpenedTask, OpenTaskRequest, Refused } from './gateway.ts';
+import type { Proof } from './proof.ts';
+
+/** Opens and closes tasks: the only way for an actor to come by any right. */
+export interface Tasks {
+  open(request: OpenTaskRequest): Promise<OpenedTask | Refused>;
+  close(task: TaskId, by: ActorId): Promise<void>;
+}
+
+const DEFAULT_STATEMENT_TIMEOUT_MS = 30_000;
+const MAX_STATEMENT_TIMEOUT_MS = 15 * 60_000;
+
+export function createTasks(deps: {
+  readonly store: Store;
+  readonly proof: Proof;
+  readonly now: () => number;
+  readonly agent: (id: ActorId) => { readonly agent: Agent; readonly role: Role } | undefined;
+  readonly knowsPerson: (id: ActorId) => boolean;
+  readonly knowsTarget: (id: string) => boolean;
+  readonly stopped: (agent: ActorId) => Refusal | undefined;
+}): Tasks {
+  const { store, proof } = deps;
+
+  return {
+    async open(request) {
+      const known = deps.agent(request.agent);
+      if (known === undefined) return no(`There is no agent ${request.agent}.`, 'Add it under actors.agents in the configuration.');
+      const { agent, role } = known;
+      const onBehalfOf = request.onBehalfOf ?? agent.owner;
+      if (!deps.knowsPerson(onBehalfOf)) return no(`There is no person ${onBehalfOf}.`, 'Add them under actors.people in the configuration.');
+      const stopped = deps.stopped(agent.id);
+      if (stopped !== undefined) return { refused: stopped };
+      const outside = request.radius.flatMap((radius) => outsideRole(radius, role));
+      const unknown = request.radius.filter((radius) => !deps.knowsTarget(radius.target));
+      if (unknown.length > 0) return no(`There is no target ${unknown.map((radius) => radius.target).join(', ')}.`, 'list_targets shows them.');
+      if (request.radius.length === 0) return no('The task declares no target.', 'Declare at least one target with what is to be read and written.');
+      if (outside.length > 0) {
+        return no(
+          `The role ${role.id} of ${agent.id} does not reach ${outside.join(', ')}.`,
+          `It may read ${role.read.join(', ') || 'nothing'} and write ${role.write.join(', ') || 'nothing'}.`,
+        );
+      }
+      const limits = limitsWithin(request.limits, role);
+      if ('refused' in limits) return limits;
+      if (!(request.lifetimeMs > 0 && request.lifetimeMs <= role.maxTaskMs)) {
+        return no(`A task of ${role.id} lasts at most ${role.maxTaskMs / 60_000} minutes.`, 'Ask for less, and open another when it is over.');
+      }
+      if (request.purpose.trim() === '') return no('The task states no purpose.', 'Say in a sentence what it is for.');
+      return record(request, agent, onBehalfOf, limits);
+    },
+
+    async close(id, by) {
+      const task = await taskById(store, id);
+      if (task === undefined) return;
+      await proof.record({
+        kind: 'task closed',
+        subject: id,
+        body: { task: id, by },
+        writes: [closeTask(id, proof.now())],
+      });
+    },
+  };
+
+  async function record(
+    request: OpenTaskRequest,
+    agent: Agent,
+    onBehalfOf: ActorId,
+    limits: TaskLimits,
+  ): Promise<OpenedTask> {
+    const nowMs = deps.now();
+    const task: Task = {
+      id: asId<TaskId>(`task_${randomBytes(8).toString('hex')}`),
+      purpose: request.purpose,
+      agent: agent.id,
+      onBehalfOf,
+      openedBy: request.openedBy,
+      openedAt: instantOf(nowMs),
+      expiresAt: instantOf(nowMs + request.lifetimeMs),
+      radius: request.radius,
+      limits,
+    };
+    const token = `cst_${randomBytes(32).toString('base64url')}`;
+    await proof.record({
+      kind: 'task opened',
+      subject: task.id,
+      body: { ...(task as unknown as { [key: string]: Json }), channel: request.channel },
+      writes: [insertTask({ task, tokenHash: tokenHash(token), verifier: makeScramVerifier(token) })],
+    });
+    return { task, token };
+  }
+}
+
+/** A token is random enough that a plain digest of it keeps it secret. */
+export function tokenHash(token: string): string {
+  return digestOfBytes(Buffer.from(token, 'utf8'));
+}
+
+function outsideRole(radius: TargetRadius, role: Role): string[] {
+  const reach = (patterns: readonly string[], ceiling: readonly string[]) =>
+    patterns.filter((pattern) => !ceiling.some((wide) => coversPattern(wide, pattern)));
+  return [...reach(radius.read, [...role.read, ...role.write]), ...reach(radius.write, role.write)];
+}
+
+function limitsWithin(wanted: Partial<TaskLimits>, role: Role): TaskLimits | Refused {
+  const limits: TaskLimits = {
+    rowsPerStatement: wanted.rowsPerStatement ?? role.maxRowsPerStatement,
+    rowsPerTask: wanted.rowsPerTask ?? role.maxRowsPerTask,
+    statementTimeoutMs: wanted.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS,
+  };
+  if (limits.rowsPerStatement > role.maxRowsPerStatement || limits.rowsPerTask > role.maxRowsPerTask) {
+    return no(
+      `The role ${role.id} may change at most ${role.maxRowsPerStatement} rows a statement and ${role.maxRowsPerTask} a task.`,
+      'Declare limits within these.',
+    );
+  }
+  if (limits.statementTimeoutMs > MAX_STATEMENT_TIMEOUT_MS) {
+    return no('A statement may run for at most 15 minutes.', 'Declare a shorter statementTimeout.');
+  }
+  return limits;
+}
+
+function no(message: string, hint: string): Refused {
+  return { refused: { refused: 'denied', message, hint } };
+}
