@@ -1,6 +1,6 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 
-/** What a server needs to check a secret by SCRAM-SHA-256 without knowing it (RFC 5802 §3, RFC 7677). */
+/** What a server keeps to check a secret without knowing it (RFC 5802 §3). */
 export interface ScramVerifier {
   readonly salt: Uint8Array;
   readonly iterations: number;
@@ -8,30 +8,29 @@ export interface ScramVerifier {
   readonly serverKey: Uint8Array;
 }
 
-export const SCRAM_SALT_BYTES = 16;
-/** RFC 7677 §4. A task's token is random and long: more rounds would only slow down those who know it. */
-export const SCRAM_ITERATIONS = 4096;
-
-/** What SASLprep (RFC 4013) leaves as it is, so that it needs not be done: printable ASCII. */
-const UNPREPARED = /^[\x20-\x7e]{1,512}$/;
+const ITERATIONS = 4096;
+const PRINTABLE_ASCII = /^[\x21-\x7e]+$/;
 
 /**
- * The verifier of a token, with a salt of its own.
+ * The SCRAM-SHA-256 verifier of a secret (RFC 7677).
  *
- * @throws when the token is empty, longer than 512 characters or has anything but printable ASCII in it.
+ * @throws when the secret has other than printable ASCII characters: those would need SASLprep.
  */
-export function makeScramVerifier(
-  token: string,
-  salt: Uint8Array = randomBytes(SCRAM_SALT_BYTES),
-  iterations: number = SCRAM_ITERATIONS,
-): ScramVerifier {
-  if (!UNPREPARED.test(token)) throw new Error('a token is 1 to 512 characters of printable ASCII');
-  const saltedPassword = pbkdf2Sync(token, salt, iterations, 32, 'sha256');
-  const clientKey = createHmac('sha256', saltedPassword).update('Client Key').digest();
+export function makeScramVerifier(secret: string, salt: Uint8Array = randomBytes(16)): ScramVerifier {
+  if (!PRINTABLE_ASCII.test(secret)) throw new Error('a SCRAM secret must be printable ASCII');
+  const salted = pbkdf2Sync(secret, salt, ITERATIONS, 32, 'sha256');
+  const clientKey = createHmac('sha256', salted).update('Client Key').digest();
   return {
     salt,
-    iterations,
+    iterations: ITERATIONS,
     storedKey: createHash('sha256').update(clientKey).digest(),
-    serverKey: createHmac('sha256', saltedPassword).update('Server Key').digest(),
+    serverKey: createHmac('sha256', salted).update('Server Key').digest(),
   };
+}
+
+/** The form in which PostgreSQL takes a password that it must not see in clear (PostgreSQL, "pg_authid"). */
+export function scramPassword(secret: string): string {
+  const { salt, iterations, storedKey, serverKey } = makeScramVerifier(secret);
+  const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
+  return `SCRAM-SHA-256$${iterations}:${base64(salt)}$${base64(storedKey)}:${base64(serverKey)}`;
 }

@@ -1,0 +1,30 @@
+import type { ApprovalEnvelope, ApprovalStatement } from '../domain/approval.ts';
+import { canonicalJson, type Json } from '../domain/digest.ts';
+import type { PlanId } from '../domain/ids.ts';
+import { statements } from './schema.ts';
+import { type Store, type Write, write } from './store.ts';
+
+/** Keeps a person's verdict on a plan: one each, and the first one stands. */
+export function insertApproval(statement: ApprovalStatement, envelope: ApprovalEnvelope): Write {
+  return write(
+    statements
+      .insertInto('approvals')
+      .values({
+        plan: statement.plan,
+        person: statement.person,
+        verdict: statement.verdict,
+        envelope: canonicalJson(envelope as unknown as Json),
+        at: statement.at,
+      })
+      .onConflict((conflict) => conflict.doNothing()),
+    1,
+  );
+}
+
+/** The signed verdicts on a plan, approvals and rejections, as they came. Whoever uses them verifies them again. */
+export async function approvalsOf(store: Store, plan: PlanId): Promise<readonly ApprovalEnvelope[]> {
+  const rows = await store.all(
+    statements.selectFrom('approvals').select('envelope').where('plan', '=', plan).orderBy('at'),
+  );
+  return rows.map((row) => JSON.parse(row.envelope) as ApprovalEnvelope);
+}

@@ -1,0 +1,36 @@
+import type { Instant } from '../domain/ids.ts';
+import { statements } from './schema.ts';
+import { type Store, type Write, write } from './store.ts';
+
+/** A running gateway, so that commands find its addresses and recovery knows whose unfinished work is nobody's. */
+export interface GatewayNode {
+  readonly id: string;
+  readonly pid: number;
+  readonly pg: string;
+  readonly http: string;
+  readonly startedAt: Instant;
+}
+
+/** A node that has not been heard of for this long is taken for dead. */
+export const NODE_DEAD_AFTER_MS = 5000;
+
+export function announceNode(node: GatewayNode, nowMs: number): Write {
+  const values = { id: node.id, pid: node.pid, pg: node.pg, http: node.http, started_at: node.startedAt, heartbeat_ms: nowMs };
+  return write(
+    statements
+      .insertInto('nodes')
+      .values(values)
+      .onConflict((conflict) => conflict.column('id').doUpdateSet(values)),
+  );
+}
+
+export function removeNode(id: string): Write {
+  return write(statements.deleteFrom('nodes').where('id', '=', id));
+}
+
+export async function liveNodes(store: Store, nowMs: number): Promise<readonly GatewayNode[]> {
+  const rows = await store.all(
+    statements.selectFrom('nodes').selectAll().where('heartbeat_ms', '>', nowMs - NODE_DEAD_AFTER_MS).orderBy('heartbeat_ms', 'desc'),
+  );
+  return rows.map((row) => ({ id: row.id, pid: row.pid, pg: row.pg, http: row.http, startedAt: row.started_at as Instant }));
+}

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { canonicalJson, type Json } from '../domain/digest.ts';
+import type { Digest, Instant, PlanId, TaskId } from '../domain/ids.ts';
+import { PLAN_TRANSITIONS, type Plan, type PlanRecord, type PlanState } from '../domain/plan.ts';
+import { type PlanRow, statements } from './schema.ts';
+import { type Store, type Write, write } from './store.ts';
+
+export function insertPlan(made: { readonly id: PlanId; readonly plan: Plan; readonly wish: Digest; readonly at: Instant }): Write {
+  const { id, plan, wish, at } = made;
+  return write(
+    statements.insertInto('plans').values({
+      id,
+      task: plan.task,
+      target: plan.target,
+      wish,
+      state: 'held',
+      note: null,
+      plan: canonicalJson(plan as unknown as Json),
+      created_at: at,
+      changed_at: at,
+    }),
+  );
+}
+
+/** Moves a plan on, if it still stands where the caller believes it does. */
+export function transition(
+  id: PlanId,
+  from: PlanState,
+  to: PlanState,
+  change: { readonly note: string | null; readonly at: Instant },
+): Write {
+  assert(PLAN_TRANSITIONS[from].includes(to), `a plan can't go from ${from} to ${to}`);
+  return write(
+    statements
+      .updateTable('plans')
+      .set({ state: to, note: change.note, changed_at: change.at })
+      .where('id', '=', id)
+      .where('state', '=', from),
+    1,
+  );
+}
+
+export async function getPlan(store: Store, id: string): Promise<PlanRecord | undefined> {
+  return recorded(await store.first(statements.selectFrom('plans').selectAll().where('id', '=', id)));
+}
+
+/** Plans whose id begins so; more than one means that the beginning is too short. */
+export async function plansByPrefix(store: Store, prefix: string): Promise<readonly PlanRecord[]> {
+  const rows = await store.all(statements.selectFrom('plans').selectAll().where('id', 'like', `${prefix}%`).limit(3));
+  return rows.flatMap((row) => recorded(row) ?? []);
+}
+
+/** The newest plan of the same wish in a task that may still come to something. */
+export async function livePlan(store: Store, task: TaskId, wish: Digest): Promise<PlanRecord | undefined> {
+  return recorded(
+    await store.first(
+      statements
+        .selectFrom('plans')
+        .selectAll()
+        .where('task', '=', task)
+        .where('wish', '=', wish)
+        .where('state', 'in', ['held', 'approved'])
+        .orderBy('created_at', 'desc')
+        .limit(1),
+    ),
+  );
+}
+
+export async function plansInState(store: Store, state: PlanState): Promise<readonly PlanRecord[]> {
+  const rows = await store.all(statements.selectFrom('plans').selectAll().where('state', '=', state));
+  return rows.flatMap((row) => recorded(row) ?? []);
+}
+
+export async function listPlans(
+  store: Store,
+  filter: { readonly task?: TaskId; readonly state?: PlanState; readonly limit: number },
+): Promise<readonly PlanRecord[]> {
+  let query = statements.selectFrom('plans').selectAll().orderBy('created_at', 'desc').limit(filter.limit);
+  if (filter.task !== undefined) query = query.where('task', '=', filter.task);
+  if (filter.state !== undefined) query = query.where('state', '=', filter.state);
+  const rows = await store.all(query);
+  return rows.flatMap((row) => recorded(row) ?? []);
+}
+
+function recorded(row: PlanRow | undefined): PlanRecord | undefined {
+  if (row === undefined) return undefined;
+  return { id: row.id as PlanId, plan: JSON.parse(row.plan) as Plan, state: row.state as PlanState, note: row.note };
+}

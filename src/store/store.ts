@@ -1,0 +1,121 @@
+import { Worker } from 'node:worker_threads';
+import type { Compilable, CompiledQuery } from 'kysely';
+import type { SqlValue, StoreReply, StoreRequest } from './sqlite-worker.ts';
+
+/** The state of Countersign: tasks, plans, approvals, halts, and the ledger's tree. Several processes may have it open. */
+export interface Store {
+  /** Where it lies: the path of the database file. */
+  readonly path: string;
+  all<Row>(query: Compilable<Row>): Promise<Row[]>;
+  first<Row>(query: Compilable<Row>): Promise<Row | undefined>;
+  /**
+   * Executes all writes in one durable transaction, or none.
+   *
+   * @returns the index of the first write that changed another number of rows than it expects, or `null` when all did.
+   * @throws StoreUnavailable when the file can't be written (disk full, locked by another process for too long, gone).
+   */
+  commit(writes: readonly Write[]): Promise<number | null>;
+  /** Called soon after another process has changed the state. */
+  onChange(listener: () => void): void;
+  close(): Promise<void>;
+}
+
+/** A statement that changes state, made by a repository and executed with the entry that proves it. */
+export interface Write {
+  readonly sql: string;
+  readonly parameters: readonly SqlValue[];
+  /** How many rows it must change; any other number means that the state was not what the caller believed. */
+  readonly expectChanges?: number;
+}
+
+export class StoreUnavailable extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreUnavailable';
+  }
+}
+
+export function write(query: Compilable<unknown>, expectChanges?: number): Write {
+  const { sql, parameters }: CompiledQuery = query.compile();
+  return { sql, parameters: parameters.map(toSqlValue), ...(expectChanges === undefined ? {} : { expectChanges }) };
+}
+
+/**
+ * Opens the store, making and migrating the file where needed.
+ *
+ * @param location `sqlite:` and a path.
+ * @throws StoreUnavailable when it can't be opened, or was written by a newer version.
+ */
+export async function openStore(location: string, options: { readonly readOnly?: boolean } = {}): Promise<Store> {
+  if (!location.startsWith('sqlite:')) throw new StoreUnavailable(`there is no state store for ${location}; use sqlite:<path>`);
+  const path = location.slice('sqlite:'.length);
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  const worker = new Worker(new URL(`./sqlite-worker.${extension}`, import.meta.url), {
+    workerData: { path, readOnly: options.readOnly === true },
+  });
+  const waiting = new Map<number, { resolve: (reply: StoreReply) => void; reject: (error: Error) => void }>();
+  const listeners: (() => void)[] = [];
+  let nextId = 1;
+  let gone: Error | null = null;
+
+  worker.on('message', (reply: StoreReply) => {
+    if (reply.kind === 'changed') {
+      for (const listener of listeners) listener();
+      return;
+    }
+    const caller = waiting.get(reply.id);
+    waiting.delete(reply.id);
+    if (waiting.size === 0) worker.unref();
+    if (reply.kind === 'error') caller?.reject(new StoreUnavailable(`the state store ${path}: ${reply.message}`));
+    else caller?.resolve(reply);
+  });
+  const onGone = (error: Error): void => {
+    gone ??= error;
+    for (const caller of waiting.values()) caller.reject(error);
+    waiting.clear();
+  };
+  worker.on('error', (error) => onGone(new StoreUnavailable(`the state store ${path} failed`, { cause: error })));
+  worker.on('exit', () => onGone(new StoreUnavailable(`the state store ${path} is closed`)));
+
+  function ask(request: StoreRequest): Promise<StoreReply> {
+    if (gone !== null) return Promise.reject(gone);
+    const id = nextId++;
+    worker.ref();
+    return new Promise((resolve, reject) => {
+      waiting.set(id, { resolve, reject });
+      worker.postMessage({ ...request, id });
+    });
+  }
+
+  async function all<Row>(query: Compilable<Row>): Promise<Row[]> {
+    const { sql, parameters } = query.compile();
+    const reply = await ask({ kind: 'all', sql, parameters: parameters.map(toSqlValue) });
+    if (reply.kind !== 'rows') throw new Error('the store answered something else');
+    return reply.rows as Row[];
+  }
+
+  await ask({ kind: 'open' });
+  return {
+    path,
+    all,
+    first: async (query) => (await all(query))[0],
+    async commit(writes) {
+      const reply = await ask({ kind: 'commit', writes });
+      if (reply.kind !== 'committed') throw new Error('the store answered something else');
+      return reply.failedAt;
+    },
+    onChange: (listener) => listeners.push(listener),
+    async close() {
+      if (gone !== null) return;
+      await ask({ kind: 'close' });
+      await worker.terminate();
+    },
+  };
+}
+
+function toSqlValue(value: unknown): SqlValue {
+  if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint') return value;
+  if (value instanceof Uint8Array) return value;
+  if (typeof value === 'boolean') return value ? 1 : 0;
+  throw new TypeError(`${typeof value} can't be stored`);
+}
