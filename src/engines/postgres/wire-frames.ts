@@ -31,6 +31,8 @@ export interface FrameRules {
 
 export const FRAME_HEADER_BYTES = 5;
 
+/** Lengths are signed in the protocol. */
+const PROTOCOL_LIMIT = 2 ** 31;
 const REFUSED = 0;
 const WHOLE = 1;
 const PASSING = 2;
@@ -173,7 +175,7 @@ function tabulate(rules: FrameRules): { kinds: Uint8Array; maxLengths: Float64Ar
   const kinds = new Uint8Array(256);
   const maxLengths = new Float64Array(256);
   for (let type = 0; type < 256; type++) {
-    const longest = rules.maxLength(type);
+    const longest = Math.min(rules.maxLength(type), PROTOCOL_LIMIT);
     maxLengths[type] = longest;
     kinds[type] = longest < FRAME_HEADER_BYTES ? REFUSED : rules.passesThrough?.(type) === true ? PASSING : WHOLE;
   }

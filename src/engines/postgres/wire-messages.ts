@@ -23,11 +23,14 @@ export function message(type: string, body: Buffer): Buffer {
 
 const NUL = Buffer.from([0]);
 
+/** @throws ProtocolViolation for text with a NUL in it: the other side would read something shorter. */
 function text(value: string): Buffer {
+  if (value.includes('\0')) throw new ProtocolViolation('text in a message has no NUL');
   return Buffer.concat([Buffer.from(value, 'utf8'), NUL]);
 }
 
 function int16(value: number): Buffer {
+  if (value > 0xffff) throw new ProtocolViolation(`a message can't hold ${value} of anything`);
   const bytes = Buffer.allocUnsafe(2);
   bytes.writeUInt16BE(value);
   return bytes;
@@ -63,7 +66,13 @@ export interface Bind {
 }
 
 export function bind({ portal, statement, formats, values, resultFormats }: Bind): Buffer {
-  const parts: Buffer[] = [text(portal), text(statement), int16(formats.length), ...formats.map(int16), int16(values.length)];
+  const parts: Buffer[] = [
+    text(portal),
+    text(statement),
+    int16(formats.length),
+    ...formats.map(int16),
+    int16(values.length),
+  ];
   for (const value of values) {
     parts.push(int32(value === null ? -1 : value.length));
     if (value !== null) parts.push(value);
@@ -136,6 +145,15 @@ export interface Field {
   readonly type: number;
 }
 
+/** For a cancel request, which repeats both. The secret has 4 bytes in protocol 3.0 and up to 256 in 3.2. */
+export function backendKeyData(processId: number, secret: Buffer): Buffer {
+  return message('K', Buffer.concat([int32(processId), secret]));
+}
+
+export function parameterDescription(types: readonly number[]): Buffer {
+  return message('t', Buffer.concat([int16(types.length), ...types.map(int32)]));
+}
+
 /** A row description for columns that the gateway itself answers with; all in text form. */
 export function rowDescription(columns: readonly Field[]): Buffer {
   const parts = columns.map(({ name, type }) =>
@@ -156,7 +174,8 @@ export function dataRow(values: readonly (string | null)[]): Buffer {
 
 // ── Reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const utf8 = new TextDecoder('utf-8', { fatal: true });
+// A byte order mark stays: what the gateway judges must be, byte for byte, what the server gets.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A cursor over one message's body. Every read is checked; `end` must be called last. */
 export function reading(body: Buffer) {
@@ -187,6 +206,14 @@ export function reading(body: Buffer) {
         throw new ProtocolViolation(`a string is not UTF-8: ${error instanceof Error ? error.message : String(error)}`);
       }
     },
+    /** For what is only shown to people: a server may speak before it knows the client's encoding. */
+    lenientText(): string {
+      const end = body.indexOf(0, at);
+      if (end === -1) throw new ProtocolViolation('a string has no end');
+      const start = at;
+      at = end + 1;
+      return body.toString('utf8', start, end);
+    },
     left: () => body.length - at,
     end(): void {
       if (at !== body.length) throw new ProtocolViolation('a message is longer than its content');
@@ -201,7 +228,11 @@ export function readQuery(body: Buffer): string {
   return sql;
 }
 
-export function readParse(body: Buffer): { readonly name: string; readonly sql: string; readonly types: readonly number[] } {
+export function readParse(body: Buffer): {
+  readonly name: string;
+  readonly sql: string;
+  readonly types: readonly number[];
+} {
   const cursor = reading(body);
   const name = cursor.text();
   const sql = cursor.text();
@@ -255,7 +286,8 @@ export function readExecute(body: Buffer): { readonly portal: string; readonly m
 export function readFailure(body: Buffer): DatabaseFailure {
   const cursor = reading(body);
   const found = new Map<number, string>();
-  for (let code = cursor.byte(); code !== 0; code = cursor.byte()) found.set(code, cursor.text());
+  for (let code = cursor.byte(); code !== 0; code = cursor.byte()) found.set(code, cursor.lenientText());
+  cursor.end();
   const of = (code: string) => found.get(code.charCodeAt(0));
   const optional = (name: 'detail' | 'hint' | 'position', value: string | undefined) =>
     value === undefined ? {} : { [name]: value };
@@ -280,28 +312,52 @@ export function readParameterStatus(body: Buffer): readonly [name: string, value
   return pair;
 }
 
+export function readBackendKeyData(body: Buffer): { readonly processId: number; readonly secret: Buffer } {
+  const cursor = reading(body);
+  const processId = cursor.int32();
+  const secret = cursor.bytes(cursor.left());
+  if (secret.length < 4 || secret.length > 256) throw new ProtocolViolation('a cancel key has an impossible length');
+  return { processId, secret };
+}
+
+export function readReadyForQuery(body: Buffer): 'idle' | 'open' | 'failed' {
+  const cursor = reading(body);
+  const status = cursor.byte();
+  cursor.end();
+  if (status === 0x49) return 'idle';
+  if (status === 0x54) return 'open';
+  if (status === 0x45) return 'failed';
+  throw new ProtocolViolation(`there is no transaction status ${status}`);
+}
+
 /** The columns of a RowDescription. */
 export function readRowDescription(body: Buffer): readonly Field[] {
   const cursor = reading(body);
-  return Array.from({ length: cursor.int16() }, () => {
+  const columns = Array.from({ length: cursor.int16() }, () => {
     const name = cursor.text();
     cursor.bytes(6);
     const type = cursor.uint32();
     cursor.bytes(8);
     return { name, type };
   });
+  cursor.end();
+  return columns;
 }
 
 /** The values of a DataRow whose columns are in text form. */
 export function readTextRow(body: Buffer): readonly (string | null)[] {
   const cursor = reading(body);
-  return Array.from({ length: cursor.int16() }, () => {
+  const values = Array.from({ length: cursor.int16() }, () => {
     const length = cursor.int32();
     return length === -1 ? null : cursor.bytes(length).toString('utf8');
   });
+  cursor.end();
+  return values;
 }
 
 export function readParameterTypes(body: Buffer): readonly number[] {
   const cursor = reading(body);
-  return Array.from({ length: cursor.int16() }, () => cursor.uint32());
+  const types = Array.from({ length: cursor.int16() }, () => cursor.uint32());
+  cursor.end();
+  return types;
 }
