@@ -1,0 +1,259 @@
+import assert from 'node:assert/strict';
+import { renameSync, writeFileSync } from 'node:fs';
+import { canonicalJson, type Json } from '../domain/digest.ts';
+import type { Clock } from '../domain/clock.ts';
+import type { Entry, EntryKind } from '../domain/entry.ts';
+import { instantOf } from '../domain/ids.ts';
+import { statements } from '../store/schema.ts';
+import { type Store, StoreUnavailable, type Write, write } from '../store/store.ts';
+import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
+import { type SigningKey, verifierKey } from './signing-key.ts';
+import { edgePositions, EMPTY_FRONTIER, type Frontier, grow, inclusionProof, leafHash, rootOf } from './tree.ts';
+
+/** The append-only proof chain. The only way by which the state changes is a record here (G7). */
+export interface Ledger {
+  readonly origin: string;
+  readonly verifierKey: string;
+  /**
+   * Appends entries and executes the writes that go with them: durable together when it resolves, or not at all.
+   *
+   * @throws GuardFailed when the state was not what a write expects; LedgerUnavailable when it can't be written.
+   */
+  record(fact: { readonly entries: readonly Entry[]; readonly writes?: readonly Write[] }): Promise<Recorded>;
+  entries(filter: EntryFilter): Promise<readonly StoredEntry[]>;
+  /** The newest signed checkpoint. */
+  checkpoint(): Promise<string>;
+  /** Proof that an entry is in the ledger at a size (RFC 6962 §2.1.1). */
+  inclusionProof(index: number, size: number): Promise<readonly Buffer[]>;
+  close(): Promise<void>;
+}
+
+export interface Recorded {
+  readonly indexes: readonly number[];
+}
+
+export interface EntryFilter {
+  readonly subject?: string;
+  readonly kind?: EntryKind;
+  readonly from?: number;
+  readonly limit: number;
+}
+
+export interface StoredEntry {
+  readonly index: number;
+  readonly entry: Entry;
+}
+
+export class GuardFailed extends Error {
+  constructor() {
+    super('the state is no longer what this change expects');
+    this.name = 'GuardFailed';
+  }
+}
+
+export class LedgerUnavailable extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'LedgerUnavailable';
+  }
+}
+
+/** The ledger was altered behind its back: nothing may be built upon it. */
+export class LedgerCorrupt extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'LedgerCorrupt';
+  }
+}
+
+const MAX_BATCH = 2000;
+const MAX_WAITING = 50_000;
+const MAX_RACES = 50;
+
+interface Waiting {
+  readonly bytes: readonly string[];
+  readonly entries: readonly Entry[];
+  readonly writes: readonly Write[];
+  readonly resolve: (recorded: Recorded) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Opens the ledger in a store, and begins it with a genesis entry where there is none.
+ *
+ * @throws LedgerCorrupt when the kept tree is not the one that was signed.
+ */
+export async function openLedger(deps: {
+  readonly store: Store;
+  readonly key: SigningKey;
+  readonly clock: Clock;
+}): Promise<Ledger> {
+  const { store, key } = deps;
+  const queue: Waiting[] = [];
+  let frontier = await loadFrontier(store, key);
+  let running: Promise<void> | null = null;
+  let closed = false;
+
+  function record(fact: Parameters<Ledger['record']>[0]): Promise<Recorded> {
+    if (closed) return Promise.reject(new LedgerUnavailable('the ledger is closed'));
+    if (queue.length >= MAX_WAITING) return Promise.reject(new LedgerUnavailable('too many entries wait for the disk'));
+    return new Promise((resolve, reject) => {
+      const bytes = fact.entries.map((entry) => canonicalJson(entry as unknown as Json));
+      queue.push({ bytes, entries: fact.entries, writes: fact.writes ?? [], resolve, reject });
+      running ??= drain();
+    });
+  }
+
+  /** One batch after the other: while the disk works on one, the next gathers (group commit). */
+  async function drain(): Promise<void> {
+    while (queue.length > 0) {
+      const batch = queue.splice(0, MAX_BATCH);
+      try {
+        await append(batch);
+      } catch (error) {
+        const reason = error instanceof StoreUnavailable ? new LedgerUnavailable(error.message, { cause: error }) : error;
+        for (const waiting of batch) waiting.reject(reason instanceof Error ? reason : new Error(String(reason)));
+      }
+    }
+    // In the same turn as the last look at the queue, so that no record can come in between and wait for ever.
+    running = null;
+  }
+
+  async function append(batch: Waiting[]): Promise<void> {
+    let left = batch;
+    for (let races = 0; left.length > 0; races++) {
+      const grown = grow(
+        frontier,
+        left.flatMap(({ bytes }) => bytes.map((entry) => leafHash(Buffer.from(entry, 'utf8')))),
+      );
+      const note = signCheckpoint({ origin: key.name, size: grown.frontier.size, root: rootOf(grown.frontier) }, key);
+      const { writes, owners } = writesOf(left, frontier.size, grown, note);
+      const failedAt = await store.commit(writes);
+      if (failedAt === null) {
+        keepBeside(store.path, note);
+        resolveAll(left, frontier.size);
+        frontier = grown.frontier;
+        return;
+      }
+      if (failedAt === 0) {
+        // Another process appended first: its entries come before these.
+        if (races > MAX_RACES) throw new LedgerUnavailable('other processes keep appending to the ledger');
+        frontier = await loadFrontier(store, key);
+        continue;
+      }
+      const owner = owners[failedAt];
+      assert(owner !== undefined);
+      owner.reject(new GuardFailed());
+      left = left.filter((waiting) => waiting !== owner);
+    }
+  }
+
+  const ledger: Ledger = {
+    origin: key.name,
+    verifierKey: verifierKey(key.name, key.publicKey),
+    record,
+    async entries(filter) {
+      let query = statements.selectFrom('ledger_entries').selectAll().orderBy('idx', filter.from === undefined ? 'desc' : 'asc').limit(filter.limit);
+      if (filter.subject !== undefined) query = query.where('subject', 'like', `${filter.subject}%`);
+      if (filter.kind !== undefined) query = query.where('kind', '=', filter.kind);
+      if (filter.from !== undefined) query = query.where('idx', '>=', filter.from);
+      const rows = await store.all(query);
+      const found = rows.map((row) => ({ index: row.idx, entry: JSON.parse(row.entry) as Entry }));
+      return filter.from === undefined ? found.reverse() : found;
+    },
+    async checkpoint() {
+      const row = await newestCheckpoint(store);
+      assert(row !== undefined);
+      return row.note;
+    },
+    inclusionProof: (index, size) => inclusionProof(index, size, (level, at) => nodeAt(store, level, at)),
+    async close() {
+      closed = true;
+      await running;
+    },
+  };
+  if (frontier.size === 0) {
+    const body = { origin: key.name, verifierKey: ledger.verifierKey };
+    const at = instantOf(deps.clock.now());
+    await record({ entries: [{ v: 1, kind: 'genesis', at, subject: key.name, body }] });
+  }
+  return ledger;
+}
+
+function writesOf(
+  batch: readonly Waiting[],
+  size: number,
+  grown: ReturnType<typeof grow>,
+  note: string,
+): { readonly writes: readonly Write[]; readonly owners: readonly (Waiting | undefined)[] } {
+  const head = statements.updateTable('ledger_head').set({ size: grown.frontier.size }).where('size', '=', size);
+  const writes: Write[] = [write(head, 1)];
+  const owners: (Waiting | undefined)[] = [undefined];
+  let index = size;
+  for (const waiting of batch) {
+    for (const [position, { kind, subject, at }] of waiting.entries.entries()) {
+      writes.push({ sql: INSERT_ENTRY, parameters: [index++, kind, subject, at, waiting.bytes[position] ?? ''] });
+      owners.push(waiting);
+    }
+    for (const change of waiting.writes) {
+      writes.push(change);
+      owners.push(waiting);
+    }
+  }
+  for (const { level, index: at, hash } of grown.nodes) writes.push({ sql: INSERT_NODE, parameters: [level, at, hash] });
+  writes.push({ sql: INSERT_CHECKPOINT, parameters: [grown.frontier.size, note] });
+  return { writes, owners };
+}
+
+const INSERT_ENTRY = 'INSERT INTO ledger_entries (idx, kind, subject, at, entry) VALUES (?, ?, ?, ?, ?)';
+const INSERT_NODE = 'INSERT INTO ledger_nodes (level, idx, hash) VALUES (?, ?, ?)';
+const INSERT_CHECKPOINT = 'INSERT INTO checkpoints (size, note) VALUES (?, ?)';
+
+function resolveAll(batch: readonly Waiting[], size: number): void {
+  let index = size;
+  for (const waiting of batch) waiting.resolve({ indexes: waiting.entries.map(() => index++) });
+}
+
+/** The tree's right edge as it is kept, checked against the checkpoint that was signed for that size. */
+async function loadFrontier(store: Store, key: SigningKey): Promise<Frontier> {
+  const head = await store.first(statements.selectFrom('ledger_head').select('size'));
+  const size = head?.size ?? 0;
+  if (size === 0) return EMPTY_FRONTIER;
+  const edge = await Promise.all(edgePositions(size).map(({ level, index }) => nodeAt(store, level, index)));
+  const frontier = { size, edge };
+  // Not the newest one: another process may have appended since the size was read.
+  const row = await store.first(statements.selectFrom('checkpoints').select('note').where('size', '=', size));
+  try {
+    const checkpoint = openCheckpoint(row?.note ?? '', key);
+    assert.equal(checkpoint.size, size, 'its checkpoint is of another size');
+    assert(checkpoint.root.equals(rootOf(frontier)), 'the tree has another root than was signed');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new LedgerCorrupt(`the ledger in ${store.path} is not as it was signed: ${why}; run: countersign ledger verify`, { cause: error });
+  }
+  return frontier;
+}
+
+async function newestCheckpoint(store: Store): Promise<{ size: number; note: string } | undefined> {
+  return store.first(statements.selectFrom('checkpoints').selectAll().orderBy('size', 'desc').limit(1));
+}
+
+async function nodeAt(store: Store, level: number, index: number): Promise<Buffer> {
+  const row = await store.first(
+    statements.selectFrom('ledger_nodes').select('hash').where('level', '=', level).where('idx', '=', index),
+  );
+  if (row === undefined) throw new LedgerCorrupt(`node ${index} of level ${level} is missing from the ledger`);
+  return Buffer.from(row.hash);
+}
+
+/** The newest checkpoint beside the database, so that a database cut back to an earlier size is noticed. */
+function keepBeside(path: string, note: string): void {
+  const file = checkpointFile(path);
+  const making = `${file}.${process.pid}`;
+  writeFileSync(making, note, { mode: 0o600 });
+  renameSync(making, file);
+}
+
+export function checkpointFile(storePath: string): string {
+  return `${storePath}.checkpoint`;
+}

@@ -1,0 +1,98 @@
+import { type LedgerCopy, openLedgerCopy, UnreadableLine } from './archive.ts';
+import { openCheckpoint } from './checkpoint.ts';
+import { parseVerifierKey } from './signing-key.ts';
+import { EMPTY_FRONTIER, type Frontier, grow, leafHash, rootOf } from './tree.ts';
+
+/** What verification found: everything as it was signed, or the first thing that isn't. */
+export type Verdict =
+  | {
+      readonly verdict: 'sound';
+      readonly entries: number;
+      readonly checkpoints: number;
+      readonly root: string;
+      readonly verifierKey: string;
+      /** Whether the key was given from outside; a key that the copy names itself only shows that it fits itself. */
+      readonly keyFrom: 'outside' | 'the copy itself';
+    }
+  | { readonly verdict: 'tampered'; readonly entry: number | null; readonly problem: string }
+  | { readonly verdict: 'unreadable'; readonly problem: string };
+
+/** Verifies a state database or an exported archive, offline. @param trustedKey the verifier key to trust, where one is known. */
+export async function verifyLedger(path: string, trustedKey?: string): Promise<Verdict> {
+  let copy: LedgerCopy;
+  try {
+    copy = await openLedgerCopy(path);
+  } catch (error) {
+    return { verdict: 'unreadable', problem: reason(error) };
+  }
+  try {
+    return await verifyCopy(copy, trustedKey);
+  } catch (error) {
+    if (error instanceof UnreadableLine) {
+      return { verdict: 'tampered', entry: error.index ?? null, problem: named(error.index, error.message) };
+    }
+    return { verdict: 'unreadable', problem: reason(error) };
+  } finally {
+    copy.close();
+  }
+}
+
+async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Promise<Verdict> {
+  const keyText = trustedKey ?? copy.verifierKey;
+  if (keyText === null) return tampered(0, 'entry 0 does not name the key of this ledger');
+  const key = parseVerifierKey(keyText);
+  const roots = new Map<number, Buffer>();
+  let newest = 0;
+  for (const { size, note } of copy.checkpoints) {
+    try {
+      const checkpoint = openCheckpoint(note, key);
+      if (checkpoint.size !== size) return tampered(null, `the checkpoint of size ${size} is one of size ${checkpoint.size}`);
+      roots.set(size, checkpoint.root);
+      newest = Math.max(newest, size);
+    } catch (error) {
+      return tampered(null, `the checkpoint of size ${size} can’t be trusted: ${reason(error)}`);
+    }
+  }
+
+  let frontier: Frontier = EMPTY_FRONTIER;
+  let vouched = 0;
+  for await (const { index, entry, leaf } of copy.entries()) {
+    if (index !== frontier.size) return tampered(frontier.size, `entry ${frontier.size} was removed`);
+    const computed = leafHash(Buffer.from(entry, 'utf8'));
+    if (!computed.equals(leaf)) return tampered(index, `entry ${index} was changed: it is not what was recorded`);
+    frontier = grow(frontier, [computed]).frontier;
+    const signed = roots.get(frontier.size);
+    if (signed === undefined) continue;
+    if (!signed.equals(rootOf(frontier))) {
+      const which = vouched === index ? `entry ${index} was` : `one of the entries ${vouched} to ${index} was`;
+      return tampered(vouched, `${which} changed, removed or moved together with its hash: the root is not the one signed`);
+    }
+    vouched = frontier.size;
+  }
+  if (frontier.size < newest) {
+    return tampered(frontier.size, `the ledger was cut off: it ends at ${frontier.size} entries, a signed checkpoint covers ${newest}`);
+  }
+  if (vouched < frontier.size) {
+    return tampered(vouched, `no signed checkpoint covers the entries from ${vouched} on`);
+  }
+  return {
+    verdict: 'sound',
+    entries: frontier.size,
+    checkpoints: roots.size,
+    root: rootOf(frontier).toString('base64'),
+    verifierKey: keyText,
+    keyFrom: trustedKey === undefined ? 'the copy itself' : 'outside',
+  };
+}
+
+function tampered(entry: number | null, problem: string): Verdict {
+  return { verdict: 'tampered', entry, problem };
+}
+
+function named(index: number | undefined, what: string): string {
+  return index === undefined ? what : `entry ${index} was changed: ${what}`;
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
