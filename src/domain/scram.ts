@@ -8,7 +8,9 @@ export interface ScramVerifier {
   readonly serverKey: Uint8Array;
 }
 
-const ITERATIONS = 4096;
+/** RFC 7677 §4. A task's token is long and random: more rounds would only slow down those who know it. */
+export const SCRAM_ITERATIONS = 4096;
+export const SCRAM_SALT_BYTES = 16;
 const PRINTABLE_ASCII = /^[\x21-\x7e]+$/;
 
 /**
@@ -16,13 +18,13 @@ const PRINTABLE_ASCII = /^[\x21-\x7e]+$/;
  *
  * @throws when the secret has other than printable ASCII characters: those would need SASLprep.
  */
-export function makeScramVerifier(secret: string, salt: Uint8Array = randomBytes(16)): ScramVerifier {
+export function makeScramVerifier(secret: string, salt: Uint8Array = randomBytes(SCRAM_SALT_BYTES)): ScramVerifier {
   if (!PRINTABLE_ASCII.test(secret)) throw new Error('a SCRAM secret must be printable ASCII');
-  const salted = pbkdf2Sync(secret, salt, ITERATIONS, 32, 'sha256');
+  const salted = pbkdf2Sync(secret, salt, SCRAM_ITERATIONS, 32, 'sha256');
   const clientKey = createHmac('sha256', salted).update('Client Key').digest();
   return {
     salt,
-    iterations: ITERATIONS,
+    iterations: SCRAM_ITERATIONS,
     storedKey: createHash('sha256').update(clientKey).digest(),
     serverKey: createHmac('sha256', salted).update('Server Key').digest(),
   };
