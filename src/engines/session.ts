@@ -60,6 +60,8 @@ export interface BoundValue {
 export interface ExpectedReply {
   readonly to: 'query' | 'parse' | 'bind' | 'describe statement' | 'describe portal' | 'execute' | 'close' | 'sync';
   readonly hidden?: boolean;
+  /** For `describe statement`: told the parameters' types when they come. */
+  readonly onParameterTypes?: (types: readonly number[]) => void;
 }
 
 /** Where replies go: whole frames or pieces of big ones, in order. ReadyForQuery never comes: the caller says when the actor may go on. */

@@ -1,7 +1,7 @@
 import type { Analysis } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Statement } from '../domain/intent.ts';
-import type { Purpose } from './connections.ts';
+import type { Purpose, Setting } from './connections.ts';
 
 /** The transaction that a session is in, as the gateway must know it to measure it before it commits (G5). */
 export interface Transaction {
@@ -10,6 +10,8 @@ export interface Transaction {
   implicit: boolean;
   /** Statements that may have changed rows, in order: they become a plan when the whole is over its limits. */
   readonly writes: WrittenStatement[];
+  /** Settings made inside it, which hold after its commit. */
+  readonly settings: Setting[];
   readonly intent: IntentId;
 }
 

@@ -23,7 +23,11 @@ export interface KeptEntry {
   readonly leaf: Buffer;
 }
 
-const HEADER = z.strictObject({ countersign: z.literal('ledger/v1'), verifierKey: z.string(), size: z.int().nonnegative() });
+const HEADER = z.strictObject({
+  countersign: z.literal('ledger/v1'),
+  verifierKey: z.string(),
+  size: z.int().nonnegative(),
+});
 const LINE = z.union([
   z.strictObject({ index: z.int().nonnegative(), leaf: z.base64(), entry: z.string() }),
   z.strictObject({ size: z.int().nonnegative(), checkpoint: z.string() }),

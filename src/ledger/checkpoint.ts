@@ -21,7 +21,10 @@ const NOTE = /^([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n\n((?:— [
  *
  * @throws when it is no checkpoint, or has no valid signature by the key.
  */
-export function openCheckpoint(note: string, key: { readonly name: string; readonly publicKey: Uint8Array }): Checkpoint {
+export function openCheckpoint(
+  note: string,
+  key: { readonly name: string; readonly publicKey: Uint8Array },
+): Checkpoint {
   const match = NOTE.exec(note);
   if (match === null) throw new Error('it is not a checkpoint');
   const [, origin = '', size = '', root = '', signatures = ''] = match;

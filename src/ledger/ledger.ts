@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { renameSync, writeFileSync } from 'node:fs';
-import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { Clock } from '../domain/clock.ts';
+import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { Entry, EntryKind } from '../domain/entry.ts';
 import { instantOf } from '../domain/ids.ts';
 import { statements } from '../store/schema.ts';
 import { type Store, StoreUnavailable, type Write, write } from '../store/store.ts';
 import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
 import { type SigningKey, verifierKey } from './signing-key.ts';
-import { edgePositions, EMPTY_FRONTIER, type Frontier, grow, inclusionProof, leafHash, rootOf } from './tree.ts';
+import { EMPTY_FRONTIER, edgePositions, type Frontier, grow, inclusionProof, leafHash, rootOf } from './tree.ts';
 
 /** The append-only proof chain. The only way by which the state changes is a record here (G7). */
 export interface Ledger {
@@ -111,7 +111,8 @@ export async function openLedger(deps: {
       try {
         await append(batch);
       } catch (error) {
-        const reason = error instanceof StoreUnavailable ? new LedgerUnavailable(error.message, { cause: error }) : error;
+        const reason =
+          error instanceof StoreUnavailable ? new LedgerUnavailable(error.message, { cause: error }) : error;
         for (const waiting of batch) waiting.reject(reason instanceof Error ? reason : new Error(String(reason)));
       }
     }
@@ -153,7 +154,11 @@ export async function openLedger(deps: {
     verifierKey: verifierKey(key.name, key.publicKey),
     record,
     async entries(filter) {
-      let query = statements.selectFrom('ledger_entries').selectAll().orderBy('idx', filter.from === undefined ? 'desc' : 'asc').limit(filter.limit);
+      let query = statements
+        .selectFrom('ledger_entries')
+        .selectAll()
+        .orderBy('idx', filter.from === undefined ? 'desc' : 'asc')
+        .limit(filter.limit);
       if (filter.subject !== undefined) query = query.where('subject', 'like', `${filter.subject}%`);
       if (filter.kind !== undefined) query = query.where('kind', '=', filter.kind);
       if (filter.from !== undefined) query = query.where('idx', '>=', filter.from);
@@ -200,7 +205,8 @@ function writesOf(
       owners.push(waiting);
     }
   }
-  for (const { level, index: at, hash } of grown.nodes) writes.push({ sql: INSERT_NODE, parameters: [level, at, hash] });
+  for (const { level, index: at, hash } of grown.nodes)
+    writes.push({ sql: INSERT_NODE, parameters: [level, at, hash] });
   writes.push({ sql: INSERT_CHECKPOINT, parameters: [grown.frontier.size, note] });
   return { writes, owners };
 }
@@ -229,7 +235,10 @@ async function loadFrontier(store: Store, key: SigningKey): Promise<Frontier> {
     assert(checkpoint.root.equals(rootOf(frontier)), 'the tree has another root than was signed');
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new LedgerCorrupt(`the ledger in ${store.path} is not as it was signed: ${why}; run: countersign ledger verify`, { cause: error });
+    throw new LedgerCorrupt(
+      `the ledger in ${store.path} is not as it was signed: ${why}; run: countersign ledger verify`,
+      { cause: error },
+    );
   }
   return frontier;
 }

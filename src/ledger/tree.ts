@@ -34,7 +34,10 @@ export interface Frontier {
 export const EMPTY_FRONTIER: Frontier = { size: 0, edge: [] };
 
 /** Grows a tree by leaves and says which nodes became complete; the leaves are among them. */
-export function grow(frontier: Frontier, leaves: readonly Buffer[]): { readonly frontier: Frontier; readonly nodes: TreeNode[] } {
+export function grow(
+  frontier: Frontier,
+  leaves: readonly Buffer[],
+): { readonly frontier: Frontier; readonly nodes: TreeNode[] } {
   const edge = [...frontier.edge];
   const nodes: TreeNode[] = [];
   let size = frontier.size;

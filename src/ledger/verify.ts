@@ -46,7 +46,8 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
   for (const { size, note } of copy.checkpoints) {
     try {
       const checkpoint = openCheckpoint(note, key);
-      if (checkpoint.size !== size) return tampered(null, `the checkpoint of size ${size} is one of size ${checkpoint.size}`);
+      if (checkpoint.size !== size)
+        return tampered(null, `the checkpoint of size ${size} is one of size ${checkpoint.size}`);
       roots.set(size, checkpoint.root);
       newest = Math.max(newest, size);
     } catch (error) {
@@ -65,12 +66,18 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
     if (signed === undefined) continue;
     if (!signed.equals(rootOf(frontier))) {
       const which = vouched === index ? `entry ${index} was` : `one of the entries ${vouched} to ${index} was`;
-      return tampered(vouched, `${which} changed, removed or moved together with its hash: the root is not the one signed`);
+      return tampered(
+        vouched,
+        `${which} changed, removed or moved together with its hash: the root is not the one signed`,
+      );
     }
     vouched = frontier.size;
   }
   if (frontier.size < newest) {
-    return tampered(frontier.size, `the ledger was cut off: it ends at ${frontier.size} entries, a signed checkpoint covers ${newest}`);
+    return tampered(
+      frontier.size,
+      `the ledger was cut off: it ends at ${frontier.size} entries, a signed checkpoint covers ${newest}`,
+    );
   }
   if (vouched < frontier.size) {
     return tampered(vouched, `no signed checkpoint covers the entries from ${vouched} on`);

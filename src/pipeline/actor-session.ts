@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Analysis, TransactionAct } from '../domain/effect.ts';
+import type { Analysis, SessionAct, TransactionAct } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
@@ -39,6 +39,10 @@ export interface ActorSession {
   judge(text: string): Judgement;
   /** The connection on which a judged statement runs, in the transaction it needs. */
   enter(judgement: Runnable): EngineSession | Promise<EngineSession>;
+  /** Whether entering begins or ends a transaction: then no message of the actor's may be half-way. */
+  mustBegin(judgement: Runnable): boolean;
+  /** The connection on which a statement is prepared or described, outside of what running it would need. */
+  connectionFor(judgement: Judgement | null): EngineSession | Promise<EngineSession>;
   /** Where its replies go: held back while they depend on a commit that is still to be measured. */
   output(sink: ReplySink): ReplySink;
   /** Notes a write that is about to run, so that it can be measured and, if need be, planned. */
@@ -50,10 +54,15 @@ export interface ActorSession {
     replies: readonly ExpectedReply[],
     sink: ReplySink,
   ): Promise<Relayed>;
+  /** Carries SET and its kin, and keeps the session's connections alike. */
+  adopt(act: SessionAct, connection: EngineSession, carry: () => Promise<Relayed>): Promise<Outcome>;
   /** Carries BEGIN, COMMIT and their kin. COMMIT measures first. */
   transact(act: TransactionAct, carry: CarryTransaction, sink: ReplySink): Promise<Outcome>;
   /** Ends the batch: an implicit transaction is measured and committed, or undone. */
   settle(sink: ReplySink): Promise<Outcome>;
+  /** The database refused a statement: nothing more of this batch may run. */
+  noteFailure(): void;
+  readonly failedInBatch: boolean;
   /** Takes note of a read that ran. */
   noteRead(analysis: Analysis): void;
   /** Brings an open explicit transaction into the failed state after a refusal, as PostgreSQL does after an error. */
@@ -102,6 +111,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   let stopped: Refusal | undefined;
   let busy: { readonly connection: EngineSession; readonly sinceMs: number; overdue: boolean } | null = null;
   let closed = false;
+  let failedInBatch = false;
 
   const watch = setInterval(() => endOverdue(), 100);
   watch.unref();
@@ -133,7 +143,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     const connection = await connections.open(purpose);
     if (purpose === 'write') await beginMeasured(connection);
     else if (pinned) await connection.own('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY', PIN);
-    transaction = { purpose, implicit: true, writes: [], intent: deps.newIntentId() };
+    transaction = { purpose, implicit: true, writes: [], settings: [], intent: deps.newIntentId() };
     held = purpose === 'write' ? createHeldOutput(HELD_OUTPUT_BYTES) : null;
     return connection;
   }
@@ -180,11 +190,14 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       settings: connections.settings(),
       commit: () => commit(connection),
     });
+    if (outcome.outcome === 'done')
+      for (const setting of transaction.settings) await connections.adopt(setting, connection);
     transaction = null;
     return outcome;
   }
 
   async function settle(sink: ReplySink): Promise<Outcome> {
+    failedInBatch = false;
     if (transaction === null || !transaction.implicit) return DONE;
     const connection = current();
     if (connection === undefined || connection.closed) {
@@ -232,7 +245,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
         if (purpose === 'write') await flushCounters(connection);
         const relayed = await carry(connection, sink);
         if (relayed.failure !== null) return DONE;
-        transaction = { purpose, implicit: false, writes: [], intent: deps.newIntentId() };
+        transaction = { purpose, implicit: false, writes: [], settings: [], intent: deps.newIntentId() };
         if (purpose === 'read') await connection.own('SET TRANSACTION READ ONLY');
         return DONE;
       }
@@ -272,6 +285,33 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     }
   }
 
+  function purposeOf(judgement: Judgement | null): 'read' | 'write' {
+    if (judgement === null || !connections.canWrite) return 'read';
+    if (judgement.verdict === 'hold') return 'write';
+    return judgement.verdict === 'run' && judgement.how === 'write' ? 'write' : 'read';
+  }
+
+  function leavesReading(judgement: Runnable): boolean {
+    const writes = judgement.verdict === 'run' && judgement.how === 'write';
+    return writes && transaction !== null && transaction.implicit && transaction.purpose === 'read';
+  }
+
+  async function adopt(act: SessionAct, made: EngineSession, carry: () => Promise<Relayed>): Promise<Outcome> {
+    const relayed = await carry();
+    if (relayed.failure !== null) {
+      failedInBatch = true;
+      return DONE;
+    }
+    if (act.act === 'set' && !act.local) {
+      const setting = settingOf(act.name, act.value);
+      if (transaction === null || transaction.implicit) await connections.adopt(setting, made);
+      else transaction.settings.push(setting);
+    }
+    if (act.act === 'discard' && (act.what === 'all' || act.what === 'settings'))
+      await connections.forgetSettings(made);
+    return DONE;
+  }
+
   const session: ActorSession = {
     task,
     channel: deps.channel,
@@ -286,8 +326,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       const inside = current();
       if (transaction !== null) {
         if (inside === undefined) throw new RefusalError(LOST);
-        const needsWrite = judgement.verdict === 'run' && judgement.how === 'write';
-        if (!(transaction.implicit && transaction.purpose === 'read' && needsWrite)) return inside;
+        if (!leavesReading(judgement)) return inside;
         // A batch that read in a pinned transaction now writes: the read is over and its transaction too.
         return settle(NOWHERE).then(() => begin('write', false));
       }
@@ -295,6 +334,21 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
         return begin(judgement.how === 'write' ? 'write' : 'read', judgement.how === 'pinned read');
       }
       return connections.opened('read') ?? connections.open('read');
+    },
+    mustBegin: (judgement) =>
+      transaction === null ? judgement.verdict === 'run' && judgement.how !== 'read' : leavesReading(judgement),
+    connectionFor(judgement) {
+      const inside = current();
+      if (inside !== undefined) return inside;
+      const purpose = purposeOf(judgement);
+      return connections.opened(purpose) ?? connections.open(purpose);
+    },
+    adopt,
+    noteFailure() {
+      failedInBatch = true;
+    },
+    get failedInBatch() {
+      return failedInBatch;
     },
     output: (sink) => (transaction?.implicit && held !== null ? held : sink),
     note(write) {
@@ -342,6 +396,14 @@ const PIN = 'SELECT 1 FROM pg_catalog.pg_class LIMIT 1';
 
 /** No SQL, so that the server aborts the transaction; the words stand in its log for whoever reads it. */
 const FAIL_TRANSACTION = 'countersign refused a statement of this transaction';
+
+function settingOf(name: string, value: string | null): Setting {
+  const sql =
+    value === null
+      ? `RESET ${quoteIdentifier(name)}`
+      : `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`;
+  return { name, value, sql };
+}
 
 const NOWHERE: ReplySink = { write: () => true, drained: () => Promise.resolve() };
 

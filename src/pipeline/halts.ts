@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Halt, haltCovers, type HaltScope } from '../domain/halt.ts';
+import { type Halt, type HaltScope, haltCovers } from '../domain/halt.ts';
 import { type ActorId, asId, type HaltId } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { activeHalts, insertHalt, liftHalt } from '../store/halts.ts';
@@ -50,7 +50,13 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
 
   return {
     async halt(scope, reason, by) {
-      const halt: Halt = { id: asId<HaltId>(`halt_${randomBytes(8).toString('hex')}`), scope, reason, by, at: proof.now() };
+      const halt: Halt = {
+        id: asId<HaltId>(`halt_${randomBytes(8).toString('hex')}`),
+        scope,
+        reason,
+        by,
+        at: proof.now(),
+      };
       await proof.record({
         kind: 'halt',
         subject: halt.id,

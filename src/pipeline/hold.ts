@@ -127,7 +127,10 @@ export function createHold(deps: {
   function attributed(measurement: Measurement, request: HoldRequest): Measurement {
     if (!measurement.measured) return measurement;
     const effects = request.writes.flatMap((write) => write.analysis.effects);
-    return { measured: true, effect: { ...measurement.effect, tables: target.attribute(measurement.effect.tables, effects) } };
+    return {
+      measured: true,
+      effect: { ...measurement.effect, tables: target.attribute(measurement.effect.tables, effects) },
+    };
   }
 }
 
@@ -189,7 +192,9 @@ export function heldRefusal(record: PlanRecord): Refusal {
   return {
     refused: 'held',
     message: `Held for ${count === 1 ? 'a person' : `${count} people`} to countersign: nothing was changed.`,
-    detail: [`Plan ${record.id}`, describeEffect(plan), ...plan.held.policies.map((policy) => policy.reason)].join('\n'),
+    detail: [`Plan ${record.id}`, describeEffect(plan), ...plan.held.policies.map((policy) => policy.reason)].join(
+      '\n',
+    ),
     hint: `Stop and ask. A person decides with: countersign plan show ${shortId(record.id)}. After approval send the identical statement again in this task, or apply the plan.`,
     plan: record.id,
   };

@@ -1,11 +1,11 @@
 import type { IntentId, PlanId, TargetId } from '../domain/ids.ts';
+import type { AppliedState, TargetEngine } from '../engines/engine.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
 import { closeIntent, openIntents } from '../store/intents.ts';
 import { liveNodes } from '../store/nodes.ts';
 import { plansInState, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { releaseRows } from '../store/tasks.ts';
-import type { AppliedState, TargetEngine } from '../engines/engine.ts';
 import type { Proof } from './proof.ts';
 
 /** What became of work that a gateway left unfinished. */

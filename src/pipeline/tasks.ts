@@ -6,8 +6,8 @@ import { coversPattern } from '../domain/object.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { makeScramVerifier } from '../domain/scram.ts';
 import type { TargetRadius, Task, TaskLimits } from '../domain/task.ts';
-import { closeTask, insertTask, taskById } from '../store/tasks.ts';
 import type { Store } from '../store/store.ts';
+import { closeTask, insertTask, taskById } from '../store/tasks.ts';
 import type { OpenedTask, OpenTaskRequest, Refused } from './gateway.ts';
 import type { Proof } from './proof.ts';
 
@@ -34,16 +34,23 @@ export function createTasks(deps: {
   return {
     async open(request) {
       const known = deps.agent(request.agent);
-      if (known === undefined) return no(`There is no agent ${request.agent}.`, 'Add it under actors.agents in the configuration.');
+      if (known === undefined)
+        return no(`There is no agent ${request.agent}.`, 'Add it under actors.agents in the configuration.');
       const { agent, role } = known;
       const onBehalfOf = request.onBehalfOf ?? agent.owner;
-      if (!deps.knowsPerson(onBehalfOf)) return no(`There is no person ${onBehalfOf}.`, 'Add them under actors.people in the configuration.');
+      if (!deps.knowsPerson(onBehalfOf))
+        return no(`There is no person ${onBehalfOf}.`, 'Add them under actors.people in the configuration.');
       const stopped = deps.stopped(agent.id);
       if (stopped !== undefined) return { refused: stopped };
       const outside = request.radius.flatMap((radius) => outsideRole(radius, role));
       const unknown = request.radius.filter((radius) => !deps.knowsTarget(radius.target));
-      if (unknown.length > 0) return no(`There is no target ${unknown.map((radius) => radius.target).join(', ')}.`, 'list_targets shows them.');
-      if (request.radius.length === 0) return no('The task declares no target.', 'Declare at least one target with what is to be read and written.');
+      if (unknown.length > 0)
+        return no(
+          `There is no target ${unknown.map((radius) => radius.target).join(', ')}.`,
+          'list_targets shows them.',
+        );
+      if (request.radius.length === 0)
+        return no('The task declares no target.', 'Declare at least one target with what is to be read and written.');
       if (outside.length > 0) {
         return no(
           `The role ${role.id} of ${agent.id} does not reach ${outside.join(', ')}.`,
@@ -53,7 +60,10 @@ export function createTasks(deps: {
       const limits = limitsWithin(request.limits, role);
       if ('refused' in limits) return limits;
       if (!(request.lifetimeMs > 0 && request.lifetimeMs <= role.maxTaskMs)) {
-        return no(`A task of ${role.id} lasts at most ${role.maxTaskMs / 60_000} minutes.`, 'Ask for less, and open another when it is over.');
+        return no(
+          `A task of ${role.id} lasts at most ${role.maxTaskMs / 60_000} minutes.`,
+          'Ask for less, and open another when it is over.',
+        );
       }
       if (request.purpose.trim() === '') return no('The task states no purpose.', 'Say in a sentence what it is for.');
       return record(request, agent, onBehalfOf, limits);

@@ -20,7 +20,11 @@ export function insertHalt(halt: Halt): Write {
 
 export function liftHalt(id: HaltId, by: ActorId, at: Instant): Write {
   return write(
-    statements.updateTable('halts').set({ lifted_at: at, lifted_by: by }).where('id', '=', id).where('lifted_at', 'is', null),
+    statements
+      .updateTable('halts')
+      .set({ lifted_at: at, lifted_by: by })
+      .where('id', '=', id)
+      .where('lifted_at', 'is', null),
     1,
   );
 }

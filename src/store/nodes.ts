@@ -15,7 +15,14 @@ export interface GatewayNode {
 export const NODE_DEAD_AFTER_MS = 5000;
 
 export function announceNode(node: GatewayNode, nowMs: number): Write {
-  const values = { id: node.id, pid: node.pid, pg: node.pg, http: node.http, started_at: node.startedAt, heartbeat_ms: nowMs };
+  const values = {
+    id: node.id,
+    pid: node.pid,
+    pg: node.pg,
+    http: node.http,
+    started_at: node.startedAt,
+    heartbeat_ms: nowMs,
+  };
   return write(
     statements
       .insertInto('nodes')
@@ -30,7 +37,17 @@ export function removeNode(id: string): Write {
 
 export async function liveNodes(store: Store, nowMs: number): Promise<readonly GatewayNode[]> {
   const rows = await store.all(
-    statements.selectFrom('nodes').selectAll().where('heartbeat_ms', '>', nowMs - NODE_DEAD_AFTER_MS).orderBy('heartbeat_ms', 'desc'),
+    statements
+      .selectFrom('nodes')
+      .selectAll()
+      .where('heartbeat_ms', '>', nowMs - NODE_DEAD_AFTER_MS)
+      .orderBy('heartbeat_ms', 'desc'),
   );
-  return rows.map((row) => ({ id: row.id, pid: row.pid, pg: row.pg, http: row.http, startedAt: row.started_at as Instant }));
+  return rows.map((row) => ({
+    id: row.id,
+    pid: row.pid,
+    pg: row.pg,
+    http: row.http,
+    startedAt: row.started_at as Instant,
+  }));
 }

@@ -5,7 +5,12 @@ import { PLAN_TRANSITIONS, type Plan, type PlanRecord, type PlanState } from '..
 import { type PlanRow, statements } from './schema.ts';
 import { type Store, type Write, write } from './store.ts';
 
-export function insertPlan(made: { readonly id: PlanId; readonly plan: Plan; readonly wish: Digest; readonly at: Instant }): Write {
+export function insertPlan(made: {
+  readonly id: PlanId;
+  readonly plan: Plan;
+  readonly wish: Digest;
+  readonly at: Instant;
+}): Write {
   const { id, plan, wish, at } = made;
   return write(
     statements.insertInto('plans').values({

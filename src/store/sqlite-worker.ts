@@ -36,7 +36,11 @@ port.on('message', (request: StoreRequest & { readonly id: number }) => {
   try {
     port.postMessage(answer(request));
   } catch (error) {
-    port.postMessage({ kind: 'error', id: request.id, message: error instanceof Error ? error.message : String(error) });
+    port.postMessage({
+      kind: 'error',
+      id: request.id,
+      message: error instanceof Error ? error.message : String(error),
+    });
   }
 });
 

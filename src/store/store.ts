@@ -47,7 +47,8 @@ export function write(query: Compilable<unknown>, expectChanges?: number): Write
  * @throws StoreUnavailable when it can't be opened, or was written by a newer version.
  */
 export async function openStore(location: string, options: { readonly readOnly?: boolean } = {}): Promise<Store> {
-  if (!location.startsWith('sqlite:')) throw new StoreUnavailable(`there is no state store for ${location}; use sqlite:<path>`);
+  if (!location.startsWith('sqlite:'))
+    throw new StoreUnavailable(`there is no state store for ${location}; use sqlite:<path>`);
   const path = location.slice('sqlite:'.length);
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
   const worker = new Worker(new URL(`./sqlite-worker.${extension}`, import.meta.url), {
@@ -114,7 +115,8 @@ export async function openStore(location: string, options: { readonly readOnly?:
 }
 
 function toSqlValue(value: unknown): SqlValue {
-  if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint') return value;
+  if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint')
+    return value;
   if (value instanceof Uint8Array) return value;
   if (typeof value === 'boolean') return value ? 1 : 0;
   throw new TypeError(`${typeof value} can't be stored`);

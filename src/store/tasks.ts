@@ -14,7 +14,11 @@ export interface StoredTask {
   readonly closedAt: Instant | null;
 }
 
-export function insertTask(opened: { readonly task: Task; readonly tokenHash: string; readonly verifier: ScramVerifier }): Write {
+export function insertTask(opened: {
+  readonly task: Task;
+  readonly tokenHash: string;
+  readonly verifier: ScramVerifier;
+}): Write {
   const { task, tokenHash, verifier } = opened;
   return write(
     statements.insertInto('tasks').values({
@@ -66,7 +70,13 @@ export function reserveRows(id: TaskId, rows: number): Write {
 
 /** Gives rows back that were reserved for a write that did not take effect. */
 export function releaseRows(id: TaskId, rows: number): Write {
-  return write(statements.updateTable('tasks').set({ rows_used: sql`max(0, rows_used - ${rows})` }).where('id', '=', id), 1);
+  return write(
+    statements
+      .updateTable('tasks')
+      .set({ rows_used: sql`max(0, rows_used - ${rows})` })
+      .where('id', '=', id),
+    1,
+  );
 }
 
 type SelectedTask = { [Key in keyof TaskRow]: Key extends 'rows_used' ? number : TaskRow[Key] };

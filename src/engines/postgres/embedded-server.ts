@@ -1,4 +1,4 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -42,7 +42,8 @@ const STOP_TIMEOUT_MS = 20_000;
  */
 export async function startEmbeddedServer(options: EmbeddedServerOptions): Promise<EmbeddedServer> {
   const binaries = options.binaries ?? findServerBinaries();
-  if (binaries === undefined) throw new Error('there is no PostgreSQL server on this machine: run npm ci, or install one');
+  if (binaries === undefined)
+    throw new Error('there is no PostgreSQL server on this machine: run npm ci, or install one');
   const account = serverAccount();
   const { dataDirectory } = options;
   const password = initialise(binaries, dataDirectory, account);
@@ -92,7 +93,20 @@ function initialise(binaries: ServerBinaries, dataDirectory: string, account: Ac
   }
   const made = spawnSync(
     join(binaries.directory, 'initdb'),
-    ['-D', dataDirectory, '-U', SUPERUSER, `--pwfile=${handOver}`, '-A', 'scram-sha-256', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'],
+    [
+      '-D',
+      dataDirectory,
+      '-U',
+      SUPERUSER,
+      `--pwfile=${handOver}`,
+      '-A',
+      'scram-sha-256',
+      '-E',
+      'UTF8',
+      '--locale=C',
+      '--no-sync',
+      '--no-instructions',
+    ],
     { ...account, cwd: '/', encoding: 'utf8' },
   );
   rmSync(handOver, { force: true });
@@ -168,7 +182,7 @@ function running(
   const endWithUs = () => server.kill('SIGQUIT');
   process.once('exit', endWithUs);
   server.unref();
-  if (server.stderr !== null && "unref" in server.stderr) (server.stderr as unknown as { unref(): void }).unref();
+  if (server.stderr !== null && 'unref' in server.stderr) (server.stderr as unknown as { unref(): void }).unref();
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     process.off('exit', endWithUs);
     if (server.exitCode !== null || server.signalCode !== null) return;
@@ -194,7 +208,9 @@ function freePort(): Promise<number> {
     probe.once('error', reject);
     probe.listen(0, '127.0.0.1', () => {
       const address = probe.address();
-      probe.close(() => (address !== null && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port'))));
+      probe.close(() =>
+        address !== null && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
+      );
     });
   });
 }

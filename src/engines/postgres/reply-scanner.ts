@@ -1,4 +1,4 @@
-import { ProtocolViolation } from "./wire-messages.ts";
+import { ProtocolViolation } from './wire-messages.ts';
 
 /**
  * Walks over what a server sends, without taking apart what is only passed on: rows are looked at by their five header
@@ -15,7 +15,6 @@ export interface ReplyHandler {
   /** Bytes to pass on: whole messages, or pieces of big ones, in order. Valid only during the call. */
   pass(bytes: Buffer): void;
 }
-
 
 const HEADER_BYTES = 5;
 /** Messages that are judged are small; a larger one is no message of PostgreSQL's. */

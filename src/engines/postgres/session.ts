@@ -25,6 +25,7 @@ import {
   readCommandComplete,
   readFailure,
   readParameterStatus,
+  readParameterTypes,
   readTextRow,
   SYNC,
   TERMINATE,
@@ -167,6 +168,9 @@ export function carryOver(connection: StartedConnection): EngineSession {
         return finish(exchange, expected, 'bind', shown);
       case TYPE.closeComplete:
         return finish(exchange, expected, 'close', shown);
+      case TYPE.parameterDescription:
+        expected.onParameterTypes?.(readParameterTypes(body));
+        return shown;
       case TYPE.rowDescription:
       case TYPE.noData:
         if (expected.to === 'describe statement' || expected.to === 'describe portal') advance(exchange);
@@ -233,7 +237,8 @@ export function carryOver(connection: StartedConnection): EngineSession {
     replies: readonly ExpectedReply[],
     sink: ReplySink | null,
   ): Promise<Exchange> {
-    if (ended !== null) return Promise.reject(new SessionLost('the connection to the target is closed', { cause: ended }));
+    if (ended !== null)
+      return Promise.reject(new SessionLost('the connection to the target is closed', { cause: ended }));
     assert(current === null, 'one exchange at a time');
     return new Promise<Exchange>((resolve, reject) => {
       const begun: Exchange = {
@@ -278,7 +283,11 @@ export function carryOver(connection: StartedConnection): EngineSession {
     async ownBound(text: string, values: readonly BoundValue[]) {
       const done = await exchange(
         [
-          parse('', text, values.map((value) => value.type)),
+          parse(
+            '',
+            text,
+            values.map((value) => value.type),
+          ),
           bind({
             portal: '',
             statement: '',

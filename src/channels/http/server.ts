@@ -1,0 +1,170 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Gateway } from '../../pipeline/gateway.ts';
+import { bearerOf, challengeFor } from './bearer.ts';
+import { type Readiness, serveHealth } from './health.ts';
+import { sendError } from './http-error.ts';
+import { checkOrigin } from './origin-check.ts';
+import { type ReceiveApproval, servePlans } from './plan-routes.ts';
+
+export interface HttpOptions {
+  readonly host: string;
+  /** 0 takes any free one. */
+  readonly port: number;
+  /** Names other than the loopback's and `host` under which this server is reached. */
+  readonly hostnames?: readonly string[];
+  readonly gateway: Gateway;
+  readonly receiveApproval: ReceiveApproval;
+  /** What answers `/mcp`. */
+  readonly mcp: MountedChannel;
+  readonly readiness: Readiness;
+  readonly version: string;
+  readonly log: Logger;
+}
+
+/** Another channel that lives under a path of this server and writes its own answers. */
+export interface MountedChannel {
+  /**
+   * Answers one request, whose body has been read but not parsed. Returns `'unauthenticated'`, with nothing written,
+   * when the token speaks for nobody.
+   */
+  handle(request: IncomingMessage, response: ServerResponse, token: string, body: string): Promise<Handled>;
+  close(): Promise<void>;
+}
+export type Handled = 'answered' | 'unauthenticated';
+
+export interface HttpServer {
+  readonly address: AddressInfo;
+  /** Without a slash at the end. */
+  readonly url: string;
+  /** Takes no more connections, lets what runs end, and cuts off what still runs after `graceMs`. */
+  close(graceMs: number): Promise<void>;
+}
+
+const BODY_LIMIT_BYTES = 1024 * 1024;
+const MAX_CONNECTIONS = 2048;
+/** How long a request may take to arrive. Answers may take as long as the statement: the task's own time-out ends it. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_MS = 65_000;
+
+/**
+ * Starts the HTTP server of the gateway.
+ *
+ * @throws when the address can't be listened on.
+ */
+export async function startHttp(options: HttpOptions): Promise<HttpServer> {
+  const app = fastify({
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: 'idle',
+    return503OnClosing: true,
+    trustProxy: false,
+    routerOptions: { ignoreTrailingSlash: false, maxParamLength: 128 },
+  });
+  app.server.headersTimeout = REQUEST_TIMEOUT_MS / 2;
+  app.server.maxConnections = MAX_CONNECTIONS;
+  addSecurityHeaders(app);
+  checkOrigin(app, [options.host, ...(options.hostnames ?? [])].map(asHostname));
+  answerErrors(app, options.log);
+  serveHealth(app, options.version, options.readiness);
+  servePlans(app, options.gateway, options.receiveApproval);
+  await mount(app, '/mcp', options.mcp, options.log);
+
+  await app.listen({ host: options.host, port: options.port });
+  const address = app.server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server listens on no port');
+  return {
+    address,
+    url: `http://${asHostname(isWildcard(options.host) ? '127.0.0.1' : address.address)}:${address.port}`,
+    close: (graceMs) => close(app, options.mcp, graceMs),
+  };
+}
+
+async function close(app: FastifyInstance, mcp: MountedChannel, graceMs: number): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), graceMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cut);
+    await mcp.close();
+  }
+}
+
+/** Brackets around an IPv6 address, as it stands in a URL. */
+function asHostname(host: string): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+}
+
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+function addSecurityHeaders(app: FastifyInstance): void {
+  app.addHook('onRequest', async (_request, reply) => {
+    // On the response itself: a mounted channel writes its own head.
+    for (const [name, value] of SECURITY_HEADERS) reply.raw.setHeader(name, value);
+  });
+}
+
+const SECURITY_HEADERS = [
+  ['content-security-policy', "default-src 'none'; frame-ancestors 'none'"],
+  ['x-content-type-options', 'nosniff'],
+  ['x-frame-options', 'DENY'],
+  ['referrer-policy', 'no-referrer'],
+  ['cross-origin-resource-policy', 'same-origin'],
+  ['cache-control', 'no-store'],
+] as const;
+
+function answerErrors(app: FastifyInstance, log: Logger): void {
+  app.setNotFoundHandler((request, reply) =>
+    sendError(reply, 404, {
+      code: 'not_found',
+      message: `There is no ${request.method} ${request.url.slice(0, 100)} here.`,
+      hint: 'There are /healthz, /readyz, /mcp, /v1/plans/:id and /v1/plans/:id/approvals.',
+    }),
+  );
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const status = error.statusCode ?? 500;
+    if (status < 500) {
+      return sendError(reply, status, {
+        code: 'bad_request',
+        message: error.message,
+        hint: `Bodies are JSON (\`content-type: application/json\`) of at most ${BODY_LIMIT_BYTES} bytes.`,
+      });
+    }
+    log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'an HTTP request failed');
+    return sendError(reply, 500, {
+      code: 'internal',
+      message: 'The gateway failed to answer; nothing more is known here.',
+      hint: 'The gateway’s log says what happened. Ask for the state of things before you try again.',
+    });
+  });
+}
+
+async function mount(app: FastifyInstance, path: string, channel: MountedChannel, log: Logger): Promise<void> {
+  await app.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('application/json', { parseAs: 'string' }, async (_request: unknown, body: string) => body);
+    scope.route({
+      method: ['GET', 'POST', 'DELETE'],
+      url: path,
+      handler: async (request, reply) => {
+        const bearer = bearerOf(request.headers);
+        if (bearer.bearer === 'token') {
+          const body = typeof request.body === 'string' ? request.body : '';
+          const handled = await channel.handle(request.raw, reply.raw, bearer.token, body);
+          if (handled === 'answered') return reply.hijack();
+        }
+        log.info({ remote: request.ip, path }, 'a request without a valid token was turned away');
+        return sendError(reply.header('www-authenticate', challengeFor(bearer)), 401, {
+          code: 'unauthenticated',
+          message: bearer.bearer === 'none' ? 'This needs a token.' : 'This token is unknown, or its task is over.',
+          hint: 'A person opens a task with `countersign task open`; send its token as `Authorization: Bearer …`.',
+        });
+      },
+    });
+  });
+}

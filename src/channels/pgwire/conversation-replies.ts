@@ -1,0 +1,44 @@
+import type { DatabaseFailure } from '../../domain/database-failure.ts';
+import { type Refusal, SQLSTATES } from '../../domain/refusal.ts';
+import { commandComplete, errorResponse, noticeResponse } from '../../engines/postgres/wire-messages.ts';
+import type { ReplySink } from '../../engines/session.ts';
+import type { Outcome } from '../../pipeline/outcome.ts';
+
+/** Says to a client what came of something, in the protocol's words. */
+export function tell(sink: ReplySink, outcome: Outcome): void {
+  switch (outcome.outcome) {
+    case 'done':
+      return;
+    case 'applied':
+      sink.write(noticeResponse({ severity: 'NOTICE', sqlstate: '00000', message: outcome.notice }));
+      sink.write(commandComplete(outcome.command));
+      return;
+    case 'failed':
+      sink.write(errorResponse(outcome.failure));
+      return;
+    case 'refused':
+      sink.write(errorResponse(failureOf(outcome.refusal)));
+      return;
+    default:
+      outcome satisfies never;
+  }
+}
+
+/** A refusal as an error of class CS. */
+export function failureOf(refusal: Refusal): DatabaseFailure {
+  return {
+    severity: 'ERROR',
+    sqlstate: SQLSTATES[refusal.refused],
+    message: refusal.message,
+    ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
+    hint: refusal.hint,
+  };
+}
+
+export function unsupportedMessage(what: string): Refusal {
+  return {
+    refused: 'unsupported',
+    message: `${what} is not carried through the gateway.`,
+    hint: 'Send the statement as an ordinary query.',
+  };
+}

@@ -1,0 +1,171 @@
+import type { Socket } from 'node:net';
+import type { DatabaseFailure } from '../../domain/database-failure.ts';
+import { RefusalError, SQLSTATES } from '../../domain/refusal.ts';
+import {
+  EMPTY_QUERY,
+  errorResponse,
+  ProtocolViolation,
+  readQuery,
+  readyForQuery,
+} from '../../engines/postgres/wire-messages.ts';
+import { type ReplySink, SessionLost } from '../../engines/session.ts';
+import type { ActorSession } from '../../pipeline/actor-session.ts';
+import { carryQuery, type Steps } from '../../pipeline/carry-query.ts';
+import { failureOf, tell, unsupportedMessage } from './conversation-replies.ts';
+import { createExtended } from './extended.ts';
+import { CLIENT_MESSAGE, createClientFrameReader } from './frames.ts';
+
+/** A client that has been let in, and the session it speaks with. */
+export interface Conversation {
+  readonly socket: Socket;
+  /** Bytes that came with the end of the start-up. */
+  readonly rest: Buffer;
+  readonly session: ActorSession;
+  readonly steps: Steps;
+  readonly signal: AbortSignal;
+}
+
+/** While this much waits to be carried, nothing more is read from the client. */
+const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Talks to a client until it leaves: takes its messages in order, one batch at a time, and answers each batch whole
+ * (PostgreSQL, "Message Flow"). Translates only; what may run is decided behind `ActorSession`.
+ */
+export async function converse({ socket, rest, session, steps, signal }: Conversation): Promise<void> {
+  const queue: { type: number; frame: Buffer }[] = [];
+  let queuedBytes = 0;
+  let wake: (() => void) | null = null;
+  let over: Error | 'left' | null = null;
+
+  const reader = createClientFrameReader({
+    onFrame(type, frame) {
+      // The frame is a view into the socket's chunk; it may have to wait.
+      queue.push({ type, frame: Buffer.from(frame) });
+      queuedBytes += frame.length;
+      if (queuedBytes > MAX_QUEUED_BYTES) socket.pause();
+    },
+  });
+  const end = (reason: Error | 'left'): void => {
+    over ??= reason;
+    wake?.();
+    session.cancel().catch(() => socket.destroy());
+  };
+  const take = (chunk: Buffer): void => {
+    try {
+      reader.push(chunk);
+      wake?.();
+    } catch (error) {
+      end(error instanceof Error ? error : new Error(String(error)));
+    }
+  };
+  socket.on('data', take);
+  socket.once('close', () => end('left'));
+  socket.once('error', end);
+  signal.addEventListener('abort', () => wake?.());
+  if (rest.length > 0) take(rest);
+
+  const sink = socketSink(socket);
+  const extended = createExtended({ session, steps, sink });
+
+  while (true) {
+    const next = queue.shift();
+    if (next === undefined) {
+      if (over !== null) break;
+      if (signal.aborted && session.transaction === 'idle') break;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      wake = null;
+      continue;
+    }
+    queuedBytes -= next.frame.length;
+    if (socket.isPaused() && queuedBytes <= MAX_QUEUED_BYTES) socket.resume();
+    if (next.type === CLIENT_MESSAGE.terminate) return;
+    try {
+      await answer(next.type, next.frame);
+    } catch (error) {
+      sink.write(errorResponse(lastWords(error)));
+      return;
+    }
+  }
+  if (signal.aborted) sink.write(errorResponse(SHUTTING_DOWN));
+  else if (over instanceof ProtocolViolation) sink.write(errorResponse(lastWords(over)));
+
+  async function answer(type: number, frame: Buffer): Promise<void> {
+    const body = frame.subarray(5);
+    switch (type) {
+      case CLIENT_MESSAGE.query: {
+        extended.reset();
+        await simple(readQuery(body), frame);
+        sink.write(readyForQuery(session.transaction));
+        return;
+      }
+      case CLIENT_MESSAGE.sync:
+        await extended.sync(frame);
+        sink.write(readyForQuery(session.transaction));
+        return;
+      case CLIENT_MESSAGE.functionCall:
+        extended.refuse(unsupportedMessage('The function-call message'));
+        await extended.sync(frame);
+        sink.write(readyForQuery(session.transaction));
+        return;
+      case CLIENT_MESSAGE.copyData:
+      case CLIENT_MESSAGE.copyDone:
+      case CLIENT_MESSAGE.copyFail:
+        // What is left of a COPY that was refused: the server would skip it too.
+        return;
+      default:
+        await extended.take(type, frame, body);
+    }
+  }
+
+  async function simple(text: string, frame: Buffer): Promise<void> {
+    const outcome = await carryQuery(session, { text, frame, sink }, steps);
+    if (outcome.outcome === 'empty') sink.write(EMPTY_QUERY);
+    else tell(sink, outcome);
+  }
+}
+
+const SHUTTING_DOWN: DatabaseFailure = {
+  severity: 'FATAL',
+  sqlstate: '57P01',
+  message: 'the gateway is shutting down',
+  hint: 'Connect again in a moment.',
+};
+
+function lastWords(error: unknown): DatabaseFailure {
+  if (error instanceof RefusalError) return { ...failureOf(error.refusal), severity: 'FATAL' };
+  if (error instanceof ProtocolViolation) return { severity: 'FATAL', sqlstate: '08P01', message: error.message };
+  if (error instanceof SessionLost) {
+    return {
+      severity: 'FATAL',
+      sqlstate: SQLSTATES.unavailable,
+      message: `The connection to the target was lost: ${error.message}`,
+      hint: 'Nothing that was not committed took effect. Connect again.',
+    };
+  }
+  return {
+    severity: 'FATAL',
+    sqlstate: 'XX000',
+    message: `The gateway failed: ${error instanceof Error ? error.message : String(error)}`,
+    hint: 'Connect again; the gateway’s log says more.',
+  };
+}
+
+function socketSink(socket: Socket): ReplySink {
+  return {
+    write: (chunk) => socket.destroyed || socket.write(chunk),
+    drained: () =>
+      new Promise((resolve) => {
+        if (socket.destroyed || !socket.writableNeedDrain) return resolve();
+        const done = (): void => {
+          socket.off('drain', done);
+          socket.off('close', done);
+          resolve();
+        };
+        socket.once('drain', done);
+        socket.once('close', done);
+      }),
+  };
+}

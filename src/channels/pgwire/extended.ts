@@ -1,0 +1,423 @@
+import type { DatabaseFailure } from '../../domain/database-failure.ts';
+import type { Parameter, Statement } from '../../domain/intent.ts';
+import type { Refusal } from '../../domain/refusal.ts';
+import {
+  BIND_COMPLETE,
+  type Bind,
+  CLOSE_COMPLETE,
+  close,
+  describe,
+  errorResponse,
+  FLUSH,
+  NO_DATA,
+  PARSE_COMPLETE,
+  parse,
+  readBind,
+  readExecute,
+  readNamed,
+  readParse,
+  SYNC,
+} from '../../engines/postgres/wire-messages.ts';
+import type { EngineSession, ExpectedReply, ReplySink } from '../../engines/session.ts';
+import type { ActorSession } from '../../pipeline/actor-session.ts';
+import type { Steps } from '../../pipeline/carry-query.ts';
+import { decodeParameters } from '../../pipeline/decode-parameters.ts';
+import type { Judgement } from '../../pipeline/judge.ts';
+import { failureOf, tell } from './conversation-replies.ts';
+import { CLIENT_MESSAGE } from './frames.ts';
+
+/** The extended query protocol of one client (PostgreSQL, "Extended Query"). */
+export interface Extended {
+  /** Takes one message other than Sync. */
+  take(type: number, frame: Buffer, body: Buffer): Promise<void>;
+  /** Ends the batch: everything is sent, measured, committed and answered. ReadyForQuery is the caller's. */
+  sync(frame: Buffer): Promise<void>;
+  /** Answers with an error and skips what follows, up to the next Sync. */
+  refuse(refusal: Refusal): void;
+  /** A simple query destroys the unnamed statement and portal. */
+  reset(): void;
+}
+
+type Carried = Extract<Judgement, { analysis: unknown }>;
+
+/** A statement the client has prepared. On which connections the server knows it is the gateway's matter. */
+interface Prepared {
+  readonly name: string;
+  readonly text: string;
+  types: readonly number[];
+  readonly judgement: Carried | 'empty';
+  readonly on: Set<EngineSession>;
+}
+
+interface Portal {
+  readonly prepared: Prepared;
+  readonly bind: Bind;
+  readonly bindFrame: Buffer;
+  /** Where it lives; `null` while nothing of it was sent: it is held, or ends or begins a transaction. */
+  readonly connection: EngineSession | null;
+  readonly parameters: readonly Parameter[] | null;
+}
+
+export function createExtended(deps: {
+  readonly session: ActorSession;
+  readonly steps: Steps;
+  readonly sink: ReplySink;
+}): Extended {
+  const { session, steps } = deps;
+  const prepared = new Map<string, Prepared>();
+  const portals = new Map<string, Portal>();
+  /** Frames on their way to one connection, sent together. */
+  let outbox: {
+    readonly connection: EngineSession;
+    readonly frames: Buffer[];
+    readonly replies: ExpectedReply[];
+  } | null = null;
+  /** Connections that were sent something since their last Sync. */
+  const unsynced = new Set<EngineSession>();
+  let skipping = false;
+
+  const out = (): ReplySink => session.output(deps.sink);
+
+  function add(connection: EngineSession, frame: Buffer, reply: ExpectedReply): void {
+    outbox ??= { connection, frames: [], replies: [] };
+    outbox.frames.push(frame);
+    outbox.replies.push(reply);
+  }
+
+  /** Sends what waits. With a Sync the connection is free for the gateway's own statements afterwards. */
+  async function send(end: 'flush' | 'sync'): Promise<void> {
+    const sending = outbox;
+    outbox = null;
+    if (sending !== null) {
+      sending.frames.push(end === 'sync' ? SYNC : FLUSH);
+      if (end === 'sync') sending.replies.push({ to: 'sync' });
+      const relayed = await session.relay(sending.connection, sending.frames, sending.replies, out());
+      if (end === 'sync') unsynced.delete(sending.connection);
+      else unsynced.add(sending.connection);
+      if (relayed.failure !== null) {
+        skipping = true;
+        session.noteFailure();
+      }
+    }
+    if (end === 'sync') {
+      for (const connection of unsynced) {
+        if (!connection.closed) await session.relay(connection, [SYNC], [{ to: 'sync' }], out());
+      }
+      unsynced.clear();
+    }
+  }
+
+  /** Makes sure that what waits for another connection is sent and answered first: replies come in order. */
+  async function turnTo(connection: EngineSession): Promise<void> {
+    if (outbox !== null && outbox.connection !== connection) await send('flush');
+  }
+
+  async function enter(judgement: Carried): Promise<EngineSession> {
+    if (judgement.verdict === 'run' || judgement.verdict === 'session') {
+      if (session.mustBegin(judgement)) await send('sync');
+      return session.enter(judgement);
+    }
+    return session.connectionFor(judgement);
+  }
+
+  function know(statement: Prepared, connection: EngineSession): void {
+    if (statement.on.has(connection)) return;
+    add(connection, parse(statement.name, statement.text, statement.types), { to: 'parse', hidden: true });
+    statement.on.add(connection);
+  }
+
+  async function answerHere(message: Buffer): Promise<void> {
+    if (outbox !== null) await send('flush');
+    if (!skipping) out().write(message);
+  }
+
+  async function failWith(failure: DatabaseFailure): Promise<void> {
+    await send('sync');
+    if (skipping) return;
+    out().write(errorResponse(failure));
+    await session.fail();
+    session.noteFailure();
+    skipping = true;
+  }
+
+  async function onParse(frame: Buffer, body: Buffer): Promise<void> {
+    const { name, sql, types } = readParse(body);
+    const halted = session.standing();
+    if (halted !== undefined) return failWith(failureOf(halted));
+    if (name !== '' && prepared.has(name)) return failWith(duplicate(name));
+    const parts = steps.split(sql);
+    if ('sqlstate' in parts) return failWith(parts);
+    if (parts.length > 1) return failWith(SEVERAL_COMMANDS);
+    const judgement = parts.length === 0 ? 'empty' : session.judge(sql);
+    if (judgement !== 'empty') {
+      if (judgement.verdict === 'failed') return failWith(judgement.failure);
+      if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
+        return failWith(failureOf(await steps.deny(session, { text: sql, parameters: [] }, judgement)));
+      }
+    }
+    const statement: Prepared = { name, text: sql, types, judgement, on: new Set() };
+    if (judgement === 'empty' || judgement.verdict === 'transaction') {
+      prepared.set(name, statement);
+      return answerHere(PARSE_COMPLETE);
+    }
+    const opened = session.connectionFor(judgement);
+    const connection = opened instanceof Promise ? await opened : opened;
+    await turnTo(connection);
+    if (skipping) return;
+    add(connection, frame, { to: 'parse' });
+    statement.on.add(connection);
+    prepared.set(name, statement);
+  }
+
+  async function onBind(frame: Buffer, body: Buffer): Promise<void> {
+    const bind = readBind(body);
+    const statement = prepared.get(bind.statement);
+    if (statement === undefined) return failWith(unknownStatement(bind.statement));
+    const { judgement } = statement;
+    if (judgement === 'empty' || judgement.verdict === 'transaction') {
+      portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection: null, parameters: null });
+      return answerHere(BIND_COMPLETE);
+    }
+    if (judgement.verdict === 'hold') {
+      const parameters = await parametersOf(statement, bind);
+      if (skipping) return;
+      portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection: null, parameters });
+      return answerHere(BIND_COMPLETE);
+    }
+    const writes = judgement.verdict === 'run' && judgement.how === 'write';
+    const parameters = writes ? await parametersOf(statement, bind) : null;
+    const connection = await enter(judgement);
+    await turnTo(connection);
+    if (skipping) return;
+    know(statement, connection);
+    add(connection, frame, { to: 'bind' });
+    portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection, parameters });
+  }
+
+  /** Values in text form, as plans show and keep them; values in binary form are asked of the server. */
+  async function parametersOf(statement: Prepared, bind: Bind): Promise<readonly Parameter[]> {
+    if (bind.values.length === 0) return [];
+    if (statement.judgement === 'empty') return [];
+    const opened = session.connectionFor(statement.judgement);
+    const connection = opened instanceof Promise ? await opened : opened;
+    const binary = bind.formats.includes(1);
+    if (binary && (statement.types.length < bind.values.length || statement.types.includes(0))) {
+      await turnTo(connection);
+      know(statement, connection);
+      add(connection, describe('statement', statement.name), {
+        to: 'describe statement',
+        hidden: true,
+        onParameterTypes: (types) => {
+          statement.types = types;
+        },
+      });
+    }
+    await send('sync');
+    if (skipping) return [];
+    return decodeParameters(connection, bind, statement.types);
+  }
+
+  async function onDescribe(frame: Buffer, body: Buffer): Promise<void> {
+    const { what, name } = readNamed(body);
+    if (what === 'portal') {
+      const portal = portals.get(name);
+      if (portal === undefined) return failWith(unknownPortal(name));
+      if (portal.connection !== null) {
+        await turnTo(portal.connection);
+        if (!skipping) add(portal.connection, frame, { to: 'describe portal' });
+        return;
+      }
+      const { judgement } = portal.prepared;
+      if (judgement === 'empty' || judgement.verdict === 'transaction') return answerHere(NO_DATA);
+      return hold(portal);
+    }
+    const statement = prepared.get(name);
+    if (statement === undefined) return failWith(unknownStatement(name));
+    const { judgement } = statement;
+    const opened = session.connectionFor(judgement === 'empty' ? null : judgement);
+    const connection = opened instanceof Promise ? await opened : opened;
+    await turnTo(connection);
+    if (skipping) return;
+    know(statement, connection);
+    add(connection, frame, {
+      to: 'describe statement',
+      onParameterTypes: (types) => {
+        statement.types = types;
+      },
+    });
+  }
+
+  async function onExecute(frame: Buffer, body: Buffer): Promise<void> {
+    const { portal: name } = readExecute(body);
+    const portal = portals.get(name);
+    if (portal === undefined) return failWith(unknownPortal(name));
+    const halted = session.standing();
+    if (halted !== undefined) return failWith(failureOf(halted));
+    const { prepared: statement, connection } = portal;
+    const { judgement } = statement;
+    if (judgement === 'empty' || judgement.verdict === 'transaction') return transact(portal, frame);
+    if (judgement.verdict === 'hold' || connection === null) return hold(portal);
+    await turnTo(connection);
+    if (skipping) return;
+    if (judgement.verdict === 'session') {
+      await send('sync');
+      if (skipping) return;
+      know(statement, connection);
+      add(connection, portal.bindFrame, { to: 'bind', hidden: true });
+      add(connection, frame, { to: 'execute' });
+      const sending = outbox;
+      outbox = null;
+      if (sending === null) return;
+      const outcome = await session.adopt(judgement.act, connection, () =>
+        session.relay(connection, [...sending.frames, SYNC], [...sending.replies, { to: 'sync' }], out()),
+      );
+      if (outcome.outcome !== 'done') tell(out(), outcome);
+      return;
+    }
+    if (judgement.verdict === 'run' && judgement.how === 'write') {
+      session.note({
+        statement: { text: statement.text, parameters: portal.parameters ?? [] },
+        analysis: judgement.analysis,
+      });
+    } else if (judgement.verdict === 'run') {
+      session.noteRead(judgement.analysis);
+    }
+    add(connection, frame, { to: 'execute' });
+  }
+
+  async function hold(portal: Portal): Promise<void> {
+    await send('sync');
+    const { judgement, text } = portal.prepared;
+    if (skipping || judgement === 'empty') return;
+    const statement: Statement = { text, parameters: portal.parameters ?? [] };
+    const outcome = await steps.hold(session, [{ statement, judgement }]);
+    tell(out(), outcome);
+    if (outcome.outcome === 'applied') return;
+    await session.fail();
+    session.noteFailure();
+    skipping = true;
+  }
+
+  /** BEGIN, COMMIT and their kin are sent whole, when they are executed. */
+  async function transact(portal: Portal, frame: Buffer): Promise<void> {
+    await send('sync');
+    if (skipping) return;
+    const { prepared: statement, bindFrame } = portal;
+    const frames = [parse(statement.name, statement.text, statement.types), bindFrame, frame, SYNC];
+    const replies: ExpectedReply[] = [
+      { to: 'parse', hidden: true },
+      { to: 'bind', hidden: true },
+      { to: 'execute' },
+      { to: 'sync' },
+    ];
+    const closing = statement.name === '' ? [] : [close('statement', statement.name)];
+    const { judgement } = statement;
+    if (judgement === 'empty' || judgement.verdict !== 'transaction') {
+      const connection = await session.connectionFor(null);
+      await session.relay(
+        connection,
+        [...frames.slice(0, 3), ...closing, SYNC],
+        [...replies.slice(0, 3), ...closing.map(() => HIDDEN_CLOSE), { to: 'sync' }],
+        out(),
+      );
+      return;
+    }
+    const outcome = await session.transact(
+      judgement.act,
+      (connection, sink) =>
+        session.relay(
+          connection,
+          [...frames.slice(0, 3), ...closing, SYNC],
+          [...replies.slice(0, 3), ...closing.map(() => HIDDEN_CLOSE), { to: 'sync' }],
+          sink,
+        ),
+      deps.sink,
+    );
+    if (outcome.outcome === 'done') return;
+    tell(out(), outcome);
+    skipping = true;
+  }
+
+  async function onClose(frame: Buffer, body: Buffer): Promise<void> {
+    const { what, name } = readNamed(body);
+    if (what === 'portal') {
+      const connection = portals.get(name)?.connection ?? null;
+      portals.delete(name);
+      if (connection === null) return answerHere(CLOSE_COMPLETE);
+      await turnTo(connection);
+      if (!skipping) add(connection, frame, { to: 'close' });
+      return;
+    }
+    const connections = [...(prepared.get(name)?.on ?? [])].filter((connection) => !connection.closed);
+    prepared.delete(name);
+    for (const connection of connections) {
+      await turnTo(connection);
+      if (skipping) return;
+      add(connection, frame, { to: 'close', hidden: true });
+    }
+    return answerHere(CLOSE_COMPLETE);
+  }
+
+  return {
+    async take(type, frame, body) {
+      if (skipping) return;
+      switch (type) {
+        case CLIENT_MESSAGE.parse:
+          return onParse(frame, body);
+        case CLIENT_MESSAGE.bind:
+          return onBind(frame, body);
+        case CLIENT_MESSAGE.describe:
+          return onDescribe(frame, body);
+        case CLIENT_MESSAGE.execute:
+          return onExecute(frame, body);
+        case CLIENT_MESSAGE.close:
+          return onClose(frame, body);
+        case CLIENT_MESSAGE.flush:
+          return send('flush');
+        default:
+          return failWith({
+            severity: 'ERROR',
+            sqlstate: '08P01',
+            message: `a message of type ${type} is not expected here`,
+          });
+      }
+    },
+    async sync() {
+      await send('sync');
+      const outcome = await session.settle(deps.sink);
+      tell(deps.sink, outcome);
+      skipping = false;
+      if (session.transaction === 'idle') portals.clear();
+    },
+    refuse(refusal) {
+      out().write(errorResponse(failureOf(refusal)));
+      skipping = true;
+    },
+    reset() {
+      prepared.delete('');
+      portals.delete('');
+    },
+  };
+}
+
+const HIDDEN_CLOSE: ExpectedReply = { to: 'close', hidden: true };
+
+const SEVERAL_COMMANDS: DatabaseFailure = {
+  severity: 'ERROR',
+  sqlstate: '42601',
+  message: 'cannot insert multiple commands into a prepared statement',
+};
+
+function duplicate(name: string): DatabaseFailure {
+  return { severity: 'ERROR', sqlstate: '42P05', message: `prepared statement "${name}" already exists` };
+}
+
+function unknownStatement(name: string): DatabaseFailure {
+  const message =
+    name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`;
+  return { severity: 'ERROR', sqlstate: '26000', message };
+}
+
+function unknownPortal(name: string): DatabaseFailure {
+  return { severity: 'ERROR', sqlstate: '34000', message: `portal "${name}" does not exist` };
+}

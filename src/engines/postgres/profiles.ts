@@ -1,0 +1,116 @@
+import { createHmac } from 'node:crypto';
+import type pg from 'pg';
+import { digestOf, type Json } from '../../domain/digest.ts';
+import type { Profile } from '../../domain/profile.ts';
+import { scramPassword } from '../../domain/scram.ts';
+import type { Target } from '../../domain/target.ts';
+import type { Credential, ProfileLogins } from '../engine.ts';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from './quote.ts';
+
+/**
+ * Makes the logins of a profile exist with exactly its grants (G1): they own nothing, are member of nothing, and hold no
+ * right that the task did not declare. Idempotent; another node doing the same waits for the same advisory lock.
+ *
+ * Passwords are derived, so that every node knows them and nobody keeps them.
+ */
+export async function provisionProfile(
+  client: pg.Client,
+  profile: Profile,
+  deps: { readonly target: Target; readonly secret: string },
+): Promise<ProfileLogins> {
+  const digest = digestOf(profile as unknown as Json);
+  const name = `cs_${digest.slice('sha256:'.length, 'sha256:'.length + 16)}`;
+  const login = (purpose: 'r' | 'w'): Credential => {
+    const user = `${name}_${purpose}`;
+    const password = createHmac('sha256', deps.secret).update(`${user}\n${deps.target.identity}`).digest('base64url');
+    return { user, password };
+  };
+  const read = login('r');
+  const write = profile.write.length > 0 ? login('w') : undefined;
+
+  await client.query('BEGIN');
+  try {
+    // Two transactions that grant on one table at once fail with "tuple concurrently updated".
+    await client.query(
+      "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('countersign profiles', 0))",
+    );
+    for (const credential of [read, ...(write === undefined ? [] : [write])]) {
+      if (await isProvisioned(client, credential.user, digest)) continue;
+      await makeLogin(client, credential, profile, credential === write, deps.target.endpoint.database);
+      await client.query(
+        `COMMENT ON ROLE ${quoteIdentifier(credential.user)} IS ${quoteLiteral(`countersign profile ${digest}`)}`,
+      );
+    }
+    await client.query('COMMIT');
+  } catch (error) {
+    await client.query('ROLLBACK');
+    throw error;
+  }
+  return write === undefined ? { read } : { read, write };
+}
+
+/** The comment is written last, in the same transaction: a role that carries it has exactly these grants. */
+async function isProvisioned(client: pg.Client, role: string, digest: string): Promise<boolean> {
+  const { rows } = await client.query<{ comment: string | null }>(
+    `SELECT pg_catalog.shobj_description(oid, 'pg_authid') AS comment FROM pg_catalog.pg_roles WHERE rolname = $1`,
+    [role],
+  );
+  return rows[0]?.comment === `countersign profile ${digest}`;
+}
+
+async function makeLogin(
+  client: pg.Client,
+  login: Credential,
+  profile: Profile,
+  writes: boolean,
+  database: string,
+): Promise<void> {
+  const role = quoteIdentifier(login.user);
+  const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [login.user]);
+  if (rowCount !== 0) {
+    throw new Error(`the role ${login.user} exists but was not made by Countersign for this profile; drop it`);
+  }
+  await client.query(
+    `CREATE ROLE ${role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD ${quoteLiteral(scramPassword(login.password))}`,
+  );
+  for (const [setting, value] of settingsOf(profile, writes)) {
+    await client.query(`ALTER ROLE ${role} SET ${setting} = ${quoteLiteral(value)}`);
+  }
+  await client.query(`GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${role}`);
+  const relations = [...new Set([...profile.read, ...profile.write])].sort();
+  const schemas = new Set(relations.map((relation) => relation.slice(0, relation.indexOf('.'))));
+  for (const schema of schemas) await client.query(`GRANT USAGE ON SCHEMA ${quoteIdentifier(schema)} TO ${role}`);
+  if (relations.length > 0)
+    await client.query(`GRANT SELECT ON ${relations.map(quoteQualified).join(', ')} TO ${role}`);
+  if (!writes) return;
+  await client.query(`GRANT INSERT, UPDATE, DELETE ON ${profile.write.map(quoteQualified).join(', ')} TO ${role}`);
+  for (const sequence of await ownedSequences(client, profile.write)) {
+    await client.query(`GRANT USAGE, SELECT ON SEQUENCE ${sequence} TO ${role}`);
+  }
+  await client.query(`GRANT USAGE ON SCHEMA countersign TO ${role}`);
+  await client.query(`GRANT INSERT ON countersign.written TO ${role}`);
+}
+
+function settingsOf(profile: Profile, writes: boolean): readonly (readonly [string, string])[] {
+  return [
+    ['default_transaction_read_only', writes ? 'off' : 'on'],
+    ['statement_timeout', `${profile.statementTimeoutMs}ms`],
+    ['lock_timeout', '5s'],
+    ['idle_in_transaction_session_timeout', '5min'],
+  ];
+}
+
+async function ownedSequences(client: pg.Client, tables: readonly string[]): Promise<readonly string[]> {
+  const { rows } = await client.query<{ sequence: string }>(
+    `SELECT pg_catalog.format('%I.%I', sn.nspname, s.relname) AS sequence
+     FROM pg_catalog.pg_class AS s
+     JOIN pg_catalog.pg_namespace AS sn ON sn.oid = s.relnamespace
+     JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = s.oid AND d.deptype IN ('a', 'i')
+     JOIN pg_catalog.pg_class AS t ON t.oid = d.refobjid
+     JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace
+     WHERE s.relkind = 'S' AND tn.nspname || '.' || t.relname = ANY ($1::text[])
+     ORDER BY 1`,
+    [tables],
+  );
+  return rows.map((row) => row.sequence);
+}

@@ -1,0 +1,177 @@
+import { scramPassword } from '../../domain/scram.ts';
+import { quoteIdentifier, quoteLiteral } from './quote.ts';
+
+/** One statement that `countersign init` will run as the database's administrator, and why. */
+export interface SetupStatement {
+  readonly sql: string;
+  readonly why: string;
+}
+
+/** Runs SQL as the administrator and returns rows by column name. */
+export type AskAdministrator = (sql: string) => Promise<readonly Record<string, unknown>[]>;
+
+export const SESSION_ROLE = 'countersign_session';
+export const APPLY_ROLE = 'countersign_apply';
+/** Takes over tables that belong to a superuser, because no login of ours may become one. */
+export const OWNER_ROLE = 'countersign_owner';
+
+/**
+ * The SQL that makes the two credentials of a target and the schema that proves what was applied (G4, G6). It is shown
+ * before it is run; running it again changes nothing but the passwords.
+ *
+ * `countersign_session` reads the catalogue, makes the profile logins of tasks and hands them their grants; it never
+ * runs an actor's statement. `countersign_apply` measures and applies plans as a member of the tables' owners.
+ */
+export async function planSetup(
+  ask: AskAdministrator,
+  passwords: { readonly session: string; readonly apply: string },
+): Promise<readonly SetupStatement[]> {
+  const [facts] = await ask('SELECT current_database() AS database, current_user AS administrator');
+  const database = String(facts?.['database']);
+  const existing = new Set((await ask('SELECT rolname FROM pg_catalog.pg_roles')).map((row) => String(row['rolname'])));
+  const schemas = (await ask(USER_SCHEMAS)).map((row) => String(row['nspname']));
+  const owners = await ask(OWNERS);
+  const statements: SetupStatement[] = [];
+  const add = (sql: string, why: string) => statements.push({ sql, why });
+
+  add(
+    `${existing.has(SESSION_ROLE) ? 'ALTER' : 'CREATE'} ROLE ${SESSION_ROLE} LOGIN CREATEROLE NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS PASSWORD ${quoteLiteral(scramPassword(passwords.session))}`,
+    'makes the logins under which tasks run; never runs a statement of an agent',
+  );
+  add(
+    `${existing.has(APPLY_ROLE) ? 'ALTER' : 'CREATE'} ROLE ${APPLY_ROLE} LOGIN NOCREATEROLE NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS INHERIT PASSWORD ${quoteLiteral(scramPassword(passwords.apply))}`,
+    'measures plans and applies approved ones; never used in an agent’s session',
+  );
+  add(`GRANT pg_signal_backend TO ${SESSION_ROLE}`, 'ends a session that does not stop when told to (halt)');
+  add(
+    `GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO ${SESSION_ROLE}, ${APPLY_ROLE}, PUBLIC`,
+    'every connection verifies which cluster it has reached',
+  );
+
+  const adopted = owners.filter((row) => row['superuser'] === true);
+  if (adopted.length > 0) {
+    if (!existing.has(OWNER_ROLE))
+      add(`CREATE ROLE ${OWNER_ROLE} NOLOGIN`, 'owns what a superuser owned: no login of ours may become a superuser');
+    for (const { kind, name } of await ask(SUPERUSER_OBJECTS)) {
+      add(`ALTER ${kind} ${name} OWNER TO ${OWNER_ROLE}`, 'so that an approved plan can change it without a superuser');
+    }
+    add(`GRANT ${OWNER_ROLE} TO ${APPLY_ROLE}`, 'changes to tables need their owner’s rights');
+  }
+  for (const { owner } of owners.filter((row) => row['superuser'] !== true && row['owner'] !== APPLY_ROLE)) {
+    add(`GRANT ${quoteIdentifier(String(owner))} TO ${APPLY_ROLE}`, 'changes to tables need their owner’s rights');
+  }
+
+  for (const schema of schemas) {
+    const quoted = quoteIdentifier(schema);
+    add(`GRANT USAGE, CREATE ON SCHEMA ${quoted} TO ${APPLY_ROLE}`, 'approved plans may create objects');
+    add(`GRANT USAGE ON SCHEMA ${quoted} TO ${SESSION_ROLE} WITH GRANT OPTION`, 'passed on to the logins of tasks');
+    add(
+      `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${quoted} TO ${SESSION_ROLE} WITH GRANT OPTION`,
+      'passed on, table by table, to the logins of tasks that declare them',
+    );
+    add(
+      `GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA ${quoted} TO ${SESSION_ROLE} WITH GRANT OPTION`,
+      'serial columns of declared tables',
+    );
+    const futureOwners = new Set([
+      ...owners.filter((row) => row['superuser'] !== true).map((row) => String(row['owner'])),
+      APPLY_ROLE,
+      ...(adopted.length > 0 ? [OWNER_ROLE] : []),
+    ]);
+    for (const owner of futureOwners) {
+      const prefix = `ALTER DEFAULT PRIVILEGES FOR ROLE ${quoteIdentifier(owner)} IN SCHEMA ${quoted}`;
+      add(
+        `${prefix} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ${SESSION_ROLE} WITH GRANT OPTION`,
+        'the same for tables still to come',
+      );
+      add(
+        `${prefix} GRANT USAGE, SELECT ON SEQUENCES TO ${SESSION_ROLE} WITH GRANT OPTION`,
+        'the same for sequences still to come',
+      );
+    }
+  }
+
+  for (const sql of PROOF_SCHEMA)
+    add(sql, 'where the target itself keeps what was applied (exactly once) and what it was before (undo)');
+
+  const logins = (await ask(LOGINS)).map((row) => quoteIdentifier(String(row['rolname'])));
+  const keep =
+    logins.length === 0
+      ? []
+      : [`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteIdentifier(database)} TO ${logins.join(', ')}`];
+  for (const sql of keep) add(sql, 'existing logins keep what they could do');
+  add(
+    `GRANT CONNECT, TEMPORARY ON DATABASE ${quoteIdentifier(database)} TO ${APPLY_ROLE}`,
+    'connects to this database',
+  );
+  add(
+    `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${SESSION_ROLE} WITH GRANT OPTION`,
+    'connects, and lets the logins of tasks connect, to this database',
+  );
+  add(
+    `REVOKE CONNECT, TEMPORARY ON DATABASE ${quoteIdentifier(database)} FROM PUBLIC`,
+    'logins of tasks get no temporary objects',
+  );
+  for (const { datname } of await ask(OTHER_DATABASES)) {
+    const other = quoteIdentifier(String(datname));
+    if (logins.length > 0)
+      add(
+        `GRANT CONNECT, TEMPORARY ON DATABASE ${other} TO ${logins.join(', ')}`,
+        'existing logins keep what they could do',
+      );
+    add(
+      `REVOKE CONNECT, TEMPORARY ON DATABASE ${other} FROM PUBLIC`,
+      'logins of tasks reach no other database of this server',
+    );
+  }
+  return statements;
+}
+
+const USER_SCHEMAS = `
+  SELECT nspname FROM pg_catalog.pg_namespace
+  WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'countersign')
+  ORDER BY nspname`;
+
+const OWNERS = `
+  SELECT DISTINCT r.rolname AS owner, r.rolsuper AS superuser
+  FROM pg_catalog.pg_class AS c
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+  ORDER BY 1`;
+
+/** Objects of superusers in user schemas; sequences of columns and members of extensions go with what they belong to. */
+const SUPERUSER_OBJECTS = `
+  SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END AS kind,
+         pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+  FROM pg_catalog.pg_class AS c
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
+  WHERE r.rolsuper AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype IN ('e', 'a', 'i') AND (d.deptype = 'e' OR c.relkind = 'S'))
+  ORDER BY c.relkind <> 'p', 2`;
+
+const LOGINS = `
+  SELECT rolname FROM pg_catalog.pg_roles
+  WHERE rolcanlogin AND NOT rolsuper AND rolname !~ '^(cs_|countersign_|pg_)'
+  ORDER BY 1`;
+
+const OTHER_DATABASES = `
+  SELECT d.datname FROM pg_catalog.pg_database AS d
+  WHERE d.datallowconn AND d.datname <> pg_catalog.current_database() AND d.datname NOT IN ('template0', 'template1')
+    AND pg_catalog.pg_has_role(d.datdba, 'USAGE')
+  ORDER BY 1`;
+
+/** One row for each plan applied and each write committed: the truth about what took effect (G6). */
+const PROOF_SCHEMA: readonly string[] = [
+  `CREATE SCHEMA IF NOT EXISTS countersign AUTHORIZATION ${APPLY_ROLE}`,
+  'CREATE TABLE IF NOT EXISTS countersign.applied (plan text PRIMARY KEY, xid xid8 NOT NULL, at timestamptz NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS countersign.written (intent text PRIMARY KEY, xid xid8 NOT NULL, at timestamptz NOT NULL)',
+  'CREATE TABLE IF NOT EXISTS countersign.captured (change text NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, relation text NOT NULL, op text NOT NULL, before jsonb, after jsonb, PRIMARY KEY (change, seq))',
+  ...['applied', 'written', 'captured'].map((table) => `ALTER TABLE countersign.${table} OWNER TO ${APPLY_ROLE}`),
+  'REVOKE ALL ON SCHEMA countersign FROM PUBLIC',
+  `GRANT USAGE ON SCHEMA countersign TO ${SESSION_ROLE} WITH GRANT OPTION`,
+  `GRANT SELECT, INSERT ON countersign.written TO ${SESSION_ROLE} WITH GRANT OPTION`,
+  `GRANT SELECT ON countersign.applied TO ${SESSION_ROLE}`,
+];

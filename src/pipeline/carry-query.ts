@@ -1,0 +1,114 @@
+import type { DatabaseFailure } from '../domain/database-failure.ts';
+import type { Statement } from '../domain/intent.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import { query as queryFrame } from '../engines/postgres/wire-messages.ts';
+import type { EngineSession, ExpectedReply, Relayed, ReplySink } from '../engines/session.ts';
+import type { ActorSession, Runnable } from './actor-session.ts';
+import type { Judgement } from './judge.ts';
+import type { Outcome } from './outcome.ts';
+
+/** What happens to statements that don't simply run, wired together once and the same for every channel. */
+export interface Steps {
+  readonly split: (text: string) => readonly SplitStatement[] | DatabaseFailure;
+  readonly hold: (session: ActorSession, statements: readonly JudgedStatement[]) => Promise<Outcome>;
+  readonly deny: (session: ActorSession, statement: Statement, judgement: Refusing) => Promise<Refusal>;
+}
+
+export interface SplitStatement {
+  readonly text: string;
+  /** Where it begins in the whole text, in characters. */
+  readonly start: number;
+}
+
+export interface JudgedStatement {
+  readonly statement: Statement;
+  readonly judgement: Extract<Judgement, { analysis: unknown }>;
+}
+
+export type Refusing = Extract<Judgement, { verdict: 'deny' | 'unsupported' }>;
+
+const QUERY_REPLY: readonly ExpectedReply[] = [{ to: 'query' }];
+
+/**
+ * The way of a whole query text, top to bottom:
+ *
+ *     intent ─► analyse ─► decide ─► [allow] ─► execute ─► measure ─► commit ─► prove ─► reply
+ *                             ├► [deny] ─► prove ─► reply
+ *                             └► [hold] ─► dry run ─► plan ─► prove ─► reply      … approve ─► apply
+ *
+ * Several statements in one text are one batch: all are judged before any of them runs, and what they write is measured
+ * and committed together, as PostgreSQL would (PostgreSQL, "Multiple Statements in a Simple Query").
+ */
+export async function carryQuery(
+  session: ActorSession,
+  query: { readonly text: string; readonly frame: Buffer; readonly sink: ReplySink },
+  steps: Steps,
+): Promise<Outcome | { readonly outcome: 'empty' }> {
+  const halted = session.standing();
+  if (halted !== undefined) return { outcome: 'refused', refusal: halted };
+
+  const parts = steps.split(query.text);
+  if ('sqlstate' in parts) return abort(session, { outcome: 'failed', failure: parts });
+  if (parts.length === 0) return { outcome: 'empty' };
+
+  const judged: JudgedStatement[] = [];
+  for (const part of parts) {
+    const judgement = session.judge(part.text);
+    const statement = { text: part.text, parameters: [] };
+    if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
+    if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
+      return abort(session, { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) });
+    }
+    judged.push({ statement, judgement });
+  }
+  if (judged.some(({ judgement }) => judgement.verdict === 'hold'))
+    return abort(session, await steps.hold(session, judged));
+
+  for (const [index, { statement, judgement }] of judged.entries()) {
+    const frame = judged.length === 1 ? query.frame : queryFrame(statement.text);
+    const outcome = await run(session, { statement, judgement: judgement as Runnable, frame, sink: query.sink });
+    const start = parts[index]?.start ?? 0;
+    if (outcome.outcome !== 'done') return moveError(outcome, start);
+    if (session.failedInBatch) break;
+  }
+  return session.settle(query.sink);
+}
+
+async function run(
+  session: ActorSession,
+  carriage: {
+    readonly statement: Statement;
+    readonly judgement: Runnable;
+    readonly frame: Buffer;
+    readonly sink: ReplySink;
+  },
+): Promise<Outcome> {
+  const { statement, judgement, frame, sink } = carriage;
+  const send = (connection: EngineSession, to: ReplySink): Promise<Relayed> =>
+    session.relay(connection, [frame], QUERY_REPLY, to);
+  if (judgement.verdict === 'transaction') return session.transact(judgement.act, send, sink);
+
+  const entered = session.enter(judgement);
+  const connection = entered instanceof Promise ? await entered : entered;
+  if (judgement.verdict === 'session') return session.adopt(judgement.act, connection, () => send(connection, sink));
+  if (judgement.how === 'write') session.note({ statement, analysis: judgement.analysis });
+  else session.noteRead(judgement.analysis);
+  const relayed = await send(connection, session.output(sink));
+  if (relayed.failure !== null) session.noteFailure();
+  return { outcome: 'done' };
+}
+
+/** Refused or failed before the database saw it: an open transaction is aborted all the same, as PostgreSQL does. */
+async function abort(session: ActorSession, outcome: Outcome): Promise<Outcome> {
+  if (outcome.outcome !== 'done' && outcome.outcome !== 'applied') await session.fail();
+  return outcome;
+}
+
+/** Errors that the database found in one of several statements point into the whole text. */
+function moveError(outcome: Outcome, start: number): Outcome {
+  if (outcome.outcome !== 'failed' || outcome.failure.position === undefined || start === 0) return outcome;
+  return {
+    outcome: 'failed',
+    failure: { ...outcome.failure, position: String(Number(outcome.failure.position) + start) },
+  };
+}
