@@ -57,7 +57,8 @@ export async function readStartup(raw: Socket, encryption: Encryption | undefine
       const packet = await readPacket(input, head);
       if (packet === null) return closed(socket, 'it ended within its first message');
       if (packet.packet === 'startup') return begin(packet, socket, input, encryption);
-      if (packet.packet === 'cancel') return { ...packet, kind: 'cancel', socket };
+      if (packet.packet === 'cancel')
+        return { kind: 'cancel', processId: packet.processId, secret: packet.secret, socket };
       if (packet.packet === 'unsupported version') return refuse(socket, unsupportedVersion(packet.version));
 
       if (asked.has(packet.packet) || socket !== raw) return refuse(socket, repeated(packet.packet));
