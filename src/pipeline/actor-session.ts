@@ -13,7 +13,8 @@ import {
   type ReplySink,
   type TransactionStatus,
 } from '../engines/session.ts';
-import { type Connections, createConnections } from '../execution/connections.ts';
+import { quoteIdentifier, quoteLiteral } from '../engines/postgres/quote.ts';
+import { type Connections, createConnections, type Setting } from '../execution/connections.ts';
 import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
 import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
 import type { Transaction, WrittenStatement } from '../execution/transaction.ts';

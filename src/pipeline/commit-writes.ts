@@ -53,8 +53,10 @@ export function createCommitWrites(deps: {
     const decision = decide(request, tables);
     if (decision.decision !== 'allow') {
       await connection.own('ROLLBACK');
+      if (decision.decision === 'deny') return { outcome: 'refused', refusal: target.denial(decision) };
       return deps.hold({ ...request, decision });
     }
+    const rows = rowsChanged(tables);
     try {
       // G7: the intent and its measured effect are durable before the effect is.
       await proof.record({
@@ -62,8 +64,8 @@ export function createCommitWrites(deps: {
         subject: intent,
         body: intentBody(request, tables, decision),
         writes: [
-          openIntent({ id: intent, task: task.id, target: target.id, at: proof.now(), node: proof.node }),
-          reserveRows(task.id, rowsChanged(tables)),
+          openIntent({ id: intent, task: task.id, target: target.id, rows, at: proof.now(), node: proof.node }),
+          reserveRows(task.id, rows),
         ],
       });
     } catch (error) {

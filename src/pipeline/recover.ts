@@ -25,7 +25,7 @@ export async function recover(deps: {
   readonly nowMs: () => number;
 }): Promise<readonly Recovered[]> {
   const { store, proof } = deps;
-  const alive = new Set(await liveNodes(store, deps.nowMs()));
+  const alive = new Set((await liveNodes(store, deps.nowMs())).map((node) => node.id));
   const found: Recovered[] = [];
 
   for (const record of await plansInState(store, 'applying')) {

@@ -90,7 +90,11 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
     }
   }
   if (signal.aborted) sink.write(errorResponse(SHUTTING_DOWN));
-  else if (over instanceof ProtocolViolation) sink.write(errorResponse(lastWords(over)));
+  else if (broken()) sink.write(errorResponse(lastWords(over)));
+
+  function broken(): boolean {
+    return over instanceof ProtocolViolation;
+  }
 
   async function answer(type: number, frame: Buffer): Promise<void> {
     const body = frame.subarray(5);

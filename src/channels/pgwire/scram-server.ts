@@ -107,10 +107,11 @@ function checkFinal(
   if (final === null) return protocol('the client-final-message is malformed');
   if (binding !== said.bound.toString('base64')) return protocol('the channel binding is not that of this connection');
   if (nonce !== said.wholeNonce) return protocol('the nonce is not that of this exchange');
+  const proof = Buffer.from(proofText, 'base64');
+  if (proof.toString('base64') !== proofText) return protocol('the proof is not canonical Base64');
 
   const authMessage = `${said.bare},${said.serverFirst},${withoutProof}`;
   const clientSignature = createHmac('sha256', verifier.storedKey).update(authMessage).digest();
-  const proof = Buffer.from(proofText, 'base64');
   const clientKey = Buffer.from(clientSignature.map((byte, index) => byte ^ (proof[index] ?? 0)));
   const right = timingSafeEqual(createHash('sha256').update(clientKey).digest(), verifier.storedKey);
   const serverSignature = createHmac('sha256', verifier.serverKey).update(authMessage).digest('base64');
