@@ -87,6 +87,8 @@ export interface MeasuredEffect {
   readonly samples: readonly RowSample[];
   readonly durationMs: number;
   readonly walBytes: number;
+  /** Columns by table whose values differ from run to run (clocks, sequences, random): left out of the digest. */
+  readonly volatileColumns: Readonly<Record<string, readonly string[]>>;
   /** Equal digests mean the same rows with the same before and after, and the same objects (G3). */
   readonly digest: string;
 }

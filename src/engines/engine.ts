@@ -30,8 +30,8 @@ export interface TargetEngine {
   /** Who is at the other end, asked live. */
   identify(): Promise<TargetIdentity>;
 
-  /** The current catalogue. Cached; a change in the target is noticed within `CATALOGUE_POLL_MS`, or at once by `refreshCatalogue`. */
-  catalogue(): Promise<Catalogue>;
+  /** The catalogue as last seen; a change in the target is noticed within `CATALOGUE_POLL_MS`, or at once by `refreshCatalogue`. */
+  currentCatalogue(): Catalogue;
   refreshCatalogue(): Promise<Catalogue>;
 
   /** Makes the two logins of a profile exist with exactly its grants. Idempotent, safe against another node doing the same. */
@@ -112,6 +112,8 @@ export interface ApplyRequest {
   /** The approved measurement. When it is `measured: false` there is no effect to compare with; the base state still must match. */
   readonly approved: Measurement;
   readonly bounds: MeasureBounds;
+  /** The single statement can't run inside a transaction. */
+  readonly outsideTransaction: boolean;
   /**
    * Called inside the transaction, after the effect was compared and before COMMIT, with the transaction's id: what must
    * be durable before the effect is (G7). When it throws, the transaction is rolled back.

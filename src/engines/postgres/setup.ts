@@ -1,4 +1,5 @@
 import { scramPassword } from '../../domain/scram.ts';
+import { CAPTURE_FUNCTION } from './capture.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
 
 /** One statement that `countersign init` will run as the database's administrator, and why. */
@@ -166,10 +167,12 @@ const OTHER_DATABASES = `
 /** One row for each plan applied and each write committed: the truth about what took effect (G6). */
 const PROOF_SCHEMA: readonly string[] = [
   `CREATE SCHEMA IF NOT EXISTS countersign AUTHORIZATION ${APPLY_ROLE}`,
-  'CREATE TABLE IF NOT EXISTS countersign.applied (plan text PRIMARY KEY, xid xid8 NOT NULL, at timestamptz NOT NULL)',
+  "CREATE TABLE IF NOT EXISTS countersign.applied (plan text PRIMARY KEY, state text NOT NULL DEFAULT 'done', xid xid8 NOT NULL, at timestamptz NOT NULL)",
   'CREATE TABLE IF NOT EXISTS countersign.written (intent text PRIMARY KEY, xid xid8 NOT NULL, at timestamptz NOT NULL)',
   'CREATE TABLE IF NOT EXISTS countersign.captured (change text NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, relation text NOT NULL, op text NOT NULL, before jsonb, after jsonb, PRIMARY KEY (change, seq))',
   ...['applied', 'written', 'captured'].map((table) => `ALTER TABLE countersign.${table} OWNER TO ${APPLY_ROLE}`),
+  CAPTURE_FUNCTION,
+  `ALTER FUNCTION countersign.capture_change() OWNER TO ${APPLY_ROLE}`,
   'REVOKE ALL ON SCHEMA countersign FROM PUBLIC',
   `GRANT USAGE ON SCHEMA countersign TO ${SESSION_ROLE} WITH GRANT OPTION`,
   `GRANT SELECT, INSERT ON countersign.written TO ${SESSION_ROLE} WITH GRANT OPTION`,

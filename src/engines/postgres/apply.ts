@@ -1,0 +1,191 @@
+import type pg from 'pg';
+import type { MeasuredEffect } from '../../domain/effect.ts';
+import type { PlanId } from '../../domain/ids.ts';
+import type { AppliedState, ApplyOutcome, ApplyRequest } from '../engine.ts';
+import { liftCapture } from './capture.ts';
+import { baseStateOf, setBounds } from './measure.ts';
+import { failureFrom } from './run-statements.ts';
+import { readFingerprint, tryEffect } from './try-effect.ts';
+
+export interface ApplyDeps {
+  readonly connect: () => Promise<pg.Client>;
+  readonly appliedState: (plan: PlanId) => Promise<AppliedState>;
+}
+
+/** Errors after which nothing is wrong with the plan: it may be tried again. */
+const PASSING = new Set(['55P03', '57014', '40001', '40P01', '57P01', '53300']);
+const SETTLE_ATTEMPTS = 40;
+const SETTLE_EVERY_MS = 250;
+
+/**
+ * Runs an approved plan exactly once (G6), and commits only if its effect is, row for row, the approved one (G3).
+ *
+ * The first thing in the transaction is the row that says it was applied: a second attempt waits for it and then stops.
+ */
+export async function apply(request: ApplyRequest, deps: ApplyDeps): Promise<ApplyOutcome> {
+  const client = await deps.connect();
+  try {
+    if (request.outsideTransaction) return await applyOutside(client, request);
+    return await applyInside(client, request, deps);
+  } finally {
+    await client.end().catch(() => undefined /* it was lost: that has been dealt with */);
+  }
+}
+
+async function applyInside(client: pg.Client, request: ApplyRequest, deps: ApplyDeps): Promise<ApplyOutcome> {
+  let committing = false;
+  try {
+    await client.query('SELECT pg_catalog.pg_stat_force_next_flush()');
+    await client.query('BEGIN');
+    await setBounds(client, request.bounds);
+    const { rows: marked } = await client.query<{ xid: string }>(MARK_APPLIED, [request.plan, 'done']);
+    const xid = marked[0]?.xid;
+    if (xid === undefined) {
+      await client.query('ROLLBACK');
+      return { outcome: 'already applied' };
+    }
+    const before = await readFingerprint(client);
+    if (baseStateOf(before, request.baseObjects) !== request.baseState) {
+      await client.query('ROLLBACK');
+      return { outcome: 'stale', changed: ['the definition of an object that the plan names has changed'] };
+    }
+    const { effect, changed } = await runCompared(client, request);
+    if (changed.length > 0) {
+      await client.query('ROLLBACK');
+      return { outcome: 'stale', changed };
+    }
+    await liftCapture(client);
+    await request.beforeCommit({ xid, effect });
+    committing = true;
+    await client.query('COMMIT');
+    return { outcome: 'applied', xid, effect };
+  } catch (error) {
+    return concludeFailure(error, request.plan, committing, client, deps);
+  }
+}
+
+const MARK_APPLIED = `
+  INSERT INTO countersign.applied (plan, state, xid, at)
+  VALUES ($1, $2, pg_catalog.pg_current_xact_id(), pg_catalog.clock_timestamp())
+  ON CONFLICT (plan) DO NOTHING RETURNING xid::text`;
+
+async function runCompared(
+  client: pg.Client,
+  request: ApplyRequest,
+): Promise<{ readonly effect: MeasuredEffect | null; readonly changed: readonly string[] }> {
+  const { approved } = request;
+  const tables = approved.measured
+    ? [...new Set([...request.tables, ...approved.effect.tables.map((table) => table.table)])]
+    : request.tables;
+  const tried = await tryEffect(client, {
+    change: request.plan,
+    statements: request.statements,
+    settings: request.settings,
+    tables,
+    counted: approved.measured ? droppedIn(approved.effect) : [],
+    maxRows: request.bounds.maxRows,
+  });
+  const volatileColumns = approved.measured ? approved.effect.volatileColumns : {};
+  const effect: MeasuredEffect = { ...tried.effect, volatileColumns, digest: await tried.digest(volatileColumns) };
+  if (!approved.measured || effect.digest === approved.effect.digest) return { effect, changed: [] };
+  return { effect, changed: differences(approved.effect, effect) };
+}
+
+function droppedIn(effect: MeasuredEffect): readonly string[] {
+  return effect.objects.flatMap(({ change, object, rows }) =>
+    change === 'dropped' && rows !== undefined ? [object.replace(/^(?:partitioned )?table /, '')] : [],
+  );
+}
+
+/** Table by table and object by object, what would happen now and was not approved. */
+function differences(approved: MeasuredEffect, now: MeasuredEffect): readonly string[] {
+  const counts = (effect: MeasuredEffect) =>
+    new Map(
+      effect.tables.map(({ table, inserted, updated, deleted, truncated }) => [
+        table,
+        `${inserted} inserted, ${updated} updated, ${deleted + truncated} deleted`,
+      ]),
+    );
+  const objects = (effect: MeasuredEffect) =>
+    new Map(effect.objects.map(({ object, change, rows }) => [object, `${change}${rows === undefined ? '' : ` with ${rows} rows`}`]));
+  const said = [...compare(counts(approved), counts(now)), ...compare(objects(approved), objects(now))];
+  return said.length > 0 ? said : ['the same number of rows, but with other content'];
+}
+
+function compare(approved: ReadonlyMap<string, string>, now: ReadonlyMap<string, string>): string[] {
+  const names = [...new Set([...approved.keys(), ...now.keys()])].sort();
+  return names.flatMap((name) => {
+    const was = approved.get(name) ?? 'untouched';
+    const is = now.get(name) ?? 'untouched';
+    return was === is ? [] : [`${name}: approved ${was}, now ${is}`];
+  });
+}
+
+async function concludeFailure(
+  error: unknown,
+  plan: PlanId,
+  committing: boolean,
+  client: pg.Client,
+  deps: ApplyDeps,
+): Promise<ApplyOutcome> {
+  const failure = failureFrom(error);
+  if (failure !== undefined && !failure.sqlstate.startsWith('08') && failure.severity !== 'FATAL') {
+    await client.query('ROLLBACK').catch(() => undefined /* lost as well: then the server rolls back by itself */);
+    if (PASSING.has(failure.sqlstate)) return { outcome: 'not applied', why: failure.message };
+    return { outcome: 'failed', failure };
+  }
+  if (!committing) {
+    await client.query('ROLLBACK').catch(() => undefined /* lost: the server rolls back by itself */);
+    return { outcome: 'not applied', why: error instanceof Error ? error.message : String(error) };
+  }
+  return settle(plan, deps);
+}
+
+/** The answer to COMMIT was lost: the row in the target is the truth, once the old server process is gone. */
+async function settle(plan: PlanId, deps: ApplyDeps): Promise<ApplyOutcome> {
+  let why = 'the target does not answer';
+  for (let attempt = 0; attempt < SETTLE_ATTEMPTS; attempt++) {
+    try {
+      const state = await deps.appliedState(plan);
+      if (state === 'applied') return { outcome: 'already applied' };
+      if (state === 'not applied') return { outcome: 'not applied', why: 'the connection was lost before the commit' };
+      why = 'its transaction is still open in the target';
+    } catch (error) {
+      why = error instanceof Error ? error.message : String(error);
+    }
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_EVERY_MS));
+  }
+  return { outcome: 'indeterminate', why };
+}
+
+/**
+ * For what can't run inside a transaction (CREATE INDEX CONCURRENTLY, VACUUM). That it began is durable before it runs;
+ * after a crash in between nobody can say how far it came, and it is never run again by itself.
+ */
+async function applyOutside(client: pg.Client, request: ApplyRequest): Promise<ApplyOutcome> {
+  if (baseStateOf(await readFingerprint(client), request.baseObjects) !== request.baseState) {
+    return { outcome: 'stale', changed: ['the definition of an object that the plan names has changed'] };
+  }
+  const { rows: marked } = await client.query<{ xid: string }>(MARK_APPLIED, [request.plan, 'started']);
+  const xid = marked[0]?.xid;
+  if (xid === undefined) return { outcome: 'already applied' };
+  await request.beforeCommit({ xid, effect: null });
+  const [statement] = request.statements;
+  if (statement === undefined || request.statements.length > 1) {
+    return { outcome: 'not applied', why: 'only a single statement can run outside a transaction' };
+  }
+  try {
+    await client.query(`SET statement_timeout = 0; SET search_path = "$user", public`);
+    await client.query(statement.text);
+    await client.query("UPDATE countersign.applied SET state = 'done' WHERE plan = $1", [request.plan]);
+    return { outcome: 'applied', xid, effect: null };
+  } catch (error) {
+    const failure = failureFrom(error);
+    if (failure === undefined || failure.severity === 'FATAL') {
+      return { outcome: 'indeterminate', why: error instanceof Error ? error.message : String(error) };
+    }
+    await client.query('DELETE FROM countersign.applied WHERE plan = $1', [request.plan]);
+    return { outcome: 'failed', failure };
+  }
+}
+

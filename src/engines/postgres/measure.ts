@@ -1,0 +1,144 @@
+import type pg from 'pg';
+import { digestOf } from '../../domain/digest.ts';
+import type { Digest } from '../../domain/ids.ts';
+import type { MeasuredEffect } from '../../domain/effect.ts';
+import type { TargetIdentity } from '../../domain/target.ts';
+import type { Measured, MeasureRequest } from '../engine.ts';
+import { TOO_MANY_ROWS } from './capture.ts';
+import type { Fingerprint } from './fingerprint.ts';
+import { failureFrom } from './run-statements.ts';
+import { readFingerprint, type Tried, tryEffect } from './try-effect.ts';
+import { watchBlocking } from './watchdog.ts';
+
+const MAX_WIDENINGS = 4;
+const DRY_RUN = 'dry run';
+
+/**
+ * The dry run (G2): the statements are run on the real data in a transaction that is bounded, watched and always rolled
+ * back. It is run twice, in transactions of their own, so that values which differ from run to run are known.
+ *
+ * A rollback contains changes to tables and objects, and nothing else (sequences, files, other servers): what could do
+ * more is `untriable` and never comes here.
+ */
+export async function measure(
+  request: MeasureRequest,
+  deps: { readonly connect: () => Promise<pg.Client>; readonly identity: TargetIdentity },
+): Promise<Measured> {
+  const client = await deps.connect();
+  const watcher = await deps.connect();
+  const processId = (client as unknown as { readonly processID: number }).processID;
+  const watchdog = watchBlocking(watcher, processId, request.bounds.blockingToleranceMs);
+  const abort = (): void => {
+    watcher.query('SELECT pg_catalog.pg_cancel_backend($1)', [processId]).catch(() => undefined /* it ends with the dry run */);
+  };
+  request.signal?.addEventListener('abort', abort);
+  try {
+    const baseState = baseStateOf(await readFingerprint(client), request.baseObjects);
+    const known = { baseState, identity: deps.identity };
+    if (request.untriable !== undefined) return { ...known, measurement: { measured: false, why: request.untriable } };
+    try {
+      const effect = await measuredEffect(client, request);
+      const measurement = typeof effect === 'string' ? ({ measured: false, why: effect } as const) : ({ measured: true, effect } as const);
+      return { ...known, measurement };
+    } catch (error) {
+      const failure = failureFrom(error);
+      const why = watchdog.steppedIn ?? (failure === undefined ? undefined : bounded(failure.sqlstate));
+      if (why !== undefined) return { ...known, measurement: { measured: false, why } };
+      if (failure === undefined) throw error;
+      return { ...known, failure, measurement: { measured: false, why: failure.message } };
+    }
+  } finally {
+    request.signal?.removeEventListener('abort', abort);
+    await watchdog.stop();
+    await Promise.allSettled([client.end(), watcher.end()]);
+  }
+}
+
+/** Errors that come from the bounds of the dry run, not from the statement. */
+function bounded(sqlstate: string): string | undefined {
+  switch (sqlstate) {
+    case TOO_MANY_ROWS:
+      return 'it would change more rows than a dry run may keep';
+    case '57014':
+      return 'the dry run took longer than it may';
+    case '55P03':
+      return 'a lock that it needs was not to be had in time';
+    default:
+      return undefined;
+  }
+}
+
+async function measuredEffect(client: pg.Client, request: MeasureRequest): Promise<MeasuredEffect | string> {
+  let tables = [...request.tables];
+  let counted: readonly string[] = [];
+  for (let widening = 0; widening < MAX_WIDENINGS; widening++) {
+    const first = await trial(client, request, tables, counted, async (tried) => ({ tried, columns: await tried.columns() }));
+    if (first.tried.uncapturable !== null) return first.tried.uncapturable;
+    const uncounted = first.tried.droppedTables.filter((table) => !counted.includes(table));
+    if (first.tried.missed.length > 0 || uncounted.length > 0) {
+      tables = [...new Set([...tables, ...first.tried.missed])];
+      counted = [...counted, ...uncounted];
+      continue;
+    }
+    return trial(client, request, tables, counted, async (tried) => {
+      const volatileColumns = differing(first.columns, await tried.columns());
+      return { ...tried.effect, volatileColumns, digest: await tried.digest(volatileColumns) };
+    });
+  }
+  return 'it keeps changing tables that were not expected';
+}
+
+/** One run of the statements, looked at while its transaction is open, and rolled back whatever happens. */
+async function trial<Result>(
+  client: pg.Client,
+  request: MeasureRequest,
+  tables: readonly string[],
+  counted: readonly string[],
+  look: (tried: Tried) => Promise<Result>,
+): Promise<Result> {
+  const { bounds, statements, settings } = request;
+  await client.query('SELECT pg_catalog.pg_stat_force_next_flush()');
+  await client.query('BEGIN');
+  try {
+    await setBounds(client, bounds);
+    const tried = await tryEffect(client, { change: DRY_RUN, statements, settings, tables, counted, maxRows: bounds.maxRows });
+    return await look(tried);
+  } finally {
+    await client.query('ROLLBACK');
+  }
+}
+
+export async function setBounds(
+  client: pg.Client,
+  bounds: { readonly statementTimeoutMs: number; readonly lockTimeoutMs: number },
+): Promise<void> {
+  await client.query(
+    `SET LOCAL statement_timeout = ${Math.trunc(bounds.statementTimeoutMs)};
+     SET LOCAL lock_timeout = ${Math.trunc(bounds.lockTimeoutMs)};
+     SET LOCAL idle_in_transaction_session_timeout = 30000`,
+  );
+}
+
+function differing(first: ReadonlyMap<string, string>, second: ReadonlyMap<string, string>): Record<string, string[]> {
+  const columns: Record<string, string[]> = {};
+  for (const [key, digest] of first) {
+    if (second.get(key) === digest) continue;
+    const [table, column] = JSON.parse(key) as [string, string];
+    (columns[table] ??= []).push(column);
+  }
+  for (const names of Object.values(columns)) names.sort();
+  return columns;
+}
+
+/** Digest over the definitions of the named objects and all that hangs on them; an object that isn't there is part of it too. */
+export function baseStateOf(fingerprint: Fingerprint, objects: readonly string[]): Digest {
+  const found: [string, string][] = [];
+  for (const [object, definition] of fingerprint) {
+    const name = object.slice(object.indexOf(' ') + 1).replace(/^(?:table|view|type|trigger) /, '');
+    if (objects.some((wanted) => name === wanted || name.startsWith(`${wanted}.`) || name.startsWith(`${wanted}(`))) {
+      found.push([object, definition]);
+    }
+  }
+  found.sort(([a], [b]) => (a < b ? -1 : 1));
+  return digestOf({ objects: [...objects].sort(), found });
+}

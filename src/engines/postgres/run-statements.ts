@@ -1,0 +1,55 @@
+import pg from 'pg';
+import type { DatabaseFailure } from '../../domain/database-failure.ts';
+import type { Statement } from '../../domain/intent.ts';
+import { quoteIdentifier, quoteLiteral } from './quote.ts';
+
+/**
+ * Runs statements as the actor meant them: under the actor's settings, with values of the types they were bound with.
+ * The gateway's own settings are back in place afterwards.
+ */
+export async function runStatements(
+  client: pg.Client,
+  statements: readonly Statement[],
+  settings: readonly { readonly name: string; readonly value: string }[],
+): Promise<void> {
+  const actors = [{ name: 'search_path', value: '"$user", public' }, ...settings];
+  for (const { name, value } of actors) {
+    await client.query('SELECT pg_catalog.set_config($1, $2, true)', [name, value]);
+  }
+  for (const { text, parameters } of statements) {
+    if (parameters.length === 0) {
+      await client.query(text);
+      continue;
+    }
+    const types = parameters.map((parameter) => parameter.type).join(', ');
+    const values = parameters.map(({ value }) => (value === null ? 'NULL' : quoteLiteral(value))).join(', ');
+    await client.query(`PREPARE countersign_plan (${types}) AS ${text}`);
+    await client.query(`EXECUTE countersign_plan (${values})`);
+    await client.query('DEALLOCATE countersign_plan');
+  }
+  await client.query('SET CONSTRAINTS ALL IMMEDIATE');
+  for (const { name } of actors) await client.query(`SET LOCAL ${quoteIdentifier(name)} ${PINNED.get(name) ?? 'TO DEFAULT'}`);
+}
+
+/** What the gateway's own statements rely on. */
+const PINNED: ReadonlyMap<string, string> = new Map([
+  ['search_path', "= ''"],
+  ['DateStyle', "= 'ISO, YMD'"],
+  ['IntervalStyle', "= 'postgres'"],
+  ['TimeZone', "= 'UTC'"],
+  ['extra_float_digits', '= 1'],
+  ['bytea_output', "= 'hex'"],
+]);
+
+/** A database's error with all its fields, or `undefined` for an error that is not the database's. */
+export function failureFrom(error: unknown): DatabaseFailure | undefined {
+  if (!(error instanceof pg.DatabaseError) || error.code === undefined) return undefined;
+  return {
+    sqlstate: error.code,
+    severity: error.severity ?? 'ERROR',
+    message: error.message,
+    ...(error.detail === undefined ? {} : { detail: error.detail }),
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    ...(error.position === undefined ? {} : { position: error.position }),
+  };
+}

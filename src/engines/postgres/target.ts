@@ -1,0 +1,141 @@
+import type pg from 'pg';
+import type { Target } from '../../domain/target.ts';
+import type { Catalogue } from '../catalogue.ts';
+import { type AppliedState, CATALOGUE_POLL_MS, type TargetCredentials, type TargetEngine } from '../engine.ts';
+import { apply } from './apply.ts';
+import { catalogueVersion, loadCatalogue } from './catalogue.ts';
+import { connectOwn, connectSession, readIdentity } from './connect.ts';
+import { measure } from './measure.ts';
+import { provisionProfile } from './profiles.ts';
+
+/**
+ * Opens the engine of a PostgreSQL target. Its identity is verified on this connection and every later one (G9).
+ *
+ * @throws RefusalError `unavailable` or `identityMismatch`.
+ */
+export async function openPostgresTarget(deps: {
+  readonly target: Target;
+  readonly credentials: TargetCredentials;
+  /** Told when the catalogue could not be watched; it is tried again. */
+  readonly onTrouble: (error: unknown) => void;
+}): Promise<TargetEngine> {
+  const { target, credentials } = deps;
+  const own = createOwnConnection(() => connectOwn(target, credentials.session));
+  const query = async (sql: string): Promise<Record<string, unknown>[]> => (await own.use((client) => client.query(sql))).rows;
+  const connectApply = () => connectOwn(target, credentials.apply);
+  let current: Catalogue = await loadCatalogue(query);
+
+  async function refreshCatalogue(): Promise<Catalogue> {
+    const version = await catalogueVersion(query);
+    if (version !== current.version) current = await loadCatalogue(query);
+    return current;
+  }
+
+  const poll = setInterval(() => {
+    refreshCatalogue().catch(deps.onTrouble);
+  }, CATALOGUE_POLL_MS);
+  poll.unref();
+
+  const engine: TargetEngine = {
+    target,
+    identify: () =>
+      own.use((client) =>
+        readIdentity(target.endpoint, async (sql) => {
+          const { rows } = await client.query({ text: sql, rowMode: 'array' });
+          return rows as (string | null)[][];
+        }),
+      ),
+    currentCatalogue: () => current,
+    refreshCatalogue,
+    provision: (profile) =>
+      own.use((client) => provisionProfile(client, profile, { target, secret: credentials.session.password })),
+    openSession: (login) => connectSession(target, login),
+    async terminate(processIds) {
+      await own.use((client) =>
+        client.query('SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.unnest($1::integer[]) AS t (pid)', [processIds]),
+      );
+    },
+    async measure(request) {
+      return measure(request, { connect: connectApply, identity: await engine.identify() });
+    },
+    apply: (request) => apply(request, { connect: connectApply, appliedState: (plan) => engine.appliedState(plan) }),
+    appliedState: (plan) => own.use((client) => markState(client, 'applied', 'plan', plan)),
+    writtenState: (intent) => own.use((client) => markState(client, 'written', 'intent', intent)),
+    async close() {
+      clearInterval(poll);
+      await own.close();
+    },
+  };
+  return engine;
+}
+
+/**
+ * Whether the row is there (G6). Where it isn't, its transaction may still be open: then another's attempt to write the
+ * same row would have to wait.
+ */
+async function markState(
+  client: pg.Client,
+  table: 'applied' | 'written',
+  key: 'plan' | 'intent',
+  id: string,
+): Promise<AppliedState> {
+  const state = table === 'applied' ? 'state' : "'done'";
+  const { rows } = await client.query<{ state: string }>(
+    `SELECT ${state} AS state FROM countersign.${table} WHERE ${key} = $1`,
+    [id],
+  );
+  if (rows[0]?.state === 'done') return 'applied';
+  if (rows[0] !== undefined) return 'in progress';
+  const { rows: open } = await client.query<{ open: boolean }>(
+    `SELECT EXISTS (
+       SELECT FROM pg_catalog.pg_locks AS l
+       WHERE l.relation = 'countersign.${table}'::pg_catalog.regclass AND l.mode = 'RowExclusiveLock' AND l.granted
+     ) AS open`,
+  );
+  if (open[0]?.open === true) return 'in progress';
+  // Asked again: the transaction may have committed between the two questions.
+  const again = await client.query(`SELECT FROM countersign.${table} WHERE ${key} = $1`, [id]);
+  return again.rowCount === 0 ? 'not applied' : 'applied';
+}
+
+/** The gateway's own connection to a target: made when needed, made anew when it was lost, used by one at a time. */
+function createOwnConnection(connect: () => Promise<pg.Client>): {
+  use<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result>;
+  close(): Promise<void>;
+} {
+  let client: Promise<pg.Client> | null = null;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  async function open(): Promise<pg.Client> {
+    const opened = await connect();
+    const forget = (): void => {
+      client = null;
+    };
+    opened.once('error', forget);
+    opened.once('end', forget);
+    return opened;
+  }
+
+  return {
+    use(work) {
+      const mine = turn.then(async () => {
+        client ??= open();
+        try {
+          return await work(await client);
+        } catch (error) {
+          // A connection that could not be made must not be kept as a failed promise.
+          if (client !== null && (await client.catch(() => null)) === null) client = null;
+          throw error;
+        }
+      });
+      turn = mine.catch(() => undefined /* whoever asked is told */);
+      return mine;
+    },
+    async close() {
+      await turn;
+      const open = await client?.catch(() => null);
+      client = null;
+      await open?.end();
+    },
+  };
+}

@@ -1,0 +1,134 @@
+import type pg from 'pg';
+import { digestOf } from '../../domain/digest.ts';
+import type { MeasuredEffect, ObjectChange, TableEffect } from '../../domain/effect.ts';
+import type { Statement } from '../../domain/intent.ts';
+import { capturedColumns, capturedDigest, type CapturedRows, capturedRows, capturedSamples, layCapture } from './capture.ts';
+import { FINGERPRINT, type Fingerprint } from './fingerprint.ts';
+import { quoteQualified } from './quote.ts';
+import { runStatements } from './run-statements.ts';
+
+/** What is run, and what is looked at, in one transaction of a dry run or an apply. */
+export interface Trial {
+  readonly change: string;
+  readonly statements: readonly Statement[];
+  readonly settings: readonly { readonly name: string; readonly value: string }[];
+  /** Tables that capture is laid on. */
+  readonly tables: readonly string[];
+  /** Tables whose rows are counted beforehand, because they may be dropped. */
+  readonly counted: readonly string[];
+  readonly maxRows: number;
+}
+
+export interface Tried {
+  readonly effect: Omit<MeasuredEffect, 'digest' | 'volatileColumns'>;
+  /** The effect's digest with these columns left out. */
+  digest(volatile: MeasuredEffect['volatileColumns']): Promise<string>;
+  columns(): Promise<ReadonlyMap<string, string>>;
+  /** Tables that changed without being captured: the trial says less than the truth. */
+  readonly missed: readonly string[];
+  readonly uncapturable: string | null;
+  readonly droppedTables: readonly string[];
+}
+
+const SAMPLES_PER_TABLE = 3;
+
+/** Runs statements inside the open transaction and finds out exactly what they did. Whoever calls ends the transaction. */
+export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried> {
+  const uncapturable = await layCapture(client, trial.change, trial.tables, trial.maxRows);
+  const rowsBefore = await countRows(client, trial.counted);
+  const before = await readFingerprint(client);
+  const walBefore = await walPosition(client);
+  const startedAt = performance.now();
+  await runStatements(client, trial.statements, trial.settings);
+  const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
+  const walBytes = (await walPosition(client)) - walBefore;
+
+  const captured = await capturedRows(client, trial.change);
+  const objects = changesBetween(before, await readFingerprint(client), rowsBefore);
+  const locks = await heldLocks(client);
+  const samples = await capturedSamples(client, trial.change, SAMPLES_PER_TABLE);
+  const [refused] = uncapturable;
+  return {
+    effect: { tables: captured.map(asTableEffect), objects, locks, samples, durationMs, walBytes },
+    digest: async (volatile) =>
+      digestOf({
+        rows: await capturedDigest(client, trial.change, volatile),
+        objects: objects.map((object) => ({ ...object })),
+        definitions: await changedDefinitions(client, objects),
+      }),
+    columns: () => capturedColumns(client, trial.change),
+    missed: await changedUncaptured(client, captured),
+    uncapturable: refused === undefined ? null : `${refused.table} can't be watched: ${refused.why}`,
+    droppedTables: objects.flatMap(({ change, object }) => {
+      const table = /^(?:partitioned )?table (.+)$/.exec(object)?.[1];
+      return change === 'dropped' && table !== undefined ? [table] : [];
+    }),
+  };
+}
+
+export async function readFingerprint(client: pg.Client): Promise<Fingerprint> {
+  const { rows } = await client.query<{ kind: string; name: string; definition: string }>(FINGERPRINT);
+  return new Map(rows.map((row) => [`${row.kind} ${row.name}`, row.definition]));
+}
+
+function changesBetween(before: Fingerprint, after: Fingerprint, rowsBefore: ReadonlyMap<string, number>): ObjectChange[] {
+  const changes: ObjectChange[] = [];
+  for (const [object, definition] of before) {
+    const now = after.get(object);
+    const rows = rowsBefore.get(object.replace(/^(?:partitioned )?table /, ''));
+    if (now === undefined) changes.push({ change: 'dropped', object, ...(rows === undefined ? {} : { rows }) });
+    else if (now !== definition) changes.push({ change: 'altered', object });
+  }
+  for (const object of after.keys()) if (!before.has(object)) changes.push({ change: 'created', object });
+  return changes.sort((a, b) => (a.object < b.object ? -1 : 1));
+}
+
+/** What became of created and altered objects is part of the effect: the same name with another definition is another one. */
+async function changedDefinitions(client: pg.Client, objects: readonly ObjectChange[]): Promise<Record<string, string>> {
+  if (objects.length === 0) return {};
+  const now = await readFingerprint(client);
+  return Object.fromEntries(objects.flatMap(({ object }) => (now.has(object) ? [[object, now.get(object) ?? '']] : [])));
+}
+
+async function countRows(client: pg.Client, tables: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  for (const table of tables) {
+    const { rows } = await client.query<{ n: string }>(`SELECT count(*)::text AS n FROM ${quoteQualified(table)}`);
+    counts.set(table, Number(rows[0]?.n ?? 0));
+  }
+  return counts;
+}
+
+async function walPosition(client: pg.Client): Promise<number> {
+  const { rows } = await client.query<{ bytes: string }>(
+    "SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_insert_lsn(), '0/0')::text AS bytes",
+  );
+  return Number(rows[0]?.bytes ?? 0);
+}
+
+async function heldLocks(client: pg.Client): Promise<MeasuredEffect['locks']> {
+  const { rows } = await client.query<{ table: string; mode: string }>(`
+    SELECT DISTINCT n.nspname || '.' || c.relname AS table, l.mode
+    FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_class AS c ON c.oid = l.relation JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm')
+      AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+      AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ExclusiveLock', 'AccessExclusiveLock')
+    ORDER BY 1, 2`);
+  return rows;
+}
+
+/** The server counts what our triggers may not have seen: writes by a trigger's function to a table nobody expected. */
+async function changedUncaptured(client: pg.Client, captured: readonly CapturedRows[]): Promise<readonly string[]> {
+  const known = new Set(captured.map((row) => row.table));
+  const { rows } = await client.query<{ name: string }>(`
+    SELECT DISTINCT n.nspname || '.' || c.relname AS name
+    FROM pg_catalog.pg_stat_xact_user_tables AS s
+    JOIN pg_catalog.pg_class AS c ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid)::oid, s.relid)
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign'`);
+  return rows.map((row) => row.name).filter((name) => !known.has(name));
+}
+
+function asTableEffect(row: CapturedRows): TableEffect {
+  return { ...row, via: 'direct' };
+}
