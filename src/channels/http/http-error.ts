@@ -8,11 +8,7 @@ export interface HttpError {
 }
 
 /** Answers with an error. */
-export async function sendError(
-  reply: FastifyReply,
-  status: number,
-  error: HttpError['error'],
-): Promise<FastifyReply> {
+export async function sendError(reply: FastifyReply, status: number, error: HttpError['error']): Promise<FastifyReply> {
   return reply.code(status).send({ error } satisfies HttpError);
 }
 

@@ -60,7 +60,10 @@ export function servePlans(app: FastifyInstance, gateway: Gateway, receiveApprov
   });
 }
 
-const BASE64 = z.string().regex(/^[A-Za-z0-9+/]+={0,2}$/).max(16_384);
+const BASE64 = z
+  .string()
+  .regex(/^[A-Za-z0-9+/]+={0,2}$/)
+  .max(16_384);
 
 /** The shape alone; `receiveApproval` verifies what it says and who signed it. */
 const ENVELOPE = z.strictObject({

@@ -67,7 +67,8 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   app.server.headersTimeout = REQUEST_TIMEOUT_MS / 2;
   app.server.maxConnections = MAX_CONNECTIONS;
   addSecurityHeaders(app);
-  checkOrigin(app, [options.host, ...(options.hostnames ?? [])].map(asHostname));
+  const ownNames = isWildcard(options.host) ? [] : [options.host];
+  checkOrigin(app, [...ownNames, ...(options.hostnames ?? [])].map(asHostname));
   answerErrors(app, options.log);
   serveHealth(app, options.version, options.readiness);
   servePlans(app, options.gateway, options.receiveApproval);
@@ -147,7 +148,11 @@ function answerErrors(app: FastifyInstance, log: Logger): void {
 async function mount(app: FastifyInstance, path: string, channel: MountedChannel, log: Logger): Promise<void> {
   await app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('application/json', { parseAs: 'string' }, async (_request: unknown, body: string) => body);
+    scope.addContentTypeParser(
+      'application/json',
+      { parseAs: 'string' },
+      async (_request: unknown, body: string) => body,
+    );
     scope.route({
       method: ['GET', 'POST', 'DELETE'],
       url: path,
