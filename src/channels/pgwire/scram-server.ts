@@ -11,14 +11,14 @@ export interface ScramStart {
   clientFirst(mechanism: string, message: string): ScramStep | ScramFailure;
 }
 
-export interface ScramStep {
+interface ScramStep {
   readonly outcome: 'continue';
   /** The server-first-message. */
   readonly message: string;
   clientFinal(message: string): ScramSuccess | ScramFailure;
 }
 
-export interface ScramSuccess {
+interface ScramSuccess {
   readonly outcome: 'authenticated';
   /** The server-final-message, by which the client knows that the server has the verifier. */
   readonly message: string;
