@@ -260,6 +260,22 @@ describe('the listener', () => {
     expect(connected).toEqual([]);
   });
 
+  it('stands a client that is gone after any byte of its login', async () => {
+    const listener = await listenForTest();
+    for (let bytes = 1; bytes < 250; bytes++) {
+      const gone = await logIn(listener.address.port, { after: query('SELECT 1'), bytes });
+      gone.socket.resetAndDestroy();
+    }
+    const one = client(listener.address.port);
+    await one.connect();
+    await one.end();
+    expect(listener.lines.filter((line) => line.includes('fault'))).toEqual([]);
+    const started = performance.now();
+    await listener.close(5000);
+    expect(performance.now() - started).toBeLessThan(2000);
+    expect(listener.connected.every(({ socket }) => socket.destroyed)).toBe(true);
+  });
+
   it('says 53300 to one too many, and lets in again when one has left', async () => {
     const { address } = await listen({ limits: { maxConnections: 2, startupTimeoutMs: 3000 } });
     const [one, two] = [client(address.port), client(address.port)];

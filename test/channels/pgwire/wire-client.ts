@@ -149,16 +149,28 @@ interface Login {
   readonly token?: string;
   /** Sent in one write with the last SASL message. */
   readonly after?: Buffer;
+  /** After so many bytes the client is gone. */
+  readonly bytes?: number;
 }
 
 /** Logs in byte by byte, as no client library lets one. */
-export async function logIn(port: number, { version, parameters, token = TOKEN, after = Buffer.alloc(0) }: Login = {}) {
+export async function logIn(
+  port: number,
+  { version, parameters, token = TOKEN, after = Buffer.alloc(0), bytes = Number.POSITIVE_INFINITY }: Login = {},
+) {
   const client = await dial(port);
-  client.socket.write(startupPacket({ user: 'task_1', database: 'rental', ...parameters }, version));
+  let left = bytes;
+  const send = (content: Buffer) => {
+    if (left > 0) client.socket.write(content.subarray(0, left));
+    left -= content.length;
+    if (left <= 0) client.socket.destroySoon();
+  };
+  send(startupPacket({ user: 'task_1', database: 'rental', ...parameters }, version));
   await client.until(24);
   const bare = 'n=,r=fyko+d2lbbFgONRv9qkxdawL';
-  client.socket.write(saslInitialResponse(`n,,${bare}`));
+  send(saslInitialResponse(`n,,${bare}`));
   const received = await client.until(24 + 9 + 84);
+  if (received.length < 24 + 9 + 84) return client;
   const serverFirst = received.toString('latin1', 24 + 9);
   const [, nonce = '', salt = '', iterations = ''] = /^r=(.*),s=(.*),i=(\d+)$/.exec(serverFirst) ?? [];
   const salted = pbkdf2Sync(token, Buffer.from(salt, 'base64'), Number(iterations), 32, 'sha256');
@@ -166,7 +178,7 @@ export async function logIn(port: number, { version, parameters, token = TOKEN, 
   const storedKey = createHash('sha256').update(clientKey).digest();
   const signature = createHmac('sha256', storedKey).update(`${bare},${serverFirst},c=biws,r=${nonce}`).digest();
   const proof = Buffer.from(clientKey.map((byte, index) => byte ^ (signature[index] ?? 0))).toString('base64');
-  client.socket.write(Buffer.concat([message('p', Buffer.from(`c=biws,r=${nonce},p=${proof}`)), after]));
+  send(Buffer.concat([message('p', Buffer.from(`c=biws,r=${nonce},p=${proof}`)), after]));
   return client;
 }
 
