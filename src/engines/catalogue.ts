@@ -73,6 +73,8 @@ export interface Trigger {
   readonly language: string;
   readonly events: readonly ('insert' | 'update' | 'delete' | 'truncate')[];
   readonly enabled: boolean;
+  /** The function's source text, where it has one. */
+  readonly source: string;
 }
 
 export interface ForeignKey {

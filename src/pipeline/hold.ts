@@ -117,7 +117,7 @@ export function createHold(deps: {
       statements: request.writes.map((write) => write.statement),
       settings: request.settings,
       tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, catalogue)))],
-      baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis, catalogue)))],
+      baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis)))],
       ...(untriable === undefined ? {} : { untriable }),
       bounds: target.measureBounds,
       ...(request.signal === undefined ? {} : { signal: request.signal }),

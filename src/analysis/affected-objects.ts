@@ -1,0 +1,20 @@
+import type { Analysis } from '../domain/effect.ts';
+import type { Catalogue } from '../engines/catalogue.ts';
+import { rootOf } from './attribute-effects.ts';
+
+/** Tables whose rows a statement is known to change, partitions by their root: where a dry run begins to look. */
+export function affectedTables(analysis: Analysis, catalogue: Catalogue): readonly string[] {
+  const tables = analysis.effects.flatMap(({ verb, object }) => {
+    if (verb === 'read' || verb === 'lock' || object.kind !== 'table') return [];
+    const name = `${object.schema}.${object.name}`;
+    const relation = catalogue.relations.get(name);
+    return relation === undefined || relation.system ? [] : [rootOf(name, catalogue)];
+  });
+  return [...new Set(tables)];
+}
+
+/** Objects whose definitions a plan rests on: when one of them changes, the plan is stale (G3). */
+export function baseObjects(analysis: Analysis): readonly string[] {
+  const objects = analysis.effects.map(({ object }) => (object.schema === '' ? object.name : `${object.schema}.${object.name}`));
+  return [...new Set(objects)];
+}

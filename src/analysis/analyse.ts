@@ -1,0 +1,218 @@
+import type { DatabaseFailure } from '../domain/database-failure.ts';
+import type { Analysis, StatementClass, TransactionAct } from '../domain/effect.ts';
+import type { Catalogue } from '../engines/catalogue.ts';
+import { addCascades } from './cascades.ts';
+import { define, spoken } from './definitions.ts';
+import { addEffect, addUnknown, createFindings, type Findings, resolveRelation } from './findings.ts';
+import { parseStatement, type ParsedStatement, shapeOf, type Tree } from './parse.ts';
+import { classifySetting, constantOf } from './settings.ts';
+import { walkQuery } from './walk.ts';
+
+const ROW_STATEMENTS: Readonly<Record<string, string>> = {
+  SelectStmt: 'SELECT',
+  InsertStmt: 'INSERT',
+  UpdateStmt: 'UPDATE',
+  DeleteStmt: 'DELETE',
+  MergeStmt: 'MERGE',
+};
+
+/**
+ * What a statement would do, by PostgreSQL's own grammar and the target's catalogue. Routes, and informs people; the
+ * database enforces the same once more (G1). What isn't known is never a read.
+ *
+ * @returns the error that PostgreSQL would report when the text is no statement of its grammar.
+ */
+export function analyse(text: string, catalogue: Catalogue, searchPath: readonly string[]): Analysis | DatabaseFailure {
+  const parsed = parseStatement(text);
+  if (parsed === 'empty') return { class: { kind: 'read', pure: true }, effects: [], unknown: [], shape: '', command: '' };
+  if ('sqlstate' in parsed) return parsed;
+  const findings = createFindings(catalogue, searchPath);
+  const { statementClass, command } = classify(findings, parsed);
+  return {
+    class: statementClass,
+    effects: [...findings.effects.values()],
+    unknown: [...findings.unknown],
+    shape: shapeOf(text),
+    command,
+  };
+}
+
+interface Classified {
+  readonly statementClass: StatementClass;
+  readonly command: string;
+}
+
+function classify(findings: Findings, { kind, node }: ParsedStatement): Classified {
+  const row = ROW_STATEMENTS[kind];
+  if (row !== undefined) return rows(findings, kind, node, row);
+  switch (kind) {
+    case 'TransactionStmt':
+      return transaction(node);
+    case 'VariableSetStmt':
+      return setting(findings, node);
+    case 'VariableShowStmt':
+      return session({ act: 'show' }, 'SHOW');
+    case 'ConstraintsSetStmt':
+      return session({ act: 'constraints' }, 'SET CONSTRAINTS');
+    case 'DiscardStmt':
+      return session({ act: 'discard', what: discarded(String(node['target'])) }, 'DISCARD');
+    case 'DeallocateStmt':
+      return session({ act: 'deallocate', name: typeof node['name'] === 'string' ? node['name'] : null }, 'DEALLOCATE');
+    case 'FetchStmt':
+    case 'ClosePortalStmt':
+      return session({ act: 'show' }, kind === 'FetchStmt' ? 'FETCH' : 'CLOSE CURSOR');
+    case 'DeclareCursorStmt':
+      return cursor(findings, node);
+    case 'ExplainStmt':
+      return explain(findings, node);
+    case 'CopyStmt':
+      return copy(findings, node);
+    case 'TruncateStmt':
+      return truncate(findings, node);
+    case 'LockStmt': {
+      for (const item of (node['relations'] as Tree[] | undefined) ?? []) {
+        addEffect(findings, 'lock', relationOf(findings, item['RangeVar'] as Tree));
+      }
+      return { statementClass: { kind: 'write' }, command: 'LOCK TABLE' };
+    }
+    case 'PrepareStmt':
+    case 'ExecuteStmt':
+      return unsupported('PREPARE and EXECUTE as SQL');
+    case 'ListenStmt':
+    case 'UnlistenStmt':
+    case 'NotifyStmt':
+      return unsupported('LISTEN and NOTIFY');
+    default:
+      return definitionOf(findings, kind, node);
+  }
+}
+
+function rows(findings: Findings, kind: string, node: Tree, command: string): Classified {
+  walkQuery(findings, kind, node);
+  return { statementClass: rowClass(findings), command: node['intoClause'] === undefined ? command : 'SELECT INTO' };
+}
+
+function rowClass(findings: Findings): StatementClass {
+  const beyondRows = [...findings.effects.values()].some((effect) => effect.verb === 'server' || effect.verb === 'unknown');
+  if (beyondRows) return { kind: 'change', transactional: true };
+  return findings.writes ? { kind: 'write' } : { kind: 'read', pure: findings.pure };
+}
+
+function definitionOf(findings: Findings, kind: string, node: Tree): Classified {
+  const found = define(findings, kind, node, walkQuery);
+  if (found !== undefined) {
+    return { statementClass: { kind: 'change', transactional: found.transactional }, command: found.command };
+  }
+  addUnknown(findings, `the statement ${spoken(kind)}`, { kind: 'object', schema: '', name: spoken(kind) });
+  return { statementClass: { kind: 'change', transactional: false }, command: spoken(kind) };
+}
+
+function transaction(node: Tree): Classified {
+  const kind = String(node['kind']).replace('TRANS_STMT_', '');
+  const name = String(node['savepoint_name'] ?? '');
+  if (node['chain'] === true) return unsupported(`${kind} AND CHAIN`);
+  const act = transactionAct(kind, name, node);
+  if (act === undefined) return unsupported(`${kind.replaceAll('_', ' ')} (two-phase commit)`);
+  return { statementClass: { kind: 'transaction', act }, command: kind.replaceAll('_', ' ') };
+}
+
+function transactionAct(kind: string, name: string, node: Tree): TransactionAct | undefined {
+  switch (kind) {
+    case 'BEGIN':
+    case 'START': {
+      const readOnly = ((node['options'] as Tree[] | undefined) ?? []).some((item) => {
+        const option = item['DefElem'] as Tree | undefined;
+        return option?.['defname'] === 'transaction_read_only' && constantOf(option['arg']) === '1';
+      });
+      return { act: 'begin', readOnly };
+    }
+    case 'COMMIT':
+      return { act: 'commit' };
+    case 'ROLLBACK':
+      return { act: 'rollback' };
+    case 'SAVEPOINT':
+      return { act: 'savepoint', name };
+    case 'RELEASE':
+      return { act: 'release', name };
+    case 'ROLLBACK_TO':
+      return { act: 'rollback to', name };
+    default:
+      return undefined;
+  }
+}
+
+function setting(findings: Findings, node: Tree): Classified {
+  const found = classifySetting(node);
+  if (found.kind !== 'forbidden') return { statementClass: found, command: 'SET' };
+  addEffect(findings, 'server', { kind: 'setting', schema: '', name: found.name });
+  return { statementClass: { kind: 'change', transactional: true }, command: 'SET' };
+}
+
+function discarded(target: string): 'all' | 'plans' | 'sequences' | 'temp' {
+  if (target === 'DISCARD_PLANS') return 'plans';
+  if (target === 'DISCARD_SEQUENCES') return 'sequences';
+  return target === 'DISCARD_TEMP' ? 'temp' : 'all';
+}
+
+const CURSOR_WITH_HOLD = 0x20;
+
+function cursor(findings: Findings, node: Tree): Classified {
+  if ((Number(node['options'] ?? 0) & CURSOR_WITH_HOLD) !== 0) return unsupported('DECLARE … WITH HOLD');
+  const inner = innerOf(node['query']);
+  return { ...classify(findings, inner), command: 'DECLARE CURSOR' };
+}
+
+function explain(findings: Findings, node: Tree): Classified {
+  const inner = innerOf(node['query']);
+  const found = classify(findings, inner);
+  const analyses = ((node['options'] as Tree[] | undefined) ?? []).some((item) => {
+    const option = item['DefElem'] as Tree | undefined;
+    return option?.['defname'] === 'analyze' && !/^(?:false|off|0)$/i.test(constantOf(option['arg']) ?? String((option['arg'] as Tree | undefined)?.['String'] ?? ''));
+  });
+  if (analyses || found.statementClass.kind === 'read') return { ...found, command: 'EXPLAIN' };
+  if (found.statementClass.kind !== 'write') return { ...found, command: 'EXPLAIN' };
+  // Planning changes no row; what it may evaluate is the server's own code, or the statement would not be a write.
+  const effects = [...findings.effects.values()];
+  findings.effects.clear();
+  for (const { object } of effects) addEffect(findings, 'read', object);
+  return { statementClass: { kind: 'read', pure: false }, command: 'EXPLAIN' };
+}
+
+function copy(findings: Findings, node: Tree): Classified {
+  if (node['is_program'] === true || node['filename'] !== undefined) {
+    addEffect(findings, 'server', { kind: 'file', schema: '', name: String(node['filename'] ?? 'a program') });
+    return { statementClass: { kind: 'change', transactional: true }, command: 'COPY' };
+  }
+  if (node['is_from'] === true) return unsupported('COPY … FROM STDIN');
+  if (node['query'] !== undefined) return { ...classify(findings, innerOf(node['query'])), command: 'COPY' };
+  walkQuery(findings, 'RangeVar', node['relation'] as Tree);
+  return { statementClass: rowClass(findings), command: 'COPY' };
+}
+
+function truncate(findings: Findings, node: Tree): Classified {
+  const cascades = node['behavior'] === 'DROP_CASCADE';
+  for (const item of (node['relations'] as Tree[] | undefined) ?? []) {
+    const object = relationOf(findings, item['RangeVar'] as Tree);
+    addEffect(findings, object.schema === 'countersign' ? 'server' : 'truncate', object, { wholeTable: true });
+    if (cascades) addCascades(findings, `${object.schema}.${object.name}`, 'truncate');
+  }
+  return { statementClass: { kind: 'write' }, command: 'TRUNCATE TABLE' };
+}
+
+function relationOf(findings: Findings, node: Tree) {
+  const schema = typeof node['schemaname'] === 'string' ? node['schemaname'] : null;
+  return resolveRelation(findings, schema, String(node['relname'])).object;
+}
+
+function innerOf(query: unknown): ParsedStatement {
+  const [entry] = Object.entries((query ?? {}) as Tree);
+  return entry === undefined ? { kind: 'nothing', node: {} } : { kind: entry[0], node: entry[1] as Tree };
+}
+
+function session(act: Extract<StatementClass, { kind: 'session' }>['act'], command: string): Classified {
+  return { statementClass: { kind: 'session', act }, command };
+}
+
+function unsupported(what: string): Classified {
+  return { statementClass: { kind: 'unsupported', what }, command: what };
+}

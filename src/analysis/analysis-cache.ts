@@ -1,0 +1,31 @@
+import type { DatabaseFailure } from '../domain/database-failure.ts';
+import type { Analysis } from '../domain/effect.ts';
+import type { Catalogue } from '../engines/catalogue.ts';
+import { analyse } from './analyse.ts';
+
+/** Analyses by text: the same text under the same catalogue and search path means the same. */
+export type Analyse = (text: string, catalogue: Catalogue, searchPath: readonly string[]) => Analysis | DatabaseFailure;
+
+const MAX_ENTRIES = 5000;
+/** Longer texts are analysed anew each time, so that few of them can't fill the memory. */
+const MAX_CACHED_CHARS = 16 * 1024;
+
+export function createAnalysisCache(): Analyse {
+  const cache = new Map<string, Analysis | DatabaseFailure>();
+  let version = '';
+  return (text, catalogue, searchPath) => {
+    if (text.length > MAX_CACHED_CHARS) return analyse(text, catalogue, searchPath);
+    if (catalogue.version !== version) {
+      cache.clear();
+      version = catalogue.version;
+    }
+    const key = searchPath.length === 1 ? `${searchPath[0]}\n${text}` : `${JSON.stringify(searchPath)}\n${text}`;
+    let found = cache.get(key);
+    if (found === undefined) {
+      found = analyse(text, catalogue, searchPath);
+      if (cache.size >= MAX_ENTRIES) cache.clear();
+      cache.set(key, found);
+    }
+    return found;
+  };
+}

@@ -1,0 +1,64 @@
+import type { Effect, Verb } from '../domain/effect.ts';
+import type { ObjectRef } from '../domain/object.ts';
+import type { Catalogue, Relation } from '../engines/catalogue.ts';
+
+/** What is found while a statement is walked over. */
+export interface Findings {
+  readonly catalogue: Catalogue;
+  readonly searchPath: readonly string[];
+  readonly effects: Map<string, Effect>;
+  readonly unknown: Set<string>;
+  /** False once anything is met that is more than the server's own side-effect free code. */
+  pure: boolean;
+  /** The statement changes rows or takes row locks. */
+  writes: boolean;
+  /** Views being expanded, so that a circle ends. */
+  readonly expanding: Set<string>;
+}
+
+export function createFindings(catalogue: Catalogue, searchPath: readonly string[]): Findings {
+  return { catalogue, searchPath, effects: new Map(), unknown: new Set(), pure: true, writes: false, expanding: new Set() };
+}
+
+export function addEffect(
+  findings: Findings,
+  verb: Verb,
+  object: ObjectRef,
+  more: { readonly via?: Effect['via']; readonly wholeTable?: boolean } = {},
+): void {
+  const via = more.via ?? 'direct';
+  const key = `${verb} ${via} ${object.kind} ${object.schema}.${object.name}`;
+  const before = findings.effects.get(key);
+  const wholeTable = more.wholeTable === true || before?.wholeTable === true;
+  findings.effects.set(key, { verb, object, via, ...(wholeTable ? { wholeTable } : {}) });
+}
+
+/** A construct whose effect can't be known: it is named for people, and makes the statement one to be held. */
+export function addUnknown(findings: Findings, what: string, object: ObjectRef): void {
+  findings.unknown.add(what);
+  findings.pure = false;
+  addEffect(findings, 'unknown', object);
+}
+
+/** Resolves a name as PostgreSQL does: `pg_catalog` first, then along the search path. */
+export function resolveRelation(
+  findings: Findings,
+  schema: string | null,
+  name: string,
+): { readonly object: ObjectRef; readonly relation: Relation | undefined } {
+  const { relations } = findings.catalogue;
+  const schemas = schema === null ? ['pg_catalog', ...findings.searchPath] : [schema];
+  for (const candidate of schemas) {
+    const relation = relations.get(`${candidate}.${name}`);
+    if (relation !== undefined) return { object: objectOf(relation), relation };
+  }
+  return { object: { kind: 'table', schema: schema ?? findings.searchPath[0] ?? 'public', name }, relation: undefined };
+}
+
+export function objectOf(relation: Relation): ObjectRef {
+  const { kind, schema, name } = relation;
+  if (kind === 'view' || kind === 'materialized view' || kind === 'foreign table' || kind === 'sequence' || kind === 'index') {
+    return { kind, schema, name };
+  }
+  return { kind: 'table', schema, name };
+}

@@ -1,0 +1,68 @@
+import type { Catalogue, Routine } from '../engines/catalogue.ts';
+
+/** What calling a function by this name may do. */
+export type CallSafety =
+  | 'pure'
+  /** Side-effect free as far as is known, but not the server's own: it runs in the pinned read-only transaction. */
+  | 'trusted'
+  | 'sequence'
+  /** Reaches files, programs, other servers, or what only a superuser should. */
+  | 'server'
+  /** There is none of this name: the database will say so. */
+  | 'missing'
+  | 'unknown';
+
+/** Volatile built-ins that change nothing, and are called by ordinary queries and tools. */
+const HARMLESS_VOLATILE = new Set([
+  'random', 'random_normal', 'setseed', 'clock_timestamp', 'timeofday', 'statement_timestamp', 'gen_random_uuid', 'uuidv4', 'uuidv7',
+  'pg_sleep', 'pg_sleep_for', 'pg_sleep_until', 'pg_is_in_recovery', 'pg_blocking_pids', 'pg_safe_snapshot_blocking_pids',
+  'pg_relation_size', 'pg_total_relation_size', 'pg_table_size', 'pg_indexes_size', 'pg_database_size', 'pg_tablespace_size',
+  'pg_relation_filepath', 'lastval', 'currval', 'pg_last_wal_receive_lsn', 'pg_last_wal_replay_lsn', 'pg_last_xact_replay_timestamp',
+  'pg_current_wal_lsn', 'pg_current_wal_insert_lsn', 'pg_is_wal_replay_paused', 'pg_stat_get_activity', 'pg_lock_status', 'pg_show_all_settings',
+  'pg_get_wal_replay_pause_state', 'pg_notification_queue_usage', 'pg_sequence_last_value', 'pg_get_keywords', 'pg_isolation_test_session_is_blocked',
+]);
+
+/** Declared stable or immutable, and yet they change something or run a string as SQL. */
+const UNSAFE_DESPITE_VOLATILITY =
+  /^(?:set_config|ts_stat|ts_rewrite|txid_current|pg_current_xact_id|(?:query|table|schema|database|cursor)_to_xml.*|query_to_xmlschema|pg_export_snapshot|pg_advisory.*|pg_try_advisory.*|binary_upgrade_.*)$/;
+
+/** Never for an agent, approved or not. */
+const SERVER_FUNCTIONS =
+  /^(?:pg_read_.*|pg_ls_.*|pg_stat_file|lo_import|lo_export|pg_file_.*|pg_reload_conf|pg_rotate_logfile.*|pg_terminate_backend|pg_cancel_backend|pg_log_backend_memory_contexts|pg_switch_wal|pg_create_restore_point|pg_promote|pg_wal_replay_.*|pg_backup_.*|pg_start_backup|pg_stop_backup|pg_(?:create|drop|copy|replication|logical|sync)_.*slot.*|pg_replication_origin_.*|pg_logical_emit_message|pg_import_system_collations|dblink.*|postgres_fdw_.*|http_?.*|pg_execute_server_program|pg_stat_reset.*|pg_extension_config_dump|currtid2?)$/;
+
+/** Extensions whose immutable and stable functions do nothing but compute. */
+const TRUSTED_EXTENSIONS = new Set([
+  'citext', 'pg_trgm', 'pgcrypto', 'uuid-ossp', 'hstore', 'ltree', 'unaccent', 'fuzzystrmatch', 'btree_gin', 'btree_gist',
+  'intarray', 'cube', 'earthdistance', 'postgis', 'postgis_raster', 'postgis_topology', 'vector', 'isn', 'seg', 'bloom',
+  'dict_int', 'dict_xsyn', 'tcn', 'tsm_system_rows', 'tsm_system_time', 'pg_stat_statements', 'pg_buffercache', 'pgstattuple',
+]);
+const TRUSTED_VOLATILE = /^(?:gen_random_bytes|gen_random_uuid|gen_salt|uuid_generate_v\d\w*|pg_stat_statements|pg_stat_statements_info)$/;
+
+const SEQUENCE_FUNCTIONS = new Set(['nextval', 'setval']);
+
+/**
+ * What a call by this name may do. Judged by name alone: it is safe only if every function that the name could mean is.
+ *
+ * @param schema as written, or `null`.
+ */
+export function callSafety(schema: string | null, name: string, catalogue: Catalogue): CallSafety {
+  const everywhere = catalogue.functions.get(name) ?? [];
+  const meant = schema === null ? everywhere : everywhere.filter((routine) => routine.schema === schema);
+  if (meant.length === 0) return SERVER_FUNCTIONS.test(name) ? 'server' : 'missing';
+  const safeties = new Set(meant.map(routineSafety));
+  for (const worst of ['server', 'unknown', 'sequence', 'trusted'] as const) if (safeties.has(worst)) return worst;
+  return 'pure';
+}
+
+export function routineSafety(routine: Routine): CallSafety {
+  const { name, volatility, builtIn, extension, kind } = routine;
+  if (SERVER_FUNCTIONS.test(name) && (builtIn || extension !== null)) return 'server';
+  if (builtIn) {
+    if (SEQUENCE_FUNCTIONS.has(name)) return 'sequence';
+    if (UNSAFE_DESPITE_VOLATILITY.test(name) || /^lo_|^lowrite$|^loread$/.test(name)) return 'unknown';
+    if (volatility !== 'volatile' || kind === 'aggregate' || kind === 'window') return 'pure';
+    return HARMLESS_VOLATILE.has(name) ? 'pure' : 'unknown';
+  }
+  if (extension === null || !TRUSTED_EXTENSIONS.has(extension)) return 'unknown';
+  return volatility !== 'volatile' || TRUSTED_VOLATILE.test(name) ? 'trusted' : 'unknown';
+}

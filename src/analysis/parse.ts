@@ -1,0 +1,91 @@
+import { hasSqlDetails, loadModule, normalizeSync, parseSync } from 'libpg-query';
+import type { DatabaseFailure } from '../domain/database-failure.ts';
+
+/** A node of PostgreSQL's parse tree as libpg_query writes it: `{ SelectStmt: { … } }`. */
+export type Tree = { readonly [key: string]: unknown };
+
+export interface ParsedStatement {
+  /** The statement's kind, e.g. `SelectStmt`. */
+  readonly kind: string;
+  readonly node: Tree;
+}
+
+/** Longer texts are refused before the parser sees them: they serve nobody but an attacker. */
+const MAX_TEXT_CHARS = 1024 * 1024;
+
+/** Loads the parser. Must be awaited once before anything is analysed. */
+export async function initAnalyser(): Promise<void> {
+  await loadModule();
+}
+
+/**
+ * Cuts a text into its statements, by PostgreSQL's own grammar.
+ *
+ * @returns each statement with where it begins (in characters), or the error that PostgreSQL would report.
+ */
+export function splitStatements(
+  text: string,
+): readonly { readonly text: string; readonly start: number }[] | DatabaseFailure {
+  const parsed = parseTree(text);
+  if ('sqlstate' in parsed) return parsed;
+  if (parsed.length <= 1) return parsed.length === 0 ? [] : [{ text, start: 0 }];
+  // Offsets count bytes of UTF-8.
+  const bytes = Buffer.from(text, 'utf8');
+  return parsed.map(({ location, length }) => {
+    const end = length === 0 ? bytes.length : location + length;
+    return {
+      text: bytes.subarray(location, end).toString('utf8'),
+      start: bytes.subarray(0, location).toString('utf8').length,
+    };
+  });
+}
+
+/** Parses one statement. @returns the tree, `empty` for a text without a statement, or the error as PostgreSQL reports it. */
+export function parseStatement(text: string): ParsedStatement | DatabaseFailure | 'empty' {
+  const parsed = parseTree(text);
+  if ('sqlstate' in parsed) return parsed;
+  const [first] = parsed;
+  if (first === undefined) return 'empty';
+  if (parsed.length > 1) return syntaxError('cannot insert multiple commands into a prepared statement');
+  return { kind: first.kind, node: first.node };
+}
+
+/** The text with its constants taken out. */
+export function shapeOf(text: string): string {
+  try {
+    return normalizeSync(text).replace(/\s+/g, ' ').trim().slice(0, 2000);
+  } catch (error) {
+    // Utility statements can't all be normalised; without their constants nothing would be left of them.
+    return error instanceof Error ? text.replace(/'(?:[^']|'')*'/g, '?').replace(/\s+/g, ' ').trim().slice(0, 2000) : '';
+  }
+}
+
+function parseTree(
+  text: string,
+): readonly { readonly kind: string; readonly node: Tree; readonly location: number; readonly length: number }[] | DatabaseFailure {
+  // The parser takes a NUL for the end of the text, and would not see what comes after it.
+  if (text.includes('\0')) return syntaxError('the statement holds a NUL character');
+  if (text.length > MAX_TEXT_CHARS) return syntaxError(`the statement is longer than ${MAX_TEXT_CHARS} characters`);
+  if (!text.isWellFormed()) return syntaxError('the statement is not valid Unicode');
+  if (text.trim() === '') return [];
+  try {
+    const { stmts = [] } = parseSync(text) as { stmts?: { stmt?: Tree; stmt_location?: number; stmt_len?: number }[] };
+    return stmts.flatMap(({ stmt, stmt_location: location = 0, stmt_len: length = 0 }) => {
+      const [kind] = Object.keys(stmt ?? {});
+      if (stmt === undefined || kind === undefined) return [];
+      return [{ kind, node: stmt[kind] as Tree, location, length }];
+    });
+  } catch (error) {
+    if (hasSqlDetails(error)) {
+      const { message, cursorPosition } = error.sqlDetails;
+      return { ...syntaxError(message), ...(cursorPosition >= 0 ? { position: String(cursorPosition + 1) } : {}) };
+    }
+    const why = error instanceof Error ? error.message : String(error);
+    // "empty query" is a text of comments only.
+    return /empty/i.test(why) ? [] : syntaxError(why);
+  }
+}
+
+export function syntaxError(message: string): DatabaseFailure {
+  return { sqlstate: '42601', severity: 'ERROR', message };
+}

@@ -1,0 +1,77 @@
+import type { SessionAct, StatementClass } from '../domain/effect.ts';
+import type { Tree } from './parse.ts';
+
+/** Settings of the session that change only how values are written or names are found; the gateway bounds the times itself. */
+const HARMLESS = new Set([
+  'datestyle', 'intervalstyle', 'timezone', 'extra_float_digits', 'application_name', 'client_min_messages', 'bytea_output', 'xmloption',
+  'search_path', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout', 'row_security',
+  'default_transaction_isolation', 'quote_all_identifiers', 'synchronize_seqscans', 'jit', 'plan_cache_mode', 'enable_seqscan',
+  'enable_indexscan', 'enable_hashjoin', 'enable_mergejoin', 'enable_nestloop', 'random_page_cost', 'statement_timeout',
+]);
+
+const UTF8 = /^utf-?8$|^unicode$/i;
+
+/** How SET, RESET and their kin are to be carried; `forbidden` names a setting that no session may touch. */
+export function classifySetting(node: Tree): StatementClass | { readonly kind: 'forbidden'; readonly name: string } {
+  const kind = String(node['kind']);
+  const name = String(node['name'] ?? '').toLowerCase();
+  const local = node['is_local'] === true;
+  if (kind === 'VAR_RESET_ALL') return session({ act: 'discard', what: 'settings' });
+  if (kind === 'VAR_SET_MULTI') return transactionCharacteristics(name, node);
+  const value = kind === 'VAR_SET_VALUE' ? valueOf(node, name) : null;
+  if (!isHarmless(name, value)) return { kind: 'forbidden', name };
+  return session({ act: 'set', name, value, local });
+}
+
+function isHarmless(name: string, value: string | null): boolean {
+  if (HARMLESS.has(name)) return true;
+  if (name === 'client_encoding' || name === 'names') return value === null || UTF8.test(value);
+  if (name === 'standard_conforming_strings') return value === null || /^(?:on|true|yes|1)$/i.test(value);
+  if (name === 'transaction_isolation') return true;
+  return name === 'transaction_read_only' && value !== null && /^(?:on|true|yes|1)$/i.test(value);
+}
+
+/** `SET TRANSACTION …`: isolation and read-only are the actor's to choose, read-write is not. */
+function transactionCharacteristics(name: string, node: Tree): StatementClass | { readonly kind: 'forbidden'; readonly name: string } {
+  const options = ((node['args'] as Tree[] | undefined) ?? []).map((item) => item['DefElem'] as Tree | undefined);
+  if (name.toUpperCase() !== 'TRANSACTION') {
+    const onlyIsolation = options.every((option) => option?.['defname'] === 'transaction_isolation');
+    if (!onlyIsolation) return { kind: 'forbidden', name: 'default_transaction_read_only' };
+    return session({ act: 'set', name: 'default_transaction_isolation', value: null, local: true });
+  }
+  for (const option of options) {
+    if (option?.['defname'] !== 'transaction_read_only') continue;
+    if (constantOf(option['arg']) !== '1') return { kind: 'forbidden', name: 'transaction_read_only' };
+  }
+  return session({ act: 'set', name: 'transaction', value: null, local: true });
+}
+
+function session(act: SessionAct): StatementClass {
+  return { kind: 'session', act };
+}
+
+function valueOf(node: Tree, name: string): string {
+  const values = ((node['args'] as unknown[] | undefined) ?? []).map((arg) => constantOf(arg) ?? '');
+  return name === 'search_path' ? values.map((value) => `"${value.replaceAll('"', '""')}"`).join(', ') : values.join(', ');
+}
+
+/** A constant's text. */
+export function constantOf(node: unknown): string | undefined {
+  const constant = (node as { readonly A_Const?: Tree } | null | undefined)?.A_Const;
+  if (constant === undefined) return undefined;
+  const text = (constant['sval'] as Tree | undefined)?.['sval'];
+  if (typeof text === 'string') return text;
+  const integer = constant['ival'] as Tree | undefined;
+  if (integer !== undefined) return String(integer['ival'] ?? 0);
+  const float = (constant['fval'] as Tree | undefined)?.['fval'];
+  if (typeof float === 'string') return float;
+  const boolean = constant['boolval'] as Tree | undefined;
+  return boolean === undefined ? undefined : String(boolean['boolval'] === true);
+}
+
+/** The schemas of a `search_path` value, as far as they are literal. */
+export function schemasOf(searchPath: string): readonly string[] {
+  return [...searchPath.matchAll(/"((?:[^"]|"")*)"|([^,\s"]+)/g)]
+    .map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain?.toLowerCase() ?? '')
+    .filter((schema) => schema !== '' && schema !== '$user' && schema !== 'pg_catalog');
+}

@@ -1,0 +1,381 @@
+import { addCascades } from './cascades.ts';
+import { addEffect, addUnknown, type Findings, resolveRelation } from './findings.ts';
+import { callSafety, routineSafety } from './functions.ts';
+import { parseStatement, type Tree } from './parse.ts';
+
+/**
+ * Walks over queries and row changes. Node types are allow-listed: one that isn't known here makes the statement unknown,
+ * so that new syntax is held until somebody has thought about it.
+ */
+const KNOWN_NODES = new Set([
+  'SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'MergeWhenClause', 'ResTarget', 'ColumnRef', 'A_Const', 'A_Expr', 'A_Star',
+  'A_ArrayExpr', 'A_Indices', 'A_Indirection', 'BoolExpr', 'NullTest', 'BooleanTest', 'CaseExpr', 'CaseWhen', 'CoalesceExpr', 'MinMaxExpr',
+  'FuncCall', 'NamedArgExpr', 'TypeCast', 'CollateClause', 'RowExpr', 'SubLink', 'ParamRef', 'SetToDefault', 'SQLValueFunction', 'GroupingFunc',
+  'GroupingSet', 'WindowDef', 'SortBy', 'RangeVar', 'RangeSubselect', 'RangeFunction', 'RangeTableSample', 'RangeTableFunc', 'RangeTableFuncCol',
+  'JoinExpr', 'CommonTableExpr', 'LockingClause', 'MultiAssignRef', 'List', 'String', 'Integer', 'Float', 'Boolean', 'BitString', 'ColumnDef',
+  'XmlExpr', 'XmlSerialize', 'CurrentOfExpr', 'InferClause', 'IndexElem', 'OnConflictClause', 'DefElem', 'ReturningOption', 'ReturningExpr',
+  'JsonFuncExpr', 'JsonValueExpr', 'JsonOutput', 'JsonFormat', 'JsonReturning', 'JsonArgument', 'JsonBehavior', 'JsonObjectConstructor',
+  'JsonArrayConstructor', 'JsonArrayQueryConstructor', 'JsonAggConstructor', 'JsonObjectAgg', 'JsonArrayAgg', 'JsonKeyValue', 'JsonIsPredicate',
+  'JsonParseExpr', 'JsonScalarExpr', 'JsonSerializeExpr', 'JsonTable', 'JsonTableColumn', 'JsonTablePathSpec', 'CTESearchClause', 'CTECycleClause',
+]);
+
+type Scope = ReadonlySet<string>;
+const NO_NAMES: Scope = new Set();
+
+/** Walks over one query or row change. */
+export function walkQuery(findings: Findings, kind: string, node: Tree, scope: Scope = NO_NAMES): void {
+  visitNode(findings, kind, node, scope);
+}
+
+function visitNode(findings: Findings, kind: string, node: Tree, outer: Scope): void {
+  if (!KNOWN_NODES.has(kind)) {
+    addUnknown(findings, `the construct ${kind}`, { kind: 'object', schema: '', name: kind });
+    return;
+  }
+  const scope = withNames(findings, node['withClause'] as Tree | undefined, outer);
+  switch (kind) {
+    case 'RangeVar':
+      readRelation(findings, node, scope);
+      return;
+    case 'FuncCall':
+      call(findings, names(node['funcname']), node);
+      break;
+    case 'A_Expr':
+      operator(findings, names(node['name']));
+      break;
+    case 'SubLink':
+      operator(findings, names(node['operName']));
+      break;
+    case 'SortBy':
+      operator(findings, names(node['useOp']));
+      break;
+    case 'ColumnRef':
+      columnAsFunction(findings, names(node['fields']));
+      return;
+    case 'A_Indirection':
+      columnAsFunction(findings, ['', ...names(node['indirection'])]);
+      break;
+    case 'SelectStmt':
+      if (node['intoClause'] !== undefined) {
+        addUnknown(findings, 'SELECT INTO', { kind: 'object', schema: '', name: 'SELECT INTO' });
+      }
+      if (Array.isArray(node['lockingClause'])) lockRelations(findings, node, scope);
+      break;
+    case 'InsertStmt':
+      changeRows(findings, node, 'insert');
+      if ((node['onConflictClause'] as Tree | undefined)?.['action'] === 'ONCONFLICT_UPDATE') changeRows(findings, node, 'update');
+      break;
+    case 'UpdateStmt':
+      changeRows(findings, node, 'update');
+      break;
+    case 'DeleteStmt':
+      changeRows(findings, node, 'delete');
+      break;
+    case 'MergeStmt':
+      merge(findings, node);
+      break;
+    default:
+      break;
+  }
+  visitFields(findings, node, scope);
+}
+
+/** Fields that hold a node without naming its type, because the grammar allows only one there. */
+const TYPED_FIELDS: Readonly<Record<string, string>> = {
+  relation: 'RangeVar',
+  over: 'WindowDef',
+  larg: 'SelectStmt',
+  rarg: 'SelectStmt',
+  onConflictClause: 'OnConflictClause',
+  infer: 'InferClause',
+};
+
+function visitFields(findings: Findings, node: Tree, scope: Scope): void {
+  for (const [field, value] of Object.entries(node)) {
+    if (field === 'withClause' || field === 'funcname' || field === 'name' || field === 'operName' || field === 'useOp') continue;
+    if (field === 'relation' && typeof value === 'object') {
+      // The target of a change is an effect of its own; it is read as well, because WHERE and RETURNING see it.
+      visitNode(findings, 'RangeVar', value as Tree, NO_NAMES);
+      continue;
+    }
+    if (field === 'typeName' || field === 'typename') {
+      castTo(findings, value as Tree);
+      continue;
+    }
+    const typed = TYPED_FIELDS[field];
+    if (typed !== undefined && isTree(value)) visitNode(findings, typed, value, scope);
+    else visit(findings, value, scope);
+  }
+}
+
+function visit(findings: Findings, value: unknown, scope: Scope): void {
+  if (Array.isArray(value)) {
+    for (const item of value) visit(findings, item, scope);
+    return;
+  }
+  if (!isTree(value)) return;
+  for (const [key, inner] of Object.entries(value)) {
+    if (/^[A-Z]/.test(key) && isTree(inner)) visitNode(findings, key, inner, scope);
+    else if (key === 'typeName') castTo(findings, inner as Tree);
+    else visit(findings, inner, scope);
+  }
+}
+
+/** Names that a WITH clause brings, visible from where it stands downwards; each of its queries sees the earlier ones. */
+function withNames(findings: Findings, clause: Tree | undefined, outer: Scope): Scope {
+  if (clause === undefined) return outer;
+  const queries = ((clause['ctes'] as Tree[] | undefined) ?? []).map((cte) => cte['CommonTableExpr'] as Tree);
+  const scope = new Set(outer);
+  if (clause['recursive'] === true) for (const query of queries) scope.add(String(query['ctename']));
+  for (const query of queries) {
+    visit(findings, query['ctequery'], new Set(scope));
+    scope.add(String(query['ctename']));
+  }
+  return scope;
+}
+
+function readRelation(findings: Findings, node: Tree, scope: Scope): void {
+  const schema = typeof node['schemaname'] === 'string' ? node['schemaname'] : null;
+  const name = String(node['relname']);
+  if (schema === null && scope.has(name)) return;
+  const { object, relation } = resolveRelation(findings, schema, name);
+  if (object.schema === 'countersign') {
+    addEffect(findings, 'server', object);
+    return;
+  }
+  addEffect(findings, 'read', object);
+  if (relation === undefined) {
+    // The database will say that there is none, in a transaction that can't write.
+    findings.pure = false;
+    return;
+  }
+  if (relation.system) return;
+  if (relation.kind === 'foreign table') {
+    addUnknown(findings, `the foreign table ${object.schema}.${object.name}`, object);
+    return;
+  }
+  const casts = findings.catalogue.hiddenCasts;
+  if (casts.length > 0 && relation.columns.some((column) => casts.some((cast) => cast.source === column.type))) {
+    addUnknown(findings, `an implicit cast of a column of ${object.schema}.${object.name}`, object);
+  }
+  if (relation.rowSecurity) {
+    findings.pure = false;
+    for (const expression of relation.securityExpressions) expand(findings, `policy of ${object.name}`, `SELECT ${expression} FROM ${quoted(relation.schema)}.${quoted(relation.name)}`, relation);
+  }
+  if (relation.definition !== null && relation.kind === 'view') {
+    expand(findings, `view ${object.schema}.${object.name}`, relation.definition, relation);
+  }
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** Looks into a view or a policy for code that it runs. What it reads is its owner's matter, not an effect of the statement. */
+function expand(findings: Findings, what: string, definition: string, relation: { readonly schema: string; readonly name: string }): void {
+  const key = `${what} ${relation.schema}.${relation.name}`;
+  if (findings.expanding.has(key) || findings.expanding.size > 64) return;
+  findings.expanding.add(key);
+  const parsed = parseStatement(definition);
+  if (parsed === 'empty' || 'sqlstate' in parsed) {
+    addUnknown(findings, `the ${what}`, { kind: 'view', schema: relation.schema, name: relation.name });
+    return;
+  }
+  const inner: Findings = { ...findings, searchPath: [], effects: new Map() };
+  walkQuery(inner, parsed.kind, parsed.node);
+  findings.pure &&= inner.pure;
+  for (const effect of inner.effects.values()) if (effect.verb === 'unknown') addEffect(findings, 'unknown', effect.object);
+  if (inner.writes || [...inner.effects.values()].some((effect) => effect.verb !== 'read' && effect.verb !== 'unknown')) {
+    addUnknown(findings, `the ${what}, which does more than read`, { kind: 'view', schema: relation.schema, name: relation.name });
+  }
+}
+
+function call(findings: Findings, name: readonly string[], node: Tree): void {
+  const [schema, bare] = name.length > 1 ? [name.at(-2) ?? null, name.at(-1) ?? ''] : [null, name[0] ?? ''];
+  const object = { kind: 'function', schema: schema ?? '', name: bare } as const;
+  switch (callSafety(schema, bare, findings.catalogue)) {
+    case 'pure':
+      return;
+    case 'trusted':
+    case 'missing':
+      findings.pure = false;
+      return;
+    case 'server':
+      addEffect(findings, 'server', object);
+      findings.pure = false;
+      return;
+    case 'sequence':
+      useSequence(findings, node);
+      return;
+    case 'unknown':
+      addUnknown(findings, `the function ${name.join('.')}()`, object);
+      return;
+    default:
+      return;
+  }
+}
+
+function useSequence(findings: Findings, node: Tree): void {
+  findings.pure = false;
+  findings.writes = true;
+  const literal = /"sval":\{"sval":"([^"]+)"/.exec(JSON.stringify((node['args'] as unknown[] | undefined)?.[0] ?? null))?.[1];
+  if (literal === undefined) {
+    addUnknown(findings, 'a sequence that is named by an expression', { kind: 'sequence', schema: '', name: 'nextval' });
+    return;
+  }
+  const parts = literal.replaceAll('\\"', '').split('.');
+  const { object } = resolveRelation(findings, parts.length > 1 ? (parts[0] ?? null) : null, parts.at(-1) ?? '');
+  addEffect(findings, 'update', { ...object, kind: 'sequence' });
+}
+
+function operator(findings: Findings, name: readonly string[]): void {
+  const symbol = name.at(-1);
+  if (symbol === undefined) return;
+  const [schema] = name.length > 1 ? [name.at(-2)] : [undefined];
+  if (schema === 'pg_catalog') return;
+  for (const mine of findings.catalogue.userOperators.get(symbol) ?? []) {
+    const routines = (findings.catalogue.functions.get(mine.function.split('.').at(-1) ?? '') ?? []).filter((routine) => !routine.builtIn);
+    findings.pure = false;
+    if (routines.length === 0 || routines.some((routine) => routineSafety(routine) !== 'trusted')) {
+      addUnknown(findings, `the operator ${mine.schema}.${symbol}`, { kind: 'function', schema: mine.schema, name: symbol });
+    }
+  }
+}
+
+/** `row.name` calls a function of that name that takes the row. */
+function columnAsFunction(findings: Findings, fields: readonly string[]): void {
+  const name = fields.at(-1);
+  if (fields.length < 2 || name === undefined) return;
+  const routines = (findings.catalogue.functions.get(name) ?? []).filter((routine) => routine.onlyArgumentComposite !== null);
+  if (routines.some((routine) => routineSafety(routine) !== 'trusted')) {
+    addUnknown(findings, `the function ${name}(), called like a column`, { kind: 'function', schema: '', name });
+  }
+}
+
+function castTo(findings: Findings, typeName: Tree | undefined): void {
+  const name = names(typeName?.['names']);
+  const bare = name.at(-1);
+  if (bare === undefined) return;
+  const schema = name.length > 1 ? name.at(-2) : undefined;
+  if (schema === 'pg_catalog') return;
+  const schemas = schema === undefined ? findings.searchPath : [schema];
+  for (const candidate of schemas) {
+    const type = findings.catalogue.userTypes.get(`${candidate}.${bare}`);
+    if (type === undefined) continue;
+    const object = { kind: 'type', schema: candidate, name: bare } as const;
+    if (type.kind === 'base' && !bare.startsWith('_')) {
+      findings.pure = false;
+      if (type.extension === null) addUnknown(findings, `the type ${candidate}.${bare}`, object);
+    }
+    for (const check of type.checks) {
+      findings.pure = false;
+      expand(findings, `check of ${candidate}.${bare}`, `SELECT ${check}`, { schema: candidate, name: bare });
+    }
+    return;
+  }
+}
+
+function changeRows(findings: Findings, node: Tree, verb: 'insert' | 'update' | 'delete'): void {
+  findings.writes = true;
+  const target = node['relation'] as Tree;
+  const schema = typeof target['schemaname'] === 'string' ? target['schemaname'] : null;
+  const { object, relation } = resolveRelation(findings, schema, String(target['relname']));
+  if (relation?.system === true || object.schema === 'countersign') {
+    addEffect(findings, 'server', object);
+    return;
+  }
+  const wholeTable = verb !== 'insert' && isAlwaysTrue(node['whereClause']);
+  addEffect(findings, verb, object, { wholeTable });
+  if (relation === undefined) return;
+  if (relation.kind === 'foreign table') addUnknown(findings, `the foreign table ${object.schema}.${object.name}`, object);
+  if (verb === 'insert') return;
+  const name = `${relation.schema}.${relation.name}`;
+  if (verb === 'delete' || changesKey(findings, name, node)) addCascades(findings, name, verb);
+}
+
+/** Whether an UPDATE sets a column that another table's key points at. */
+function changesKey(findings: Findings, table: string, node: Tree): boolean {
+  const set = new Set(((node['targetList'] as Tree[] | undefined) ?? []).map((target) => String((target['ResTarget'] as Tree | undefined)?.['name'])));
+  const keys = findings.catalogue.relations.get(table)?.referencedBy ?? [];
+  return keys.some((key) => key.referencedColumns.some((column) => set.has(column)));
+}
+
+function merge(findings: Findings, node: Tree): void {
+  for (const clause of (node['mergeWhenClauses'] as Tree[] | undefined) ?? []) {
+    const command = (clause['MergeWhenClause'] as Tree | undefined)?.['commandType'];
+    if (command === 'CMD_INSERT') changeRows(findings, node, 'insert');
+    // Its join condition decides which rows: measured before commit, like any other write.
+    if (command === 'CMD_UPDATE') changeRows(findings, { ...node, whereClause: {} }, 'update');
+    if (command === 'CMD_DELETE') changeRows(findings, { ...node, whereClause: {} }, 'delete');
+  }
+  findings.writes = true;
+}
+
+function lockRelations(findings: Findings, node: Tree, scope: Scope): void {
+  findings.writes = true;
+  const found: Findings = { ...findings, effects: new Map(), unknown: new Set() };
+  visit(found, node['fromClause'], scope);
+  for (const { verb, object } of found.effects.values()) {
+    if (verb === 'read' && object.kind === 'table') addEffect(findings, 'lock', object);
+  }
+}
+
+/** Whether a condition holds for every row, as far as can be seen without knowing the rows. */
+export function isAlwaysTrue(condition: unknown): boolean {
+  if (condition === undefined) return true;
+  if (!isTree(condition)) return false;
+  const constant = condition['A_Const'] as Tree | undefined;
+  if (constant !== undefined) return (constant['boolval'] as Tree | undefined)?.['boolval'] === true;
+  const cast = condition['TypeCast'] as Tree | undefined;
+  if (cast !== undefined) {
+    const text = ((cast['arg'] as Tree | undefined)?.['A_Const'] as Tree | undefined)?.['sval'] as Tree | undefined;
+    return /^(?:t|true|y|yes|on|1)$/i.test(String(text?.['sval'])) || isAlwaysTrue(cast['arg']);
+  }
+  const logic = condition['BoolExpr'] as Tree | undefined;
+  if (logic !== undefined) {
+    const parts = (logic['args'] as unknown[] | undefined) ?? [];
+    if (logic['boolop'] === 'AND_EXPR') return parts.every(isAlwaysTrue);
+    if (logic['boolop'] === 'OR_EXPR') return parts.some(isAlwaysTrue) || coversNull(parts);
+    return parts.every(isAlwaysFalse);
+  }
+  const comparison = condition['A_Expr'] as Tree | undefined;
+  if (comparison === undefined) return false;
+  const [left, right] = [withoutPlace(comparison['lexpr']), withoutPlace(comparison['rexpr'])];
+  const symbol = names(comparison['name']).at(-1) ?? '';
+  if (['=', '>=', '<=', 'IS NOT DISTINCT FROM', '~~', '~~*'].includes(symbol) && left === right) return true;
+  // Two different constants that are said to be different.
+  return ['<>', '!=', '<', '>'].includes(symbol) && left !== right && /^\{"A_Const"/.test(left) && /^\{"A_Const"/.test(right);
+}
+
+function isAlwaysFalse(condition: unknown): boolean {
+  if (!isTree(condition)) return false;
+  const constant = condition['A_Const'] as Tree | undefined;
+  if (constant === undefined) return false;
+  const value = constant['boolval'] as Tree | undefined;
+  return value !== undefined && value['boolval'] !== true;
+}
+
+/** `x IS NULL OR x IS NOT NULL` */
+function coversNull(parts: readonly unknown[]): boolean {
+  const tests = parts.flatMap((part) => (isTree(part) && isTree(part['NullTest']) ? [part['NullTest']] : []));
+  return tests.some((test) =>
+    tests.some((other) => other['nulltesttype'] !== test['nulltesttype'] && withoutPlace(other['arg']) === withoutPlace(test['arg'])),
+  );
+}
+
+function withoutPlace(node: unknown): string {
+  return JSON.stringify(node, (key, value: unknown) => (key === 'location' ? undefined : value)) ?? '';
+}
+
+/** The strings of a list of name parts. */
+export function names(list: unknown): readonly string[] {
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((item) => {
+    const text = isTree(item) ? (item['String'] as Tree | undefined)?.['sval'] : undefined;
+    return typeof text === 'string' ? [text] : [];
+  });
+}
+
+function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,165 @@
+import type { Catalogue, Column, ForeignKey, Relation, Routine, Trigger, UserType } from '../catalogue.ts';
+
+/** Runs SQL and returns rows by column name. */
+export type AskCatalogue = (sql: string) => Promise<readonly Record<string, unknown>[]>;
+
+/** Changes whenever anything does that the analyser depends on. A few milliseconds on a small database. */
+export async function catalogueVersion(ask: AskCatalogue): Promise<string> {
+  const [row] = await ask(VERSION);
+  return String(row?.['version']);
+}
+
+const WATCHED = [
+  'pg_class', 'pg_attribute', 'pg_proc', 'pg_operator', 'pg_cast', 'pg_type', 'pg_rewrite', 'pg_trigger',
+  'pg_constraint', 'pg_policy', 'pg_namespace', 'pg_inherits', 'pg_attrdef', 'pg_index', 'pg_extension',
+];
+
+/** Rows are only ever added, removed, or replaced under a new transaction id: count and sum notice all three. */
+const VERSION = `
+  SELECT pg_catalog.md5(pg_catalog.string_agg(t.n || ':' || t.x, ',' ORDER BY t.name)) AS version FROM (
+    ${WATCHED.map((name) => `SELECT '${name}' AS name, count(*)::text AS n, coalesce(sum(xmin::text::bigint), 0)::text AS x FROM pg_catalog.${name}`).join('\n    UNION ALL ')}
+  ) AS t`;
+
+/** Loads all that the analyser must know. Works for any login: the catalogues are readable by all. */
+export async function loadCatalogue(ask: AskCatalogue): Promise<Catalogue> {
+  const version = await catalogueVersion(ask);
+  const [server] = await ask("SELECT pg_catalog.current_setting('server_version_num') AS version");
+  const schemas = (await ask(SCHEMAS)).map((row) => text(row['name']));
+  const relations = await loadRelations(ask);
+  const functions = new Map<string, Routine[]>();
+  for (const row of await ask(ROUTINES)) {
+    const routine = row['routine'] as Routine;
+    const overloads = functions.get(routine.name);
+    if (overloads === undefined) functions.set(routine.name, [routine]);
+    else overloads.push(routine);
+  }
+  const userOperators = new Map<string, { schema: string; function: string }[]>();
+  for (const row of await ask(OPERATORS)) {
+    const name = text(row['name']);
+    const found = userOperators.get(name) ?? [];
+    found.push({ schema: text(row['schema']), function: text(row['function']) });
+    userOperators.set(name, found);
+  }
+  const userTypes = new Map((await ask(TYPES)).map((row) => [text(row['name']), row['type'] as UserType]));
+  const hiddenCasts = (await ask(CASTS)).map((row) => ({
+    source: text(row['source']),
+    target: text(row['target']),
+    function: text(row['function']),
+  }));
+  return {
+    version,
+    serverVersion: Number(server?.['version']),
+    searchPath: ['public'],
+    schemas,
+    relations,
+    functions,
+    userOperators,
+    userTypes,
+    hiddenCasts,
+  };
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : String(value);
+}
+
+async function loadRelations(ask: AskCatalogue): Promise<ReadonlyMap<string, Relation>> {
+  const keys = (await ask(FOREIGN_KEYS)).map((row) => row['key'] as ForeignKey);
+  const relations = new Map<string, Relation>();
+  for (const row of await ask(RELATIONS)) {
+    const found = row['relation'] as Omit<Relation, 'references' | 'referencedBy' | 'columns' | 'triggers'> & {
+      readonly columns: readonly Column[] | null;
+      readonly triggers: readonly Trigger[] | null;
+    };
+    const name = `${found.schema}.${found.name}`;
+    relations.set(name, {
+      ...found,
+      columns: found.columns ?? [],
+      triggers: found.triggers ?? [],
+      references: keys.filter((key) => key.from === name),
+      referencedBy: keys.filter((key) => key.to === name),
+    });
+  }
+  return relations;
+}
+
+const SCHEMAS = 'SELECT nspname AS name FROM pg_catalog.pg_namespace ORDER BY 1';
+
+const SYSTEM = "(n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast'))";
+
+const RELATIONS = `
+  SELECT pg_catalog.jsonb_build_object(
+    'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname,
+    'kind', CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+                           WHEN 'f' THEN 'foreign table' WHEN 'S' THEN 'sequence' WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' ELSE 'composite type' END,
+    'system', ${SYSTEM}, 'owner', pg_catalog.pg_get_userbyid(c.relowner), 'estimatedRows', greatest(c.reltuples, 0)::bigint,
+    'comment', pg_catalog.obj_description(c.oid, 'pg_class'), 'rowSecurity', c.relrowsecurity,
+    'definition', CASE WHEN c.relkind IN ('v', 'm') AND NOT ${SYSTEM} THEN pg_catalog.pg_get_viewdef(c.oid) END,
+    'columns', CASE WHEN c.relkind <> 'i' AND c.relkind <> 'I' THEN (
+      SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', a.attname, 'type', pg_catalog.format_type(a.atttypid, a.atttypmod), 'nullable', NOT a.attnotnull,
+               'default', pg_catalog.pg_get_expr(d.adbin, d.adrelid), 'generated', a.attgenerated <> '', 'comment', pg_catalog.col_description(c.oid, a.attnum)) ORDER BY a.attnum)
+      FROM pg_catalog.pg_attribute AS a LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+      WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) END,
+    'primaryKey', coalesce((SELECT pg_catalog.jsonb_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index AS i, pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)
+                   JOIN pg_catalog.pg_attribute AS a ON a.attnum = k.attnum WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid), '[]'::jsonb),
+    'securityExpressions', coalesce((SELECT pg_catalog.jsonb_agg(e) FROM pg_catalog.pg_policy AS p, LATERAL (VALUES (pg_catalog.pg_get_expr(p.polqual, p.polrelid)), (pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid))) AS v (e) WHERE p.polrelid = c.oid AND e IS NOT NULL), '[]'::jsonb),
+    'triggers', (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', t.tgname, 'function', fn.nspname || '.' || f.proname, 'language', l.lanname, 'enabled', t.tgenabled <> 'D', 'source', f.prosrc,
+                   'events', pg_catalog.to_jsonb(pg_catalog.array_remove(ARRAY[CASE WHEN t.tgtype & 4 <> 0 THEN 'insert' END, CASE WHEN t.tgtype & 16 <> 0 THEN 'update' END, CASE WHEN t.tgtype & 8 <> 0 THEN 'delete' END, CASE WHEN t.tgtype & 32 <> 0 THEN 'truncate' END], NULL))) ORDER BY t.tgname)
+                 FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid JOIN pg_catalog.pg_namespace AS fn ON fn.oid = f.pronamespace JOIN pg_catalog.pg_language AS l ON l.oid = f.prolang
+                 WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
+    'rules', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', r.rulename, 'definition', pg_catalog.pg_get_ruledef(r.oid))) FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN' AND NOT ${SYSTEM}), '[]'::jsonb),
+    'children', coalesce((SELECT pg_catalog.jsonb_agg(cn.nspname || '.' || cc.relname ORDER BY 1) FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS cc ON cc.oid = i.inhrelid JOIN pg_catalog.pg_namespace AS cn ON cn.oid = cc.relnamespace WHERE i.inhparent = c.oid), '[]'::jsonb),
+    'parent', (SELECT pn.nspname || '.' || pc.relname FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS pc ON pc.oid = i.inhparent JOIN pg_catalog.pg_namespace AS pn ON pn.oid = pc.relnamespace WHERE i.inhrelid = c.oid LIMIT 1),
+    'indexes', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', ic.relname, 'definition', pg_catalog.pg_get_indexdef(i.indexrelid)) ORDER BY ic.relname) FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS ic ON ic.oid = i.indexrelid WHERE i.indrelid = c.oid AND NOT ${SYSTEM}), '[]'::jsonb)
+  ) AS relation
+  FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE n.nspname !~ '^pg_(toast|temp)' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c', 'i', 'I')
+  ORDER BY n.nspname, c.relname`;
+
+const ACTION = (column: string) =>
+  `CASE k.${column} WHEN 'c' THEN 'cascade' WHEN 'n' THEN 'set null' WHEN 'd' THEN 'set default' WHEN 'r' THEN 'restrict' ELSE 'no action' END`;
+
+const NAMES_OF = (table: string, columns: string) =>
+  `(SELECT pg_catalog.jsonb_agg(a.attname ORDER BY x.n) FROM pg_catalog.unnest(k.${columns}) WITH ORDINALITY AS x (attnum, n) JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.${table} AND a.attnum = x.attnum)`;
+
+const FOREIGN_KEYS = `
+  SELECT pg_catalog.jsonb_build_object('name', k.conname, 'from', fn.nspname || '.' || fc.relname, 'to', tn.nspname || '.' || tc.relname,
+    'onDelete', ${ACTION('confdeltype')}, 'onUpdate', ${ACTION('confupdtype')},
+    'columns', ${NAMES_OF('conrelid', 'conkey')}, 'referencedColumns', ${NAMES_OF('confrelid', 'confkey')}) AS key
+  FROM pg_catalog.pg_constraint AS k
+  JOIN pg_catalog.pg_class AS fc ON fc.oid = k.conrelid JOIN pg_catalog.pg_namespace AS fn ON fn.oid = fc.relnamespace
+  JOIN pg_catalog.pg_class AS tc ON tc.oid = k.confrelid JOIN pg_catalog.pg_namespace AS tn ON tn.oid = tc.relnamespace
+  WHERE k.contype = 'f'`;
+
+const EXTENSION_OF = (catalogue: string, oid: string) =>
+  `(SELECT e.extname FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid WHERE d.classid = 'pg_catalog.${catalogue}'::pg_catalog.regclass AND d.objid = ${oid} AND d.deptype = 'e' LIMIT 1)`;
+
+/** The first oid that is not given out at initdb (PostgreSQL, "System Catalog Initial Data"). */
+const FIRST_USER_OID = 16384;
+
+const ROUTINES = `
+  SELECT pg_catalog.jsonb_build_object('schema', n.nspname, 'name', p.proname,
+    'kind', CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'a' THEN 'aggregate' WHEN 'w' THEN 'window' ELSE 'function' END,
+    'volatility', CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END,
+    'language', l.lanname, 'securityDefiner', p.prosecdef, 'builtIn', p.oid < ${FIRST_USER_OID} AND n.nspname IN ('pg_catalog', 'information_schema'),
+    'extension', CASE WHEN p.oid >= ${FIRST_USER_OID} THEN ${EXTENSION_OF('pg_proc', 'p.oid')} END,
+    'argumentTypes', '[]'::jsonb, 'returnType', pg_catalog.format_type(p.prorettype, NULL),
+    'onlyArgumentComposite', CASE WHEN p.oid >= ${FIRST_USER_OID} AND p.pronargs >= 1 THEN (SELECT tn.nspname || '.' || t.typname FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.typnamespace WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p')) END) AS routine
+  FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang`;
+
+const OPERATORS = `
+  SELECT o.oprname AS name, n.nspname AS schema, o.oprcode::pg_catalog.regproc::text AS function
+  FROM pg_catalog.pg_operator AS o JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
+  WHERE o.oid >= ${FIRST_USER_OID}`;
+
+const TYPES = `
+  SELECT n.nspname || '.' || t.typname AS name, pg_catalog.jsonb_build_object(
+    'kind', CASE t.typtype WHEN 'c' THEN 'composite' WHEN 'd' THEN 'domain' WHEN 'e' THEN 'enum' WHEN 'r' THEN 'range' WHEN 'm' THEN 'multirange' WHEN 'p' THEN 'pseudo' ELSE 'base' END,
+    'extension', ${EXTENSION_OF('pg_type', 't.oid')},
+    'checks', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_expr(k.conbin, 0)) FROM pg_catalog.pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'), '[]'::jsonb)) AS type
+  FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+  WHERE t.oid >= ${FIRST_USER_OID} AND n.nspname NOT IN ('pg_catalog', 'pg_toast')`;
+
+const CASTS = `
+  SELECT pg_catalog.format_type(c.castsource, NULL) AS source, pg_catalog.format_type(c.casttarget, NULL) AS target, c.castfunc::pg_catalog.regproc::text AS function
+  FROM pg_catalog.pg_cast AS c WHERE c.oid >= ${FIRST_USER_OID} AND c.castfunc <> 0 AND c.castcontext IN ('i', 'a')`;
