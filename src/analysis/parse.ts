@@ -76,8 +76,9 @@ function parseTree(
       return [{ kind, node: stmt[kind] as Tree, location, length }];
     });
   } catch (error) {
-    if (hasSqlDetails(error)) {
-      const { message, cursorPosition } = error.sqlDetails;
+    const details = hasSqlDetails(error) ? error.sqlDetails : undefined;
+    if (details !== undefined) {
+      const { message, cursorPosition } = details;
       return { ...syntaxError(message), ...(cursorPosition >= 0 ? { position: String(cursorPosition + 1) } : {}) };
     }
     const why = error instanceof Error ? error.message : String(error);

@@ -82,7 +82,6 @@ function visitNode(findings: Findings, kind: string, node: Tree, outer: Scope): 
 
 /** Fields that hold a node without naming its type, because the grammar allows only one there. */
 const TYPED_FIELDS: Readonly<Record<string, string>> = {
-  relation: 'RangeVar',
   over: 'WindowDef',
   larg: 'SelectStmt',
   rarg: 'SelectStmt',
@@ -93,9 +92,9 @@ const TYPED_FIELDS: Readonly<Record<string, string>> = {
 function visitFields(findings: Findings, node: Tree, scope: Scope): void {
   for (const [field, value] of Object.entries(node)) {
     if (field === 'withClause' || field === 'funcname' || field === 'name' || field === 'operName' || field === 'useOp') continue;
-    if (field === 'relation' && typeof value === 'object') {
+    if (field === 'relation' && isTree(value) && !isTagged(value)) {
       // The target of a change is an effect of its own; it is read as well, because WHERE and RETURNING see it.
-      visitNode(findings, 'RangeVar', value as Tree, NO_NAMES);
+      visitNode(findings, 'RangeVar', value, NO_NAMES);
       continue;
     }
     if (field === 'typeName' || field === 'typename') {
@@ -103,7 +102,7 @@ function visitFields(findings: Findings, node: Tree, scope: Scope): void {
       continue;
     }
     const typed = TYPED_FIELDS[field];
-    if (typed !== undefined && isTree(value)) visitNode(findings, typed, value, scope);
+    if (typed !== undefined && isTree(value) && !isTagged(value)) visitNode(findings, typed, value, scope);
     else visit(findings, value, scope);
   }
 }
@@ -374,6 +373,12 @@ export function names(list: unknown): readonly string[] {
     const text = isTree(item) ? (item['String'] as Tree | undefined)?.['sval'] : undefined;
     return typeof text === 'string' ? [text] : [];
   });
+}
+
+/** `{ RangeVar: { … } }` names its type; where the grammar allows only one, the tree leaves it out. */
+function isTagged(value: Tree): boolean {
+  const [key, ...others] = Object.keys(value);
+  return key !== undefined && others.length === 0 && /^[A-Z]/.test(key);
 }
 
 function isTree(value: unknown): value is Tree {
