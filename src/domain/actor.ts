@@ -35,7 +35,7 @@ export interface Role {
   readonly read: readonly string[];
   readonly write: readonly string[];
   /** Verbs beyond reading and writing rows that this role may at least propose. */
-  readonly propose: readonly ('truncate' | 'schema' | 'privilege' | 'unknown')[];
+  readonly propose: readonly ('truncate' | 'schema' | 'privilege' | 'unknown' | 'maintain')[];
   readonly maxRowsPerStatement: number;
   readonly maxRowsPerTask: number;
   readonly maxTaskMs: number;

@@ -1,0 +1,115 @@
+import { z } from 'zod';
+import { TIERS } from '../domain/environment.ts';
+
+/** The one schema of `countersign.yaml`. What it doesn't name is refused: a misspelt key must not be a silent default. */
+
+const UNITS_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+const duration = z
+  .string()
+  .regex(/^\d+(ms|s|m|h|d)$/, 'write a number and a unit: 500ms, 10s, 5m, 2h or 1d')
+  .transform((text) => {
+    const [, amount, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
+    return Number(amount) * UNITS_MS[unit as keyof typeof UNITS_MS];
+  });
+
+const name = z.string().regex(/^[a-z0-9][a-z0-9_.-]{0,62}$/i, 'letters, digits, dots, dashes and underscores, at most 63');
+
+const reference = z
+  .string()
+  .regex(/^\$\{(env|file):[^}]+\}$/, 'a secret is never written here: refer to it with ${env:NAME} or ${file:path}');
+
+const address = z.string().regex(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, 'write host:port, e.g. 127.0.0.1:6434');
+
+const credential = z.strictObject({ user: z.string().min(1), password: reference });
+
+const pattern = z.string().regex(/^(\*|[^.\s*]+)(\.(\*|[^.\s*]+))?$/, 'write schema.table, with * for a whole part');
+
+const environment = z.strictObject({
+  tier: z.enum(TIERS),
+  owner: name,
+  rowsWithoutApproval: z.int().nonnegative().optional(),
+  quorum: z.int().min(1).max(5).optional(),
+  quorumUnmeasured: z.int().min(1).max(5).optional(),
+  planLifetime: duration.optional(),
+});
+
+const target = z.strictObject({
+  engine: z.literal('postgres').default('postgres'),
+  environment: name,
+  owner: name,
+  address: z.strictObject({
+    host: z.string().min(1),
+    port: z.int().min(1).max(65535).default(5432),
+    database: z.string().min(1),
+    tls: z.enum(['disable', 'require', 'verify-full']).default('verify-full'),
+    authorities: z.string().optional(),
+  }),
+  identity: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'the pinned identity: countersign init writes it'),
+  credentials: z.strictObject({ session: credential, apply: credential }),
+});
+
+const person = z.strictObject({
+  name: z.string().min(1),
+  email: z.email().optional(),
+  publicKeys: z.array(z.string().regex(/^ed25519:[A-Za-z0-9+/]{43}=$/, 'write ed25519: and 32 bytes in base64')).default([]),
+  approves: z.array(name.or(z.literal('*'))).default([]),
+  mayHalt: z.boolean().default(false),
+});
+
+const machine = z.strictObject({
+  owner: name,
+  role: name,
+  tokenHash: z.string().regex(/^sha256:[0-9a-f]{64}$/).optional(),
+});
+
+const role = z.strictObject({
+  read: z.array(pattern).default([]),
+  write: z.array(pattern).default([]),
+  propose: z.array(z.enum(['truncate', 'schema', 'privilege', 'unknown', 'maintain'])).default([]),
+  maxRowsPerStatement: z.int().nonnegative().default(1000),
+  maxRowsPerTask: z.int().nonnegative().default(10_000),
+  maxTask: duration.default(8 * 3_600_000),
+});
+
+export const configSchema = z.strictObject({
+  version: z.literal(1),
+  state: z.string().regex(/^sqlite:.+/, 'write sqlite: and a path').default('sqlite:./state/countersign.db'),
+  listen: z
+    .strictObject({ pg: address.default('127.0.0.1:6434'), http: address.default('127.0.0.1:6480') })
+    .default({ pg: '127.0.0.1:6434', http: '127.0.0.1:6480' }),
+  tls: z.strictObject({ certificate: z.string(), key: z.string(), required: z.boolean().default(false) }).optional(),
+  keys: z.strictObject({ ledger: z.string() }).default({ ledger: './keys/ledger.key' }),
+  origin: z.string().regex(/^[^\s+]{1,200}$/).default('countersign'),
+  policies: z.string().default('./policies'),
+  environments: z.record(name, environment),
+  targets: z.record(name, target),
+  actors: z.strictObject({
+    people: z.record(name, person).default({}),
+    agents: z.record(name, machine).default({}),
+    services: z.record(name, machine).default({}),
+  }),
+  roles: z.record(name, role),
+  freezes: z
+    .array(z.strictObject({ environment: name, from: z.iso.datetime(), until: z.iso.datetime(), reason: z.string().min(1) }))
+    .default([]),
+});
+
+export type ConfigDocument = z.infer<typeof configSchema>;
+
+/** A blast-radius declaration: what a task is for, and the most that it may touch. */
+export const taskSchema = z.strictObject({
+  purpose: z.string().min(1),
+  agent: name.optional(),
+  targets: z.record(name, z.strictObject({ read: z.array(pattern).default([]), write: z.array(pattern).default([]) })),
+  limits: z
+    .strictObject({
+      rowsPerStatement: z.int().nonnegative().optional(),
+      rowsPerTask: z.int().nonnegative().optional(),
+      statementTimeout: duration.optional(),
+    })
+    .default({}),
+  expires: duration.default(2 * 3_600_000),
+});
+
+export type TaskDocument = z.infer<typeof taskSchema>;
