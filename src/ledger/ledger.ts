@@ -8,7 +8,8 @@ import { statements } from '../store/schema.ts';
 import { type Store, StoreUnavailable, type Write, write } from '../store/store.ts';
 import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
 import { type SigningKey, verifierKey } from './signing-key.ts';
-import { EMPTY_FRONTIER, edgePositions, type Frontier, grow, inclusionProof, leafHash, rootOf } from './tree.ts';
+import { EMPTY_FRONTIER, edgePositions, type Frontier, grow, leafHash, rootOf } from './tree.ts';
+import { inclusionProof } from './tree-proof.ts';
 
 /** The append-only proof chain. The only way by which the state changes is a record here (G7). */
 export interface Ledger {

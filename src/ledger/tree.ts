@@ -1,23 +1,9 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 /**
  * The Merkle tree of RFC 6962 §2.1. Nodes are addressed by level and index: level 0 are the leaves, and only complete
  * subtrees are kept, so that growing the tree never changes a kept node.
  */
-
-const LEAF = Buffer.from([0]);
-const NODE = Buffer.from([1]);
-
-export function leafHash(entry: Uint8Array): Buffer {
-  return createHash('sha256').update(LEAF).update(entry).digest();
-}
-
-export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
-  return createHash('sha256').update(NODE).update(left).update(right).digest();
-}
-
-/** The root of the tree without leaves: the hash of nothing. */
-export const EMPTY_ROOT = createHash('sha256').digest();
 
 export interface TreeNode {
   readonly level: number;
@@ -33,7 +19,10 @@ export interface Frontier {
 
 export const EMPTY_FRONTIER: Frontier = { size: 0, edge: [] };
 
-/** Grows a tree by leaves and says which nodes became complete; the leaves are among them. */
+/** The root of the tree without leaves: the hash of nothing. */
+export const EMPTY_ROOT = sha256(Buffer.alloc(0));
+
+/** Grows a tree by leaves and says which nodes became complete, each after its children; the leaves are among them. */
 export function grow(
   frontier: Frontier,
   leaves: readonly Buffer[],
@@ -78,65 +67,24 @@ export function edgePositions(size: number): readonly { readonly level: number; 
   return positions;
 }
 
-/** Reads a kept node. */
-export type NodeAt = (level: number, index: number) => Buffer | Promise<Buffer>;
+/** 0x00 before a leaf and 0x01 before a node: so that none can be passed off as the other. */
+const scratch = Buffer.alloc(64 * 1024);
+const NODE_BYTES = 65;
 
-/** The hash of the leaves from `start` up to `end`, where `start` is a multiple of the span's power of two. */
-async function subtree(start: number, end: number, nodeAt: NodeAt): Promise<Buffer> {
-  const span = end - start;
-  const level = Math.log2(span);
-  if (Number.isInteger(level)) return nodeAt(level, start / span);
-  const split = largestPowerOfTwoBelow(span);
-  return nodeHash(await subtree(start, start + split, nodeAt), await subtree(start + split, end, nodeAt));
+export function leafHash(entry: Uint8Array): Buffer {
+  if (entry.length >= scratch.length) return sha256(Buffer.concat([Buffer.of(0), entry]));
+  scratch[0] = 0;
+  scratch.set(entry, 1);
+  return sha256(scratch.subarray(0, entry.length + 1));
 }
 
-/** The audit path of a leaf in the tree of that size (RFC 6962 §2.1.1). */
-export async function inclusionProof(index: number, size: number, nodeAt: NodeAt): Promise<readonly Buffer[]> {
-  if (!(index >= 0 && index < size)) throw new RangeError(`there is no leaf ${index} in a tree of ${size}`);
-  const path: Buffer[] = [];
-  let start = 0;
-  let end = size;
-  while (end - start > 1) {
-    const middle = start + largestPowerOfTwoBelow(end - start);
-    if (index < middle) {
-      path.unshift(await subtree(middle, end, nodeAt));
-      end = middle;
-    } else {
-      path.unshift(await subtree(start, middle, nodeAt));
-      start = middle;
-    }
-  }
-  return path;
+export function nodeHash(left: Uint8Array, right: Uint8Array): Buffer {
+  scratch[0] = 1;
+  scratch.set(left, 1);
+  scratch.set(right, 33);
+  return sha256(scratch.subarray(0, NODE_BYTES));
 }
 
-/** Whether the path leads from the leaf to the root (RFC 9162 §2.1.3.2). */
-export function verifyInclusion(
-  proof: { readonly leaf: Buffer; readonly index: number; readonly size: number; readonly path: readonly Buffer[] },
-  root: Buffer,
-): boolean {
-  if (proof.index >= proof.size) return false;
-  let node = proof.index;
-  let last = proof.size - 1;
-  let hash = proof.leaf;
-  for (const sibling of proof.path) {
-    if (last === 0) return false;
-    if (node % 2 === 1 || node === last) {
-      hash = nodeHash(sibling, hash);
-      while (node % 2 === 0 && node !== 0) {
-        node = Math.floor(node / 2);
-        last = Math.floor(last / 2);
-      }
-    } else {
-      hash = nodeHash(hash, sibling);
-    }
-    node = Math.floor(node / 2);
-    last = Math.floor(last / 2);
-  }
-  return last === 0 && hash.equals(root);
-}
-
-function largestPowerOfTwoBelow(count: number): number {
-  let power = 1;
-  while (power * 2 < count) power *= 2;
-  return power;
+function sha256(bytes: Uint8Array): Buffer {
+  return hash('sha256', bytes, 'buffer');
 }

@@ -74,6 +74,17 @@ export function createClientSessions(
     if (caller.caller === 'task') await sessions.closeIdle(caller.task.id);
   }
 
+  /** At a bound the session that has been idle longest ends: many clients go away without a word. */
+  async function makeRoom(tokenHash: Buffer): Promise<boolean> {
+    const own = [...open.values()].filter((session) => session.tokenHash.equals(tokenHash));
+    const full = own.length >= MAX_SESSIONS_PER_TOKEN ? own : open.size >= MAX_SESSIONS ? [...open.values()] : [];
+    if (full.length === 0) return true;
+    const [oldest] = full.filter((session) => session.inFlight === 0).sort((a, b) => a.lastUsedMs - b.lastUsedMs);
+    if (oldest === undefined) return false;
+    await drop(oldest);
+    return true;
+  }
+
   function find(request: IncomingMessage, token: string): ClientSession | undefined {
     const id = request.headers['mcp-session-id'];
     const session = typeof id === 'string' ? open.get(id) : undefined;
@@ -96,9 +107,7 @@ export function createClientSessions(
         if (session === undefined) return unknownSession(request, response);
         return carry(session, request, response, message);
       }
-      const mine = hashOf(token);
-      const own = [...open.values()].filter((session) => session.tokenHash.equals(mine)).length;
-      if (closed || open.size >= MAX_SESSIONS || own >= MAX_SESSIONS_PER_TOKEN) {
+      if (closed || !(await makeRoom(hashOf(token)))) {
         return sendJsonRpcError(response, 503, 'No more sessions can be opened now; end those that are not needed.', {
           'retry-after': '30',
         });

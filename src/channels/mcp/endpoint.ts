@@ -9,7 +9,7 @@ import type { Desk } from './desk.ts';
 import { sendJsonRpcError } from './json-rpc-error.ts';
 import { createOpenedTasks } from './opened-tasks.ts';
 import { createMcpServer } from './server.ts';
-import { createSessions } from './sessions.ts';
+import { createSessions, type SessionBounds } from './sessions.ts';
 
 /** Answers MCP over Streamable HTTP, for clients of 2025-11-25 and before (with sessions) and of 2026-07-28 (without). */
 export interface McpEndpoint {
@@ -27,12 +27,14 @@ export interface McpEndpointOptions {
   readonly gateway: Gateway;
   readonly version: string;
   readonly log: Logger;
+  readonly sessionBounds?: SessionBounds;
 }
 
-export function createMcpEndpoint({ gateway, version, log }: McpEndpointOptions): McpEndpoint {
+export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
+  const { gateway, version, log } = options;
   const onError = (error: unknown) => log.error({ err: error }, 'the MCP channel failed at something');
   const openedTasks = createOpenedTasks(gateway);
-  const sessions = createSessions(gateway, onError);
+  const sessions = createSessions(gateway, onError, options.sessionBounds);
   const deskFor = (caller: Caller): Desk => ({ gateway, caller, openedTasks, sessions, log });
   const clients = createClientSessions((caller) => createMcpServer(deskFor(caller), version), sessions, onError);
   const callers = new WeakMap<AuthInfo, Caller>();

@@ -4,6 +4,7 @@ import type { Answer } from './answer.ts';
 import { PARAMETERS, SQL, statementOf, TARGET, TASK } from './arguments.ts';
 import { FAILURE, failureAnswer } from './database-failure.ts';
 import { taskOf } from './desk.ts';
+import { PLAN } from './plan-answer.ts';
 import { REFUSAL_FIELDS, REFUSED_OUTCOMES, refusalAnswer } from './refusal-answer.ts';
 import { ROWS_FIELDS, rowsAnswer } from './rows-answer.ts';
 import type { Used } from './sessions.ts';
@@ -46,6 +47,7 @@ const OUTPUT = z.object({
     .describe('What a write was measured to have done before it was committed, cascades and triggers included.'),
   notices: z.array(z.string()).optional(),
   failure: FAILURE.optional(),
+  plan: PLAN.optional().describe('What was proposed, where the statement was held.'),
   ...REFUSAL_FIELDS,
 });
 

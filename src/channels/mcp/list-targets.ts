@@ -39,16 +39,14 @@ export const listTargets: Tool<typeof INPUT, typeof OUTPUT> = {
     const subject =
       caller.caller === 'agent' && input.task === undefined ? caller.agent : await taskOf(call, input.task);
     if (typeof subject === 'object' && 'refused' in subject) return refusalAnswer(subject.refused);
-    const targets = call.gateway
-      .targets(subject)
-      .map(({ target, environment, tier, owner, engine, halted }) => ({
-        target,
-        environment,
-        tier,
-        owner,
-        engine,
-        halted,
-      }));
+    const targets = call.gateway.targets(subject).map(({ target, environment, tier, owner, engine, halted }) => ({
+      target,
+      environment,
+      tier,
+      owner,
+      engine,
+      halted,
+    }));
     return {
       structured: { outcome: 'targets', targets },
       text: [

@@ -8,7 +8,7 @@ import type { PlanView, Refused } from '../../pipeline/gateway.ts';
 import type { Answer } from './answer.ts';
 import { TASK } from './arguments.ts';
 import { taskOf } from './desk.ts';
-import { planAnswer, planText } from './plan-answer.ts';
+import { PLAN, planAnswer, planText } from './plan-answer.ts';
 import { REFUSAL_FIELDS, REFUSED_OUTCOMES, refusalAnswer } from './refusal-answer.ts';
 import type { Call, Tool } from './tool.ts';
 
@@ -32,6 +32,7 @@ const GET_INPUT = z.strictObject({
 
 const GET_OUTPUT = z.object({
   outcome: z.enum(['plan', ...REFUSED_OUTCOMES]),
+  plan: PLAN.optional(),
   ...REFUSAL_FIELDS,
 });
 
@@ -60,6 +61,7 @@ const APPLY_INPUT = z.strictObject({ plan: PLAN_ID, task: TASK });
 
 const APPLY_OUTPUT = z.object({
   outcome: z.enum(['applied', ...REFUSED_OUTCOMES]),
+  plan: PLAN.optional(),
   already: z.boolean().optional().describe('It had been applied before; it was not applied again.'),
   ...REFUSAL_FIELDS,
 });

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { type Refusal, type RefusalCode, SQLSTATES } from '../../domain/refusal.ts';
 import type { PlanView } from '../../pipeline/gateway.ts';
 import type { Answer } from './answer.ts';
-import { missingOf, PLAN, planAnswer, planText } from './plan-answer.ts';
+import { missingOf, type PlanAnswer, planAnswer, planText } from './plan-answer.ts';
 import { visible } from './untrusted.ts';
 
 /** The outcomes of every tool that are a no. The output schema of each tool holds them beside its own. */
@@ -17,13 +17,12 @@ export const REFUSED_OUTCOMES = [
   'unsupported',
 ] as const satisfies readonly RefusalCode[];
 
-/** The fields of a refusal, all absent when there is none. */
+/** The fields of a refusal, all absent when there is none. Tools whose calls can become a plan hold `plan` besides. */
 export const REFUSAL_FIELDS = {
   code: z.string().optional().describe('SQLSTATE: class CS is Countersign’s own.'),
   message: z.string().optional().describe('The fact in one sentence.'),
   detail: z.string().optional(),
   hint: z.string().optional().describe('What would be allowed, or what to do next.'),
-  plan: PLAN.optional().describe('What was proposed, where the call was held.'),
   missing: z.array(z.string()).optional(),
   next: z.array(z.string()).optional().describe('What to do now, in this order.'),
 };
@@ -34,7 +33,7 @@ interface RefusedAnswer extends Record<string, unknown> {
   readonly message: string;
   readonly detail?: string;
   readonly hint: string;
-  readonly plan?: z.input<typeof PLAN>;
+  readonly plan?: PlanAnswer;
   readonly missing?: string[];
   readonly next: string[];
 }

@@ -35,7 +35,8 @@ export interface SessionBounds {
   readonly waitMs: number;
 }
 
-export const SESSION_BOUNDS: SessionBounds = { perTaskAndTarget: 4, inAll: 256, idleMs: 60_000, waitMs: 30_000 };
+/** Each session holds one or two connections of the target, and PostgreSQL has 100 for everyone unless told otherwise. */
+export const SESSION_BOUNDS: SessionBounds = { perTaskAndTarget: 4, inAll: 40, idleMs: 15_000, waitMs: 30_000 };
 
 interface Slot {
   readonly key: string;
@@ -55,6 +56,8 @@ export function createSessions(
   const slots = new Set<Slot>();
   /** Calls that wait until something is given back, in the order they came. */
   const waiting: (() => void)[] = [];
+  /** Sessions that are ending still hold their connections. */
+  let ending = 0;
   let closed = false;
 
   const sweep = setInterval(() => {
@@ -78,14 +81,17 @@ export function createSessions(
         if ('refused' in opened) return opened;
         slot.session = opened;
       }
+      if (closed) return { refused: CLOSING };
+      signal.throwIfAborted();
       const used = await work(slot.session);
       reusable = used.reusable;
       return used.value;
     } finally {
       slot.busy = false;
       slot.idleSinceMs = now();
-      if (!reusable || closed) await drop([slot]);
-      wakeAll();
+      // What the statement came to stands, whether or not the session ends in order.
+      if (!reusable || closed) drop([slot]).catch(onError);
+      else wakeAll();
     }
   }
 
@@ -100,11 +106,12 @@ export function createSessions(
         idle.busy = true;
         return idle;
       }
-      if (own.length < bounds.perTaskAndTarget && (slots.size < bounds.inAll || makeRoom())) {
+      if (own.length < bounds.perTaskAndTarget && slots.size + ending < bounds.inAll) {
         const slot: Slot = { key, task: task.id, session: null, busy: true, idleSinceMs: now() };
         slots.add(slot);
         return slot;
       }
+      if (own.length < bounds.perTaskAndTarget && (await makeRoom())) continue;
       const leftMs = deadlineMs - now();
       if (leftMs <= 0)
         return { refused: own.length < bounds.perTaskAndTarget ? ALL_IN_USE : tooMany(task, own.length) };
@@ -118,11 +125,11 @@ export function createSessions(
   }
 
   /** Closes the session that has been idle longest, whoever's it is. */
-  function makeRoom(): boolean {
+  async function makeRoom(): Promise<boolean> {
     const idle = [...slots].filter((slot) => !slot.busy).sort((a, b) => a.idleSinceMs - b.idleSinceMs);
     const [oldest] = idle;
     if (oldest === undefined) return false;
-    drop([oldest]).catch(onError);
+    await drop([oldest]);
     return true;
   }
 
@@ -145,8 +152,14 @@ export function createSessions(
   }
 
   async function drop(dropped: readonly Slot[]): Promise<void> {
-    for (const slot of dropped) slots.delete(slot);
-    await Promise.all(dropped.map((slot) => slot.session?.close()));
+    const ends = dropped.filter((slot) => slots.delete(slot));
+    ending += ends.length;
+    try {
+      await Promise.all(ends.map((slot) => slot.session?.close()));
+    } finally {
+      ending -= ends.length;
+      wakeAll();
+    }
   }
 
   return {
