@@ -1,0 +1,131 @@
+import type { Agent, Freeze, Role, Service } from '../domain/actor.ts';
+import type { Effect, Verb } from '../domain/effect.ts';
+import type { Environment } from '../domain/environment.ts';
+import type { TargetId } from '../domain/ids.ts';
+import type { Channel } from '../domain/intent.ts';
+import { matchesPattern, type ObjectRef, objectName } from '../domain/object.ts';
+import type { TargetRadius, TaskLimits } from '../domain/task.ts';
+
+/** Who asks and by what right: the same for every statement of a session. */
+export interface Standing {
+  readonly actor: Agent | Service;
+  readonly role: Role;
+  readonly target: TargetId;
+  readonly environment: Environment;
+  readonly radius: TargetRadius;
+  readonly limits: TaskLimits;
+  readonly channel: Channel;
+}
+
+/** What is known of the statement's extent, and what people have said of it. */
+export interface Extent {
+  /** Rows changed by the whole, cascades included; 0 before it was measured. */
+  readonly rows: number;
+  readonly measured: boolean;
+  readonly reversible: boolean;
+  readonly approvals: number;
+  readonly freeze: Freeze | undefined;
+}
+
+/** One question to Cedar: may this actor do this to that object in these circumstances? */
+export interface Question {
+  readonly principal: { readonly type: 'Agent' | 'Service'; readonly id: string };
+  readonly action: { readonly type: 'Action'; readonly id: Verb };
+  readonly resource: { readonly type: 'Object'; readonly id: string };
+  readonly context: Record<string, string | number | boolean>;
+  readonly entities: {
+    readonly uid: { readonly type: string; readonly id: string };
+    readonly attrs: Record<string, string | boolean>;
+    readonly parents: { readonly type: string; readonly id: string }[];
+  }[];
+}
+
+const SYSTEM_SCHEMAS = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
+
+export function questionOf(standing: Standing, effect: Effect, extent: Extent): Question {
+  const { actor, role, target, environment, radius, limits, channel } = standing;
+  const { object, verb } = effect;
+  const principal = { type: actor.kind === 'agent' ? 'Agent' : 'Service', id: actor.id } as const;
+  const resource = { type: 'Object', id: `${target}/${object.kind}/${objectName(object)}` } as const;
+  const declared = (patterns: readonly string[], ceiling: readonly string[]) =>
+    within(object, patterns) && within(object, ceiling);
+  const inWriteScope = declared(radius.write, role.write);
+  return {
+    principal,
+    action: { type: 'Action', id: verb },
+    resource,
+    context: {
+      channel,
+      tier: environment.tier,
+      via: effect.via,
+      wholeTable: effect.wholeTable === true,
+      inReadScope: inWriteScope || declared([...radius.read, ...radius.write], [...role.read, ...role.write]),
+      inWriteScope,
+      proposable: proposable(role, verb),
+      measured: extent.measured,
+      rows: extent.rows,
+      rowsWithoutApproval: environment.rowsWithoutApproval,
+      rowsPerStatement: limits.rowsPerStatement,
+      rowsCeiling: role.maxRowsPerStatement,
+      reversible: extent.reversible,
+      approvals: extent.approvals,
+      approvalsNeeded: approvalsNeeded(environment, extent),
+      frozen: extent.freeze !== undefined,
+    },
+    entities: [
+      { uid: principal, attrs: { owner: actor.owner }, parents: [{ type: 'Role', id: role.id }] },
+      { uid: { type: 'Environment', id: environment.id }, attrs: { tier: environment.tier }, parents: [] },
+      { uid: { type: 'Target', id: target }, attrs: {}, parents: [{ type: 'Environment', id: environment.id }] },
+      {
+        uid: resource,
+        attrs: {
+          kind: object.kind,
+          schema: object.schema,
+          name: object.name,
+          system: SYSTEM_SCHEMAS.has(object.schema),
+        },
+        parents: [{ type: 'Target', id: target }],
+      },
+    ],
+  };
+}
+
+/** What can't be counted or taken back needs more people. */
+export function approvalsNeeded(
+  environment: Environment,
+  extent: { readonly measured: boolean; readonly reversible: boolean },
+): number {
+  return extent.measured && extent.reversible ? environment.quorum : environment.quorumUnmeasured;
+}
+
+/** A thing without a schema (a role, an extension) is no table that could be declared: the role alone says who may propose it. */
+function within(object: ObjectRef, patterns: readonly string[]): boolean {
+  if (object.kind === 'schema') return patterns.some((pattern) => matchesPattern({ schema: object.name, name: '*' }, pattern));
+  if (object.schema === '') return patterns.length > 0;
+  return patterns.some((pattern) => matchesPattern(object, pattern));
+}
+
+/** Which of a role's `propose` words a verb needs; verbs that only change rows need none. */
+function proposable(role: Role, verb: Verb): boolean {
+  switch (verb) {
+    case 'read':
+    case 'lock':
+    case 'insert':
+    case 'update':
+    case 'delete':
+      return true;
+    case 'truncate':
+    case 'privilege':
+    case 'unknown':
+    case 'maintain':
+      return role.propose.includes(verb);
+    case 'create':
+    case 'alter':
+    case 'drop':
+      return role.propose.includes('schema');
+    case 'server':
+      return false;
+    default:
+      return verb satisfies never;
+  }
+}

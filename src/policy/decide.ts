@@ -1,0 +1,109 @@
+import { statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs';
+import type { Decision, Obligation, PolicyReason } from '../domain/decision.ts';
+import type { Effect } from '../domain/effect.ts';
+import { objectName } from '../domain/object.ts';
+import { type Extent, questionOf, type Standing } from './circumstances.ts';
+import { type PolicySet, SCHEMA_HANDLE } from './policy-set.ts';
+
+/** Decides on all effects of a statement together: the strictest answer counts. Pure: the same question, the same answer. */
+export type Decide = (standing: Standing, effects: readonly Effect[], extent: Extent) => Decision;
+
+/** More people than this nobody asks; if even they are not enough, it is denied. */
+const MAX_APPROVALS = 5;
+
+export function createDecide(set: PolicySet): Decide {
+  return (standing, effects, extent) => {
+    const policies = new Map<string, PolicyReason>();
+    const refused: { readonly effect: Effect; readonly by: readonly string[] }[] = [];
+    for (const effect of effects) {
+      const answer = ask(set, standing, effect, extent);
+      if (answer.allowed) {
+        for (const id of answer.by) policies.set(id, { policy: id, reason: reasonOf(set, id) });
+      } else refused.push({ effect, by: answer.by });
+    }
+    const policyDigest = set.digest;
+    if (refused.length === 0) return { decision: 'allow', policies: [...policies.values()], policyDigest };
+
+    const approvals = needed(set, standing, refused.map(({ effect }) => effect), extent);
+    if (approvals === undefined) return { ...denial(set, standing, refused, extent), policyDigest };
+    const missing: Obligation[] = [];
+    if (approvals > extent.approvals) missing.push({ obligation: 'approvals', count: approvals });
+    if (extent.freeze !== undefined) {
+      missing.push({ obligation: 'after freeze', until: extent.freeze.until, reason: extent.freeze.reason });
+    }
+    return { decision: 'hold', policies: reasons(set, refused), missing, policyDigest };
+  };
+}
+
+interface Answer {
+  readonly allowed: boolean;
+  /** Ids of the policies that said so; empty when no policy spoke, which is a no. */
+  readonly by: readonly string[];
+}
+
+function ask(set: PolicySet, standing: Standing, effect: Effect, extent: Extent): Answer {
+  const answer = statefulIsAuthorized({
+    ...questionOf(standing, effect, extent),
+    preparsedSchemaName: SCHEMA_HANDLE,
+    validateRequest: true,
+    preparsedPolicySetId: set.handle,
+  });
+  if (answer.type === 'failure') {
+    throw new Error(`Cedar could not be asked: ${answer.errors.map((error) => error.message).join('; ')}`);
+  }
+  const { decision, diagnostics } = answer.response;
+  // A policy that failed was skipped; were it a prohibition, what it forbids would be let through.
+  if (diagnostics.errors.length > 0) {
+    return { allowed: false, by: diagnostics.errors.map((error) => error.policyId) };
+  }
+  return { allowed: decision === 'allow', by: diagnostics.reason };
+}
+
+/** How many people would make all of it allowed once no freeze stands in the way; `undefined` when no number does. */
+function needed(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): number | undefined {
+  for (let approvals = extent.approvals; approvals <= MAX_APPROVALS; approvals++) {
+    const stronger = { ...extent, approvals, freeze: undefined };
+    if (effects.every((effect) => ask(set, standing, effect, stronger).allowed)) return approvals;
+  }
+  return undefined;
+}
+
+function denial(
+  set: PolicySet,
+  standing: Standing,
+  refused: readonly { readonly effect: Effect; readonly by: readonly string[] }[],
+  extent: Extent,
+): { decision: 'deny'; policies: readonly PolicyReason[]; instead: string } {
+  // Those that stand against it whoever countersigns are the reason; the others would only distract.
+  const final = refused.flatMap(({ effect }) => {
+    const answer = ask(set, standing, effect, { ...extent, approvals: MAX_APPROVALS, freeze: undefined });
+    return answer.allowed ? [] : [{ effect, by: answer.by }];
+  });
+  const instead = final.flatMap(({ by }) => by).flatMap((id) => set.policies.get(id)?.instead ?? []);
+  return {
+    decision: 'deny',
+    policies: reasons(set, final),
+    instead: [...new Set(instead)].join(' ') || 'Nothing of this kind is allowed.',
+  };
+}
+
+const NO_POLICY = 'default';
+
+function reasons(
+  set: PolicySet,
+  refused: readonly { readonly effect: Effect; readonly by: readonly string[] }[],
+): readonly PolicyReason[] {
+  const objects = new Map<string, Set<string>>();
+  for (const { effect, by } of refused) {
+    for (const id of by.length === 0 ? [NO_POLICY] : by) {
+      const named = objects.get(id) ?? new Set();
+      objects.set(id, named.add(`${effect.verb} ${objectName(effect.object)}`));
+    }
+  }
+  return [...objects].map(([policy, named]) => ({ policy, reason: `${reasonOf(set, policy)}: ${[...named].join(', ')}.` }));
+}
+
+function reasonOf(set: PolicySet, id: string): string {
+  if (id === NO_POLICY) return 'No policy allows it';
+  return set.policies.get(id)?.reason ?? 'The policy could not be evaluated';
+}

@@ -1,0 +1,108 @@
+import {
+  type DetailedError,
+  type Policy as CedarPolicy,
+  policySetTextToParts,
+  policyToJson,
+  preparsePolicySet,
+  preparseSchema,
+  validate,
+} from '@cedar-policy/cedar-wasm/nodejs';
+import { digestOf } from '../domain/digest.ts';
+import type { Digest } from '../domain/ids.ts';
+import type { PolicyFiles } from './read-policies.ts';
+
+/** Parsed, checked policies, ready to be asked. */
+export interface PolicySet {
+  /** Under this name Cedar holds it. */
+  readonly handle: string;
+  /** Changes when one byte of a policy does. */
+  readonly digest: Digest;
+  readonly policies: ReadonlyMap<string, PolicyText>;
+}
+
+export interface PolicyText {
+  readonly id: string;
+  readonly file: string;
+  readonly effect: 'permit' | 'forbid';
+  /** Why, as one sentence without its full stop. */
+  readonly reason: string;
+  /** What would be allowed instead, where it says so. */
+  readonly instead?: string;
+}
+
+/** What is wrong with the policies, by file. */
+export class PolicyError extends Error {
+  readonly problems: readonly { readonly file: string; readonly message: string }[];
+  constructor(problems: readonly { readonly file: string; readonly message: string }[]) {
+    super(problems.map(({ file, message }) => `${file}: ${message}`).join('\n'));
+    this.name = 'PolicyError';
+    this.problems = problems;
+  }
+}
+
+/**
+ * Parses the policies and checks them strictly by the schema.
+ *
+ * @throws PolicyError with everything that is wrong: a policy without an `@id`, one that names what doesn't exist …
+ */
+export function parsePolicies({ schema, files }: PolicyFiles): PolicySet {
+  const problems: { file: string; message: string }[] = [];
+  const policies = new Map<string, PolicyText>();
+  const byId: Record<string, CedarPolicy> = {};
+  for (const { name: file, text } of files) {
+    const parts = policySetTextToParts(text);
+    if (parts.type === 'failure') {
+      problems.push(...parts.errors.map((error) => ({ file, message: sentence(error, text) })));
+      continue;
+    }
+    if (parts.policy_templates.length > 0) problems.push({ file, message: 'templates are not supported' });
+    for (const part of parts.policies) {
+      const read = policyToJson(part);
+      if (read.type === 'failure') {
+        problems.push(...read.errors.map((error) => ({ file, message: sentence(error, part) })));
+        continue;
+      }
+      const { annotations = {}, effect } = read.json;
+      const { id, reason, instead } = annotations;
+      if (!id || !reason) {
+        problems.push({ file, message: `a policy has no ${id ? '@reason' : '@id'}: ${part.slice(0, 60)}…` });
+        continue;
+      }
+      if (policies.has(id)) problems.push({ file, message: `there are two policies ${id}` });
+      policies.set(id, { id, file, effect, reason, ...(instead ? { instead } : {}) });
+      byId[id] = part;
+    }
+  }
+  if (problems.length === 0) problems.push(...validated(schema, byId, policies));
+  if (problems.length > 0) throw new PolicyError(problems);
+  const digest = digestOf({ schema, files: files.map(({ name, text }) => ({ name, text })) });
+  const parsed = preparsePolicySet(digest, { staticPolicies: byId });
+  const known = preparseSchema(SCHEMA_HANDLE, schema);
+  if (parsed.type === 'failure' || known.type === 'failure') throw new Error('Cedar refused policies it had accepted');
+  return { handle: digest, digest, policies };
+}
+
+export const SCHEMA_HANDLE = 'countersign';
+
+function validated(
+  schema: string,
+  byId: Record<string, CedarPolicy>,
+  policies: ReadonlyMap<string, PolicyText>,
+): { file: string; message: string }[] {
+  const answer = validate({
+    schema,
+    policies: { staticPolicies: byId },
+    validationSettings: { mode: 'strict' },
+  });
+  if (answer.type === 'failure') return answer.errors.map((error) => ({ file: 'policies', message: error.message }));
+  return answer.validationErrors.map(({ policyId, error }) => ({
+    file: policies.get(policyId)?.file ?? 'policies',
+    message: `${policyId}: ${error.message}`,
+  }));
+}
+
+function sentence(error: DetailedError, text: string): string {
+  const start = error.sourceLocations?.[0]?.start;
+  const where = start === undefined ? '' : `line ${Buffer.from(text).subarray(0, start).toString().split('\n').length}: `;
+  return `${where}${error.message}${error.help === null ? '' : ` (${error.help})`}`;
+}
