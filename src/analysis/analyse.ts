@@ -6,7 +6,7 @@ import { define, spoken } from './definitions.ts';
 import { addEffect, addUnknown, createFindings, type Findings, resolveRelation } from './findings.ts';
 import { parseStatement, type ParsedStatement, shapeOf, type Tree } from './parse.ts';
 import { classifySetting, constantOf } from './settings.ts';
-import { walkQuery } from './walk.ts';
+import { names, walkQuery } from './walk.ts';
 
 const ROW_STATEMENTS: Readonly<Record<string, string>> = {
   SelectStmt: 'SELECT',
@@ -75,6 +75,8 @@ function classify(findings: Findings, { kind, node }: ParsedStatement): Classifi
       }
       return { statementClass: { kind: 'write' }, command: 'LOCK TABLE' };
     }
+    case 'CallStmt':
+      return call(findings, node);
     case 'PrepareStmt':
     case 'ExecuteStmt':
       return unsupported('PREPARE and EXECUTE as SQL');
@@ -139,6 +141,16 @@ function transactionAct(kind: string, name: string, node: Tree): TransactionAct 
     default:
       return undefined;
   }
+}
+
+function call(findings: Findings, node: Tree): Classified {
+  const func = (node['funccall'] ?? {}) as Tree;
+  const [only, ...more] = (func['args'] as unknown[] | undefined) ?? [];
+  const plan = constantOf(only);
+  if (names(func['funcname']).join('.') !== 'countersign.apply' || plan === undefined || more.length > 0) {
+    return definitionOf(findings, 'CallStmt', node);
+  }
+  return { statementClass: { kind: 'apply', plan }, command: 'CALL' };
 }
 
 function setting(findings: Findings, node: Tree): Classified {

@@ -67,8 +67,8 @@ const role = z.strictObject({
   read: z.array(pattern).default([]),
   write: z.array(pattern).default([]),
   propose: z.array(z.enum(['truncate', 'schema', 'privilege', 'unknown', 'maintain'])).default([]),
-  maxRowsPerStatement: z.int().nonnegative().default(1000),
-  maxRowsPerTask: z.int().nonnegative().default(10_000),
+  maxRowsPerStatement: z.int().nonnegative().default(1_000_000),
+  maxRowsPerTask: z.int().nonnegative().default(10_000_000),
   maxTask: duration.default(8 * 3_600_000),
 });
 

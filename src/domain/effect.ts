@@ -50,6 +50,8 @@ export type StatementClass =
   | { readonly kind: 'transaction'; readonly act: TransactionAct }
   /** Changes or shows only the session's own harmless settings. */
   | { readonly kind: 'session'; readonly act: SessionAct }
+  /** `CALL countersign.apply('<plan>')`: asks the gateway, not the database, to apply an approved plan. */
+  | { readonly kind: 'apply'; readonly plan: string }
   /** Not carried through the gateway in any way (CS008). */
   | { readonly kind: 'unsupported'; readonly what: string };
 

@@ -5,7 +5,7 @@ export interface Task {
   readonly id: TaskId;
   readonly purpose: string;
   readonly agent: ActorId;
-  /** The person on whose behalf it runs. */
+  /** The person on whose behalf it runs, who therefore can't countersign its plans; the agent itself where nobody asked. */
   readonly onBehalfOf: ActorId;
   readonly openedBy: ActorId;
   readonly openedAt: Instant;

@@ -12,6 +12,8 @@ export interface Transaction {
   readonly writes: WrittenStatement[];
   /** Settings made inside it, which hold after its commit. */
   readonly settings: Setting[];
+  /** Settings that end with it. */
+  readonly localSettings: Pick<Setting, 'name' | 'value'>[];
   readonly intent: IntentId;
 }
 

@@ -5,6 +5,7 @@ import type { Channel } from '../domain/intent.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
+import { quoteIdentifier, quoteLiteral } from '../engines/postgres/quote.ts';
 import {
   EngineFailure,
   type EngineSession,
@@ -13,7 +14,6 @@ import {
   type ReplySink,
   type TransactionStatus,
 } from '../engines/session.ts';
-import { quoteIdentifier, quoteLiteral } from '../engines/postgres/quote.ts';
 import { type Connections, createConnections, type Setting } from '../execution/connections.ts';
 import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
 import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
@@ -48,6 +48,10 @@ export interface ActorSession {
   output(sink: ReplySink): ReplySink;
   /** Notes a write that is about to run, so that it can be measured and, if need be, planned. */
   note(write: WrittenStatement): void;
+  /** Writes of the open transaction that are not committed yet. */
+  readonly pendingWrites: readonly WrittenStatement[];
+  /** The settings under which a statement sent now would be understood. */
+  settings(): readonly { readonly name: string; readonly value: string }[];
   /** Sends frames and hands the replies to the sink; stops it in time (G11). */
   relay(
     connection: EngineSession,
@@ -73,6 +77,8 @@ export interface ActorSession {
   /** Stops what runs and refuses what comes, until `resume`. */
   stop(reason: Refusal): Promise<void>;
   resume(): void;
+  /** Stops for good. */
+  end(reason: Refusal): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -89,7 +95,7 @@ export interface ActorSessionDeps {
   readonly channel: Channel;
   readonly engine: TargetEngine;
   readonly logins: ProfileLogins;
-  readonly judge: (text: string) => Judgement;
+  readonly judge: (text: string, settings: readonly { readonly name: string; readonly value: string }[]) => Judgement;
   readonly commitWrites: CommitWrites;
   readonly readLog: ReadLog;
   readonly now: () => number;
@@ -110,6 +116,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   let transaction: Transaction | null = null;
   let held: HeldOutput | null = null;
   let stopped: Refusal | undefined;
+  let ended: Refusal | undefined;
   let busy: { readonly connection: EngineSession; readonly sinceMs: number; overdue: boolean } | null = null;
   let closed = false;
   let failedInBatch = false;
@@ -133,6 +140,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   }
 
   function standing(): Refusal | undefined {
+    if (ended !== undefined) return ended;
     if (stopped !== undefined) return stopped;
     if (closed) return CLOSED;
     if (deps.now() >= expiresAtMs) return expired(task);
@@ -144,7 +152,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     const connection = await connections.open(purpose);
     if (purpose === 'write') await beginMeasured(connection);
     else if (pinned) await connection.own('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY', PIN);
-    transaction = { purpose, implicit: true, writes: [], settings: [], intent: deps.newIntentId() };
+    transaction = { purpose, implicit: true, writes: [], settings: [], localSettings: [], intent: deps.newIntentId() };
     held = purpose === 'write' ? createHeldOutput(HELD_OUTPUT_BYTES) : null;
     return connection;
   }
@@ -182,13 +190,14 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     const connection = connections.opened('write');
     assert(connection !== undefined);
     const { writes, intent } = transaction;
+    const underSettings = settings();
     const outcome = await deps.commitWrites({
       connection,
       writes,
       intent,
       task,
       channel: deps.channel,
-      settings: connections.settings(),
+      settings: underSettings,
       commit: () => commit(connection),
     });
     if (outcome.outcome === 'done')
@@ -212,11 +221,12 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       return DONE;
     }
     const output = held;
-    if (connection.transaction === 'failed' || stopped !== undefined) {
+    const halted = ended ?? stopped;
+    if (connection.transaction === 'failed' || halted !== undefined) {
       await rollBack();
       // The error is part of what was held back.
       await output?.release(sink);
-      return stopped === undefined ? DONE : { outcome: 'refused', refusal: stopped };
+      return halted === undefined ? DONE : { outcome: 'refused', refusal: halted };
     }
     if (output?.overflowed) {
       await rollBack();
@@ -246,12 +256,24 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
         if (purpose === 'write') await flushCounters(connection);
         const relayed = await carry(connection, sink);
         if (relayed.failure !== null) return DONE;
-        transaction = { purpose, implicit: false, writes: [], settings: [], intent: deps.newIntentId() };
+        transaction = {
+          purpose,
+          implicit: false,
+          writes: [],
+          settings: [],
+          localSettings: [],
+          intent: deps.newIntentId(),
+        };
         if (purpose === 'read') await connection.own('SET TRANSACTION READ ONLY');
         return DONE;
       }
       case 'commit': {
         const connection = current() ?? (await connections.open('read'));
+        const halted = standing();
+        if (halted !== undefined && connection.transaction !== 'idle') {
+          await rollBack();
+          return { outcome: 'refused', refusal: halted };
+        }
         const measured = transaction?.purpose === 'write' && connection.transaction === 'open';
         if (!measured || transaction?.writes.length === 0) {
           transaction = null;
@@ -266,7 +288,8 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
           await earlier?.release(sink);
           await output.release(sink);
         }
-        return outcome;
+        // What the actor sent was COMMIT, and in its place the approved plan was applied.
+        return outcome.outcome === 'applied' ? { ...outcome, command: 'COMMIT' } : outcome;
       }
       case 'rollback': {
         const connection = current() ?? (await connections.open('read'));
@@ -279,11 +302,31 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       case 'release':
       case 'rollback to': {
         await carry(current() ?? (await connections.open('read')), sink);
+        if (act.act === 'rollback to') await resyncSearchPath();
         return DONE;
       }
       default:
         return act satisfies never;
     }
+  }
+
+  function settings(): readonly { readonly name: string; readonly value: string }[] {
+    const kept = connections.settings();
+    if (transaction === null || (transaction.settings.length === 0 && transaction.localSettings.length === 0))
+      return kept;
+    const now = new Map<string, string | null>(kept.map(({ name, value }) => [name, value]));
+    for (const { name, value } of [...transaction.settings, ...transaction.localSettings]) now.set(name, value);
+    return [...now].flatMap(([name, value]) => (value === null ? [] : [{ name, value }]));
+  }
+
+  /** Settings made after a savepoint went with it, and only the server knows which: names must mean what they mean to it. */
+  async function resyncSearchPath(): Promise<void> {
+    const connection = current();
+    if (transaction === null || connection === undefined || connection.transaction !== 'open') return;
+    if (transaction.settings.length === 0 && transaction.localSettings.length === 0) return;
+    const [shown] = await connection.own("SELECT pg_catalog.current_setting('search_path')");
+    const value = shown?.rows[0]?.[0] ?? '';
+    transaction.localSettings.push({ name: 'search_path', value });
   }
 
   function purposeOf(judgement: Judgement | null): 'read' | 'write' {
@@ -303,9 +346,10 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       failedInBatch = true;
       return DONE;
     }
-    if (act.act === 'set' && !act.local) {
+    if (act.act === 'set') {
       const setting = settingOf(act.name, act.value);
-      if (transaction === null || transaction.implicit) await connections.adopt(setting, made);
+      if (act.local) transaction?.localSettings.push(setting);
+      else if (transaction === null || transaction.implicit) await connections.adopt(setting, made);
       else transaction.settings.push(setting);
     }
     if (act.act === 'discard' && (act.what === 'all' || act.what === 'settings'))
@@ -322,7 +366,11 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       return current()?.transaction ?? 'failed';
     },
     standing,
-    judge: deps.judge,
+    judge: (text) => deps.judge(text, settings()),
+    settings,
+    get pendingWrites() {
+      return transaction?.writes ?? [];
+    },
     enter(judgement) {
       const inside = current();
       if (transaction !== null) {
@@ -380,6 +428,10 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     },
     resume() {
       stopped = undefined;
+    },
+    async end(reason) {
+      ended = reason;
+      if (busy !== null) await interrupt(busy.connection);
     },
     async close() {
       if (closed) return;

@@ -10,6 +10,7 @@ import { GuardFailed } from '../ledger/ledger.ts';
 import { approvalsOf } from '../store/approvals.ts';
 import { getPlan, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
+import { taskById } from '../store/tasks.ts';
 import type { ApplyReply } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import { describeEffect, shortId } from './hold.ts';
@@ -29,7 +30,8 @@ export function createApplyPlan(deps: {
   readonly store: Store;
   readonly proof: Proof;
   readonly views: PlanViews;
-  readonly target: (record: PlanRecord) => GovernedTarget | Refusal;
+  /** @returns the refusal when the target can't be reached or is not the one it was. */
+  readonly target: (record: PlanRecord) => Promise<GovernedTarget | Refusal>;
   readonly stopped: (record: PlanRecord) => Refusal | undefined;
   readonly now: () => number;
 }): ApplyPlan {
@@ -39,21 +41,23 @@ export function createApplyPlan(deps: {
     const record = await getPlan(store, id);
     if (record === undefined || ('task' in by && by.task.id !== record.plan.task)) return refused(unknownPlan(id));
     if (record.state === 'applied') return applied(record, true);
-    const target = deps.target(record);
+    const target = await deps.target(record);
     if ('refused' in target) return refused(target, record);
     const notNow = deps.stopped(record) ?? notApplicable(record, deps.now());
     if (notNow !== undefined) return refused(notNow, record);
 
+    const stored = await taskById(store, record.plan.task);
+    if (stored === undefined) return refused(unknownPlan(id), record);
     const quorum = verifyQuorum({
       plan: record.plan,
       planId: record.id,
       envelopes: await approvalsOf(store, id),
       people: target.people,
       now: deps.now(),
-      needed: target.approvalsNeeded(record.plan),
+      needed: target.approvalsNeeded(stored.task, record.plan),
     });
     if (!('approved' in quorum)) return refused(notApproved(record, quorum.missing), record);
-    const decision = target.decideApply(record.plan, quorum.by.length);
+    const decision = target.decideApply(stored.task, record.plan, quorum.by.length);
     if (decision.decision !== 'allow') return refused(target.denial(decision), record);
 
     try {

@@ -11,6 +11,8 @@ import type { Outcome } from './outcome.ts';
 export interface Steps {
   readonly split: (text: string) => readonly SplitStatement[] | DatabaseFailure;
   readonly hold: (session: ActorSession, statements: readonly JudgedStatement[]) => Promise<Outcome>;
+  /** Applies a plan that is named, in place of the statement that names it. */
+  readonly apply: (session: ActorSession, plan: string) => Promise<Outcome>;
   readonly deny: (session: ActorSession, statement: Statement, judgement: Refusing) => Promise<Refusal>;
 }
 
@@ -26,6 +28,12 @@ export interface JudgedStatement {
 }
 
 export type Refusing = Extract<Judgement, { verdict: 'deny' | 'unsupported' }>;
+
+const APPLY_ALONE: Refusal = {
+  refused: 'unsupported',
+  message: 'countersign.apply stands alone: other statements came with it, and nothing was run.',
+  hint: 'Send the CALL by itself.',
+};
 
 const QUERY_REPLY: readonly ExpectedReply[] = [{ to: 'query' }];
 
@@ -61,8 +69,14 @@ export async function carryQuery(
     }
     judged.push({ statement, judgement });
   }
-  if (judged.some(({ judgement }) => judgement.verdict === 'hold'))
+  const apply = judged.find(({ judgement }) => judgement.verdict === 'apply')?.judgement;
+  if (apply?.verdict === 'apply') {
+    if (judged.length > 1) return abort(session, { outcome: 'refused', refusal: APPLY_ALONE });
+    return abort(session, await steps.apply(session, apply.plan));
+  }
+  if (judged.some(({ judgement }) => judgement.verdict === 'hold')) {
     return abort(session, await steps.hold(session, judged));
+  }
 
   for (const [index, { statement, judgement }] of judged.entries()) {
     const frame = judged.length === 1 ? query.frame : queryFrame(statement.text);

@@ -101,21 +101,21 @@ export function createCommitWrites(deps: {
     const { connection, intent } = request;
     const rows = rowsChanged(tables);
     let state: AppliedState | 'unknown';
-    let refused: Outcome = { outcome: 'done' };
+    let reply: Outcome = { outcome: 'done', tables };
     try {
       await markWritten(connection, intent);
       const relayed = await request.commit();
       const rolledBack = relayed?.failure !== undefined && relayed.failure !== null;
       state = rolledBack || relayed?.commands.at(-1) === 'ROLLBACK' ? 'not applied' : 'applied';
-      if (relayed?.failure) refused = { outcome: 'failed', failure: relayed.failure };
+      if (relayed?.failure) reply = { outcome: 'failed', failure: relayed.failure };
     } catch (error) {
       if (error instanceof EngineFailure) {
         await connection.own('ROLLBACK');
         state = 'not applied';
-        refused = { outcome: 'failed', failure: error.failure };
+        reply = { outcome: 'failed', failure: error.failure };
       } else if (error instanceof SessionLost) {
         state = await stateAfterLoss(intent);
-        refused = { outcome: 'refused', refusal: lostAtCommit(intent, state) };
+        reply = { outcome: 'refused', refusal: lostAtCommit(intent, state) };
       } else throw error;
     }
     const outcome = state === 'applied' || state === 'not applied' ? state : 'indeterminate';
@@ -128,7 +128,7 @@ export function createCommitWrites(deps: {
         ...(outcome === 'not applied' ? [releaseRows(request.task.id, rows)] : []),
       ],
     });
-    return refused;
+    return reply;
   }
 
   /** G6: the row in the target is the truth; where even that can't be read the answer is that nobody knows. */

@@ -1,6 +1,6 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
-import type { Analysis, MeasuredEffect } from '../domain/effect.ts';
+import type { Analysis, TableEffect } from '../domain/effect.ts';
 import type { ActorId, Instant, PlanId, TargetId, TaskId } from '../domain/ids.ts';
 import type { Channel, Statement } from '../domain/intent.ts';
 import type { PlanRecord } from '../domain/plan.ts';
@@ -88,8 +88,8 @@ export type StatementReply =
       readonly command: string;
       readonly rows: number | null;
       readonly notices: readonly string[];
-      /** For a write: what it was measured to have done. */
-      readonly effect?: MeasuredEffect;
+      /** For a write: what it was measured to have done before it was committed. */
+      readonly effect?: { readonly tables: readonly TableEffect[] };
     }
   | { readonly reply: 'refused'; readonly refusal: Refusal; readonly plan?: PlanView }
   | { readonly reply: 'failed'; readonly failure: DatabaseFailure };

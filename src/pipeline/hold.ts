@@ -54,7 +54,7 @@ export function createHold(deps: {
     const decision = target.decidePlan({
       task: request.task,
       channel: request.channel,
-      analyses: request.writes.map((write) => write.analysis),
+      effects,
       measurement,
       approvals: 0,
     });

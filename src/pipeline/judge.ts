@@ -13,6 +13,7 @@ export type Judgement =
     }
   | { readonly verdict: 'transaction'; readonly act: TransactionAct; readonly analysis: Analysis }
   | { readonly verdict: 'session'; readonly act: SessionAct; readonly analysis: Analysis }
+  | { readonly verdict: 'apply'; readonly plan: string; readonly analysis: Analysis }
   | { readonly verdict: 'hold'; readonly analysis: Analysis; readonly decision: Held }
   | { readonly verdict: 'deny'; readonly analysis: Analysis; readonly decision: Denied }
   | { readonly verdict: 'unsupported'; readonly analysis: Analysis; readonly refusal: Refusal }
@@ -37,6 +38,8 @@ export function judge(text: string, inputs: JudgeInputs): Judgement {
       return { verdict: 'transaction', act: kind.act, analysis };
     case 'session':
       return { verdict: 'session', act: kind.act, analysis };
+    case 'apply':
+      return { verdict: 'apply', plan: kind.plan, analysis };
     case 'read':
     case 'write':
     case 'change': {

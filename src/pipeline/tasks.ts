@@ -17,6 +17,8 @@ export interface Tasks {
   close(task: TaskId, by: ActorId): Promise<void>;
 }
 
+const DEFAULT_ROWS_PER_STATEMENT = 1000;
+const DEFAULT_ROWS_PER_TASK = 10_000;
 const DEFAULT_STATEMENT_TIMEOUT_MS = 30_000;
 const MAX_STATEMENT_TIMEOUT_MS = 15 * 60_000;
 
@@ -37,8 +39,9 @@ export function createTasks(deps: {
       if (known === undefined)
         return no(`There is no agent ${request.agent}.`, 'Add it under actors.agents in the configuration.');
       const { agent, role } = known;
-      const onBehalfOf = request.onBehalfOf ?? agent.owner;
-      if (!deps.knowsPerson(onBehalfOf))
+      // Who asked for it may not countersign it; an agent that nobody asked speaks for itself.
+      const onBehalfOf = request.onBehalfOf ?? agent.id;
+      if (onBehalfOf !== agent.id && !deps.knowsPerson(onBehalfOf))
         return no(`There is no person ${onBehalfOf}.`, 'Add them under actors.people in the configuration.');
       const stopped = deps.stopped(agent.id);
       if (stopped !== undefined) return { refused: stopped };
@@ -123,8 +126,8 @@ function outsideRole(radius: TargetRadius, role: Role): string[] {
 
 function limitsWithin(wanted: Partial<TaskLimits>, role: Role): TaskLimits | Refused {
   const limits: TaskLimits = {
-    rowsPerStatement: wanted.rowsPerStatement ?? role.maxRowsPerStatement,
-    rowsPerTask: wanted.rowsPerTask ?? role.maxRowsPerTask,
+    rowsPerStatement: wanted.rowsPerStatement ?? Math.min(DEFAULT_ROWS_PER_STATEMENT, role.maxRowsPerStatement),
+    rowsPerTask: wanted.rowsPerTask ?? Math.min(DEFAULT_ROWS_PER_TASK, role.maxRowsPerTask),
     statementTimeoutMs: wanted.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS,
   };
   if (limits.rowsPerStatement > role.maxRowsPerStatement || limits.rowsPerTask > role.maxRowsPerTask) {

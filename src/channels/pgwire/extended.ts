@@ -11,6 +11,7 @@ import {
   FLUSH,
   NO_DATA,
   PARSE_COMPLETE,
+  parameterDescription,
   parse,
   readBind,
   readExecute,
@@ -156,7 +157,7 @@ export function createExtended(deps: {
       }
     }
     const statement: Prepared = { name, text: sql, types, judgement, on: new Set() };
-    if (judgement === 'empty' || judgement.verdict === 'transaction') {
+    if (judgement === 'empty' || judgement.verdict === 'transaction' || judgement.verdict === 'apply') {
       prepared.set(name, statement);
       return answerHere(PARSE_COMPLETE);
     }
@@ -178,7 +179,7 @@ export function createExtended(deps: {
       portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection: null, parameters: null });
       return answerHere(BIND_COMPLETE);
     }
-    if (judgement.verdict === 'hold') {
+    if (judgement.verdict === 'hold' || judgement.verdict === 'apply') {
       const parameters = await parametersOf(statement, bind);
       if (skipping) return;
       portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection: null, parameters });
@@ -228,12 +229,16 @@ export function createExtended(deps: {
         return;
       }
       const { judgement } = portal.prepared;
-      if (judgement === 'empty' || judgement.verdict === 'transaction') return answerHere(NO_DATA);
+      if (judgement === 'empty' || judgement.verdict !== 'hold') return answerHere(NO_DATA);
       return hold(portal);
     }
     const statement = prepared.get(name);
     if (statement === undefined) return failWith(unknownStatement(name));
     const { judgement } = statement;
+    if (judgement !== 'empty' && judgement.verdict === 'apply') {
+      await answerHere(parameterDescription([]));
+      return answerHere(NO_DATA);
+    }
     const opened = session.connectionFor(judgement === 'empty' ? null : judgement);
     const connection = opened instanceof Promise ? await opened : opened;
     await turnTo(connection);
@@ -290,7 +295,10 @@ export function createExtended(deps: {
     const { judgement, text } = portal.prepared;
     if (skipping || judgement === 'empty') return;
     const statement: Statement = { text, parameters: portal.parameters ?? [] };
-    const outcome = await steps.hold(session, [{ statement, judgement }]);
+    const outcome =
+      judgement.verdict === 'apply'
+        ? await steps.apply(session, judgement.plan)
+        : await steps.hold(session, [{ statement, judgement }]);
     tell(out(), outcome);
     if (outcome.outcome === 'applied') return;
     await session.fail();

@@ -1,0 +1,81 @@
+import type { Person } from '../domain/actor.ts';
+import type { ApprovalEnvelope, ApprovalStatement, Approved } from '../domain/approval.ts';
+import { digestOf, type Json } from '../domain/digest.ts';
+import type { ActorId, PlanId } from '../domain/ids.ts';
+import type { Plan } from '../domain/plan.ts';
+import { openEnvelope } from './envelope.ts';
+
+/** All that an approval must fit (G3, G4). */
+export interface QuorumQuestion {
+  readonly plan: Plan;
+  readonly planId: PlanId;
+  readonly envelopes: readonly ApprovalEnvelope[];
+  /** As the configuration names them now: a key taken out of it no longer counts. */
+  readonly people: ReadonlyMap<ActorId, Person>;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+  readonly needed: number;
+}
+
+export type Quorum =
+  | { readonly approved: Approved; readonly by: readonly ActorId[] }
+  | { readonly missing: number; readonly by: readonly ActorId[] };
+
+/**
+ * Counts the people whose signatures verify and who may countersign this plan. The only place where a plan becomes
+ * `Approved`; called again right before it is applied.
+ */
+export function verifyQuorum(question: QuorumQuestion): Quorum {
+  const { plan, planId, envelopes, needed } = question;
+  const people = new Set<ActorId>();
+  for (const envelope of envelopes) {
+    const verdict = verifyVerdict(envelope, question);
+    if (verdict.valid && verdict.statement.verdict === 'approve') people.add(verdict.statement.person);
+  }
+  const by = [...people];
+  const intact = digestOf(plan as unknown as Json) === planId;
+  if (!intact || needed < 1 || by.length < needed) return { missing: Math.max(1, needed - by.length), by };
+  return { approved: plan as Approved, by };
+}
+
+export type Verdict =
+  | { readonly valid: true; readonly statement: ApprovalStatement }
+  /** `why` completes "This does not count: …". */
+  | { readonly valid: false; readonly why: string };
+
+/** A signer's clock may be ahead of ours by this much. */
+const CLOCK_SKEW_MS = 5 * 60_000;
+
+/** Whether one signed verdict counts for this plan, or why it doesn't. */
+export function verifyVerdict(
+  envelope: ApprovalEnvelope,
+  question: Omit<QuorumQuestion, 'envelopes' | 'needed'>,
+): Verdict {
+  const { plan, planId, people, now } = question;
+  const opened = openEnvelope(envelope);
+  if (!opened.opened) return no(opened.why);
+  const { statement } = opened;
+  if (statement.plan !== planId) return no('it is about another plan');
+  if (statement.environment !== plan.environment || statement.identity !== digestOf(plan.identity as unknown as Json)) {
+    return no('it is about another target');
+  }
+  const person = people.get(statement.person);
+  if (person === undefined) return no(`${statement.person} is no person of the configuration`);
+  if (person.id === plan.actor || person.id === plan.onBehalfOf) {
+    return no(`${person.id} asked for it, and nobody countersigns their own intent`);
+  }
+  if (!person.approves.includes('*') && !person.approves.includes(plan.environment)) {
+    return no(`${person.id} may not countersign in ${plan.environment}`);
+  }
+  if (!person.publicKeys.some((key) => opened.verifiedBy(key))) return no(`no key of ${person.id} signed it`);
+  const at = Date.parse(statement.at);
+  if (at > now + CLOCK_SKEW_MS) return no('it is dated in the future');
+  if (at < Date.parse(plan.createdAt) - CLOCK_SKEW_MS) return no('it is older than the plan');
+  if (at >= Date.parse(plan.expiresAt) || now >= Date.parse(plan.expiresAt))
+    return no(`the plan expired at ${plan.expiresAt}`);
+  return { valid: true, statement };
+}
+
+function no(why: string): Verdict {
+  return { valid: false, why };
+}

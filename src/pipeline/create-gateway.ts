@@ -1,0 +1,142 @@
+import type { Environment } from '../domain/environment.ts';
+import type { ActorId, Digest, TargetId } from '../domain/ids.ts';
+import { matchesPattern } from '../domain/object.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import type { Target } from '../domain/target.ts';
+import type { TaskState } from '../domain/task.ts';
+import { getPlan, listPlans } from '../store/plans.ts';
+import type { Store } from '../store/store.ts';
+import { type StoredTask, taskById, taskByTokenHash } from '../store/tasks.ts';
+import type { ApplyPlan } from './apply-plan.ts';
+import type { Gateway, TaskStatus } from './gateway.ts';
+import type { GovernedTarget } from './governed-target.ts';
+import type { Halts } from './halts.ts';
+import type { SessionDesk } from './open-session.ts';
+import type { PlanViews } from './plan-view.ts';
+import { createStatementSession } from './statement-session.ts';
+import { notInTask } from './target-rules.ts';
+import { type Tasks, tokenHash } from './tasks.ts';
+
+/** A configured target, known whether or not it can be reached. */
+export interface KnownTarget {
+  readonly target: Target;
+  readonly environment: Environment;
+}
+
+/** Puts the parts of the pipeline behind the one interface that channels see. */
+export function createGateway(deps: {
+  readonly store: Store;
+  readonly tasks: Tasks;
+  readonly halts: Halts;
+  readonly views: PlanViews;
+  readonly applyPlan: ApplyPlan;
+  readonly sessions: SessionDesk;
+  readonly targets: ReadonlyMap<TargetId, KnownTarget>;
+  readonly target: (id: TargetId) => Promise<GovernedTarget | Refusal>;
+  readonly agentTokens: ReadonlyMap<string, ActorId>;
+  readonly policyDigest: Digest;
+  readonly now: () => number;
+}): Gateway {
+  const { store, views, halts } = deps;
+
+  function stateOf({ task, closedAt }: StoredTask): TaskState {
+    if (closedAt !== null) return 'closed';
+    return deps.now() < Date.parse(task.expiresAt) ? 'open' : 'expired';
+  }
+
+  async function plan(id: string) {
+    const record = await getPlan(store, id);
+    return record === undefined ? undefined : views.of(record);
+  }
+
+  const gateway: Gateway = {
+    openTask: (request) => deps.tasks.open(request),
+    async closeTask(task, by) {
+      await deps.tasks.close(task, by);
+      await deps.sessions.refresh();
+    },
+    async taskByToken(token) {
+      const stored = await taskByTokenHash(store, tokenHash(token));
+      return stored !== undefined && stateOf(stored) === 'open' ? stored.task : undefined;
+    },
+    agentByToken: (token) => deps.agentTokens.get(tokenHash(token)),
+    async scramVerifier(task) {
+      const stored = await taskById(store, task);
+      return stored !== undefined && stateOf(stored) === 'open' ? stored.verifier : undefined;
+    },
+
+    async openSession(task, target, channel) {
+      const opened = await deps.sessions.open({ task, target, channel, onLost: () => undefined });
+      if ('refused' in opened) return opened;
+      return createStatementSession({ ...opened, plan, policyDigest: deps.policyDigest });
+    },
+
+    targets(subject) {
+      const reach = typeof subject === 'string' ? undefined : new Set(subject.radius.map((radius) => radius.target));
+      const agent = typeof subject === 'string' ? subject : subject.agent;
+      const task = typeof subject === 'string' ? '' : subject.id;
+      return [...deps.targets.values()]
+        .filter(({ target }) => reach === undefined || reach.has(target.id))
+        .map(({ target, environment }) => ({
+          target: target.id,
+          environment: environment.id,
+          tier: environment.tier,
+          owner: target.owner,
+          engine: target.engine,
+          halted: halts.covering({ agent, task, target: target.id }) !== undefined,
+        }));
+    },
+
+    async visibleCatalogue(task, id) {
+      const radius = task.radius.find((entry) => entry.target === id);
+      if (radius === undefined) return { refused: notInTask(task, id) };
+      const target = await deps.target(id);
+      if ('refused' in target) return { refused: target };
+      const catalogue = await target.engine.refreshCatalogue();
+      const patterns = [...radius.read, ...radius.write];
+      const seen = [...catalogue.relations].filter(
+        ([, relation]) => !relation.system && patterns.some((pattern) => matchesPattern(relation, pattern)),
+      );
+      return { ...catalogue, relations: new Map(seen) };
+    },
+
+    plan,
+    async plans({ task, limit }) {
+      const records = await listPlans(store, { limit, ...(task === undefined ? {} : { task }) });
+      return Promise.all(records.map((record) => views.of(record)));
+    },
+    applyPlan: (id, by) => deps.applyPlan(id, by),
+
+    async status(task): Promise<TaskStatus> {
+      const stored = await taskById(store, task.id);
+      const targets = [...deps.targets.values()].filter(({ target }) =>
+        task.radius.some((r) => r.target === target.id),
+      );
+      const freezes = await Promise.all(
+        targets.map(async ({ target, environment }) => {
+          const governed = await deps.target(target.id);
+          const freeze = 'refused' in governed ? undefined : governed.freeze();
+          return freeze === undefined
+            ? []
+            : [{ environment: environment.id as string, until: freeze.until, reason: freeze.reason }];
+        }),
+      );
+      return {
+        task,
+        state: stored === undefined ? 'closed' : stateOf(stored),
+        rowsUsed: stored?.rowsUsed ?? 0,
+        halted: halts
+          .active()
+          .filter(
+            ({ scope }) =>
+              scope.scope === 'global' ||
+              [task.agent, task.id, ...task.radius.map((r) => r.target)].includes(scope.id as never),
+          )
+          .map(({ scope, reason, by, at }) => ({ scope: scope.scope, reason, by, at })),
+        freezes: freezes.flat(),
+        plans: await gateway.plans({ task: task.id, limit: 50 }),
+      };
+    },
+  };
+  return gateway;
+}

@@ -1,0 +1,135 @@
+import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
+import type { Analyse } from '../analysis/analysis-cache.ts';
+import { attributeEffects } from '../analysis/attribute-effects.ts';
+import { schemasOf } from '../analysis/settings.ts';
+import type { Approved } from '../domain/approval.ts';
+import type { DatabaseFailure } from '../domain/database-failure.ts';
+import type { Analysis, Effect, TableEffect } from '../domain/effect.ts';
+import type { Channel } from '../domain/intent.ts';
+import { matchesPattern } from '../domain/object.ts';
+import type { Profile } from '../domain/profile.ts';
+import { RefusalError } from '../domain/refusal.ts';
+import type { Task } from '../domain/task.ts';
+import type { Catalogue } from '../engines/catalogue.ts';
+import type { ApplyRequest, MeasureBounds, TargetEngine } from '../engines/engine.ts';
+import { type Judgement, judge } from './judge.ts';
+import { notInTask, type TargetRules } from './target-rules.ts';
+
+/** One target with all that is needed to govern it: its engine, its catalogue, its rules. */
+export interface GovernedTarget extends TargetRules {
+  readonly engine: TargetEngine;
+  readonly measureBounds: MeasureBounds;
+  catalogue(): Catalogue;
+  analyse(text: string, settings: readonly Setting[]): Analysis | DatabaseFailure;
+  /** What is to become of statements of one session. Remembers its judgements as long as what they rest on stands. */
+  judging(task: Task, channel: Channel): (text: string, settings: readonly Setting[]) => Judgement;
+  /** Says of counted tables how the statements reached them. */
+  attribute(tables: readonly TableEffect[], effects: readonly Effect[]): TableEffect[];
+  /** What the database itself is to let a task do: patterns of the radius turned into the relations they match today. */
+  profile(task: Task): Profile;
+  /** What the engine must know of an approved plan to apply it. */
+  applyRequest(plan: Approved): Omit<ApplyRequest, 'plan' | 'beforeCommit' | 'signal'>;
+}
+
+export interface Setting {
+  readonly name: string;
+  readonly value: string;
+}
+
+const MEASURE_BOUNDS: MeasureBounds = {
+  statementTimeoutMs: 60_000,
+  lockTimeoutMs: 2000,
+  blockingToleranceMs: 250,
+  maxRows: 1_000_000,
+};
+const MAX_JUDGEMENTS = 2000;
+const MAX_REMEMBERED_CHARS = 16 * 1024;
+
+export function createGovernedTarget(deps: {
+  readonly rules: TargetRules;
+  readonly engine: TargetEngine;
+  readonly analyse: Analyse;
+}): GovernedTarget {
+  const { rules, engine } = deps;
+
+  function searchPath(settings: readonly Setting[]): readonly string[] {
+    const set = settings.find((setting) => setting.name.toLowerCase() === 'search_path');
+    return set === undefined ? engine.currentCatalogue().searchPath : schemasOf(set.value);
+  }
+
+  const analyse: GovernedTarget['analyse'] = (text, settings) =>
+    deps.analyse(text, engine.currentCatalogue(), searchPath(settings));
+
+  return {
+    ...rules,
+    engine,
+    measureBounds: MEASURE_BOUNDS,
+    catalogue: () => engine.currentCatalogue(),
+    analyse,
+    judging(task, channel) {
+      let judgements = new Map<string, Judgement>();
+      let rests: readonly unknown[] = [];
+      return (text, settings) => {
+        const now = [engine.currentCatalogue(), rules.freeze(), settings.find((s) => s.name === 'search_path')?.value];
+        if (now.some((part, index) => part !== rests[index])) {
+          judgements = new Map();
+          rests = now;
+        }
+        const known = judgements.get(text);
+        if (known !== undefined) return known;
+        const made = judge(text, {
+          analyse: (sql) => analyse(sql, settings),
+          decide: (analysis) => rules.decideStatement(task, channel, analysis),
+        });
+        if (judgements.size >= MAX_JUDGEMENTS) judgements.clear();
+        if (text.length <= MAX_REMEMBERED_CHARS) judgements.set(text, made);
+        return made;
+      };
+    },
+    attribute: (tables, effects) => attributeEffects(tables, effects, engine.currentCatalogue()),
+    profile(task) {
+      const radius = task.radius.find((entry) => entry.target === rules.id);
+      if (radius === undefined) throw new RefusalError(notInTask(task, rules.id));
+      const relations = [...engine.currentCatalogue().relations.values()].filter(
+        (relation) => !relation.system && relation.kind !== 'index' && relation.kind !== 'composite type',
+      );
+      const matching = (patterns: readonly string[]) =>
+        relations
+          .filter((relation) => patterns.some((pattern) => matchesPattern(relation, pattern)))
+          .map((relation) => `${relation.schema}.${relation.name}`)
+          .sort();
+      return {
+        target: rules.id,
+        read: matching([...radius.read, ...radius.write]),
+        write: matching(radius.write),
+        statementTimeoutMs: task.limits.statementTimeoutMs,
+      };
+    },
+    applyRequest(plan) {
+      const catalogue = engine.currentCatalogue();
+      const analyses = plan.statements.map((statement) => {
+        const analysis = analyse(statement.text, plan.settings);
+        if ('sqlstate' in analysis)
+          throw new RefusalError({
+            refused: 'stale',
+            message: analysis.message,
+            hint: 'Send the statement again: it becomes a new plan.',
+          });
+        return analysis;
+      });
+      return {
+        statements: plan.statements,
+        settings: plan.settings,
+        tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, catalogue)))],
+        baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis)))],
+        baseState: plan.baseState,
+        identity: plan.identity,
+        approved: plan.measurement,
+        bounds: MEASURE_BOUNDS,
+        outsideTransaction: analyses.some(
+          (analysis) => analysis.class.kind === 'change' && !analysis.class.transactional,
+        ),
+      };
+    },
+  };
+}

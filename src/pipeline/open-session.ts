@@ -1,0 +1,108 @@
+import { randomBytes } from 'node:crypto';
+import { asId, type IntentId, type TargetId, type TaskId } from '../domain/ids.ts';
+import type { Channel } from '../domain/intent.ts';
+import { type Refusal, RefusalError } from '../domain/refusal.ts';
+import type { Task } from '../domain/task.ts';
+import type { Store } from '../store/store.ts';
+import { taskById } from '../store/tasks.ts';
+import { type ActorSession, createActorSession } from './actor-session.ts';
+import type { ApplyPlan } from './apply-plan.ts';
+import type { Steps } from './carry-query.ts';
+import { createCommitWrites } from './commit-writes.ts';
+import type { Refused } from './gateway.ts';
+import type { GovernedTarget } from './governed-target.ts';
+import type { Halts } from './halts.ts';
+import { createHold } from './hold.ts';
+import type { Proof } from './proof.ts';
+import type { ReadLog } from './read-log.ts';
+import { createSteps } from './steps.ts';
+import { notInTask } from './target-rules.ts';
+
+/** Sessions of tasks on targets: whatever the channel, they begin here. */
+export interface SessionDesk {
+  open(request: {
+    readonly task: Task;
+    readonly target: TargetId;
+    readonly channel: Channel;
+    readonly onLost: (reason: Error) => void;
+  }): Promise<{ readonly session: ActorSession; readonly steps: Steps } | Refused>;
+  /** Stops the sessions of tasks that have been closed, by this process or another. */
+  refresh(): Promise<void>;
+  closeAll(): Promise<void>;
+}
+
+export function createSessionDesk(deps: {
+  readonly target: (id: TargetId) => Promise<GovernedTarget | Refusal>;
+  readonly store: Store;
+  readonly proof: Proof;
+  readonly readLog: ReadLog;
+  readonly halts: Halts;
+  readonly applyPlan: ApplyPlan;
+  readonly now: () => number;
+}): SessionDesk {
+  const { store, proof, halts } = deps;
+  const sessions = new Set<ActorSession>();
+
+  return {
+    async open({ task, target: id, channel, onLost }) {
+      if (!task.radius.some((radius) => radius.target === id)) return { refused: notInTask(task, id) };
+      const subject = { agent: task.agent, task: task.id, target: id };
+      const halted = halts.covering(subject);
+      if (halted !== undefined) return { refused: halted };
+      const target = await deps.target(id);
+      if ('refused' in target) return { refused: target };
+
+      const { applyPlan, now } = deps;
+      const hold = createHold({ target, store, proof, applyPlan, now });
+      let forget: () => void = () => undefined;
+      let session: ActorSession;
+      try {
+        await target.engine.refreshCatalogue();
+        session = createActorSession({
+          task,
+          channel,
+          engine: target.engine,
+          logins: await target.engine.provision(target.profile(task)),
+          judge: target.judging(task, channel),
+          commitWrites: createCommitWrites({ target, proof, hold }),
+          readLog: deps.readLog,
+          now,
+          newIntentId: () => asId<IntentId>(`intent_${randomBytes(10).toString('hex')}`),
+          onClosed: (closed) => {
+            sessions.delete(closed);
+            forget();
+          },
+          onLost,
+        });
+        // Opened now, so that who can't get in hears it at once and not at the first statement.
+        await session.connections.open('read');
+      } catch (error) {
+        if (error instanceof RefusalError) return { refused: error.refusal };
+        throw error;
+      }
+      sessions.add(session);
+      forget = halts.watch(session, subject);
+      const since = halts.covering(subject);
+      if (since !== undefined) await session.stop(since);
+      return { session, steps: createSteps({ target, store, proof, hold, applyPlan }) };
+    },
+
+    async refresh() {
+      const tasks = new Map<TaskId, ActorSession[]>();
+      for (const session of sessions) tasks.set(session.task.id, [...(tasks.get(session.task.id) ?? []), session]);
+      for (const [id, open] of tasks) {
+        const stored = await taskById(store, id);
+        if (stored?.closedAt === null) continue;
+        await Promise.all(open.map((session) => session.end(closedTask(id))));
+      }
+    },
+
+    async closeAll() {
+      await Promise.allSettled([...sessions].map((session) => session.close()));
+    },
+  };
+}
+
+function closedTask(id: TaskId): Refusal {
+  return { refused: 'denied', message: `Task ${id} was closed.`, hint: 'Open a new task.' };
+}

@@ -1,0 +1,75 @@
+import { openEnvelope } from '../approval/envelope.ts';
+import { verifyQuorum } from '../approval/quorum.ts';
+import type { ApprovalEnvelope } from '../domain/approval.ts';
+import { asId, type PlanId } from '../domain/ids.ts';
+import type { PlanRecord } from '../domain/plan.ts';
+import { approvalsOf } from '../store/approvals.ts';
+import { plansByPrefix } from '../store/plans.ts';
+import type { Store } from '../store/store.ts';
+import { taskById } from '../store/tasks.ts';
+import type { PlanView } from './gateway.ts';
+import { shortId } from './hold.ts';
+import type { TargetRules } from './target-rules.ts';
+
+/** Shows plans with their approvals, each verified anew. */
+export interface PlanViews {
+  of(record: PlanRecord): Promise<PlanView>;
+}
+
+export function createPlanViews(deps: {
+  readonly store: Store;
+  /** `undefined` for a target that is no longer configured. */
+  readonly rules: (target: string) => TargetRules | undefined;
+  readonly now: () => number;
+}): PlanViews {
+  return {
+    async of(record) {
+      const envelopes = await approvalsOf(deps.store, record.id);
+      const needed = await approvalsNeeded(record);
+      const quorum = verifyQuorum({
+        plan: record.plan,
+        planId: record.id,
+        envelopes,
+        people: deps.rules(record.plan.target)?.people ?? new Map(),
+        // What has been approved stays to be seen after its time.
+        now: Math.min(deps.now(), Date.parse(record.plan.expiresAt) - 1),
+        needed,
+      });
+      return {
+        ...record,
+        state: stateNow(record, deps.now()),
+        approvals: envelopes.flatMap((envelope) => approvalOf(envelope, quorum.by)),
+        approvalsMissing: 'approved' in quorum ? 0 : quorum.missing,
+        decideWith: `countersign plan show ${shortId(record.id)}`,
+      };
+    },
+  };
+
+  async function approvalsNeeded({ plan }: PlanRecord): Promise<number> {
+    const rules = deps.rules(plan.target);
+    const stored = await taskById(deps.store, plan.task);
+    return rules === undefined || stored === undefined ? 1 : rules.approvalsNeeded(stored.task, plan);
+  }
+}
+
+/** A plan whose time is over stands as expired, whether or not anybody has written that down yet. */
+function stateNow(record: PlanRecord, nowMs: number): PlanRecord['state'] {
+  const waiting = record.state === 'held' || record.state === 'approved';
+  return waiting && nowMs >= Date.parse(record.plan.expiresAt) ? 'expired' : record.state;
+}
+
+function approvalOf(envelope: ApprovalEnvelope, verified: readonly string[]): PlanView['approvals'] {
+  const opened = openEnvelope(envelope);
+  if (!opened.opened || opened.statement.verdict !== 'approve') return [];
+  const { person, at, reason } = opened.statement;
+  return verified.includes(person) ? [{ person, at, reason }] : [];
+}
+
+/** A plan as people name it: by its whole id or a beginning that only one plan has. */
+export async function planNamed(store: Store, named: string): Promise<PlanId | 'none' | 'several'> {
+  const id = named.startsWith('sha256:') ? named : `sha256:${named.toLowerCase()}`;
+  if (!/^sha256:[0-9a-f]{4,64}$/.test(id)) return 'none';
+  const found = await plansByPrefix(store, id);
+  if (found.length > 1) return 'several';
+  return found[0] === undefined ? 'none' : asId<PlanId>(found[0].id);
+}

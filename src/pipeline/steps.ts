@@ -1,0 +1,109 @@
+import { splitStatements } from '../analysis/parse.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import { LedgerUnavailable } from '../ledger/ledger.ts';
+import type { Store } from '../store/store.ts';
+import type { ApplyPlan } from './apply-plan.ts';
+import type { JudgedStatement, Steps } from './carry-query.ts';
+import { commitment } from './commitment.ts';
+import type { GovernedTarget } from './governed-target.ts';
+import type { Hold } from './hold.ts';
+import type { Outcome } from './outcome.ts';
+import { planNamed } from './plan-view.ts';
+import type { Proof } from './proof.ts';
+
+/** What becomes of statements on one target that don't simply run. */
+export function createSteps(deps: {
+  readonly target: GovernedTarget;
+  readonly store: Store;
+  readonly proof: Proof;
+  readonly hold: Hold;
+  readonly applyPlan: ApplyPlan;
+}): Steps {
+  const { target, proof } = deps;
+
+  return {
+    split: splitStatements,
+
+    hold(session, statements) {
+      const decision = statements.flatMap(({ judgement }) =>
+        judgement.verdict === 'hold' ? [judgement.decision] : [],
+      )[0];
+      if (decision === undefined) throw new Error('G2: only what is held becomes a plan');
+      return deps.hold({
+        task: session.task,
+        channel: session.channel,
+        // What the open transaction has written goes with it: the statement may rest on it, and it will be rolled back.
+        writes: [
+          ...session.pendingWrites,
+          ...statements
+            .filter(changes)
+            .map(({ statement, judgement }) => ({ statement, analysis: judgement.analysis })),
+        ],
+        settings: session.settings(),
+        decision,
+        insideTransaction: session.transaction !== 'idle',
+      });
+    },
+
+    async apply(session, named): Promise<Outcome> {
+      const plan = await planNamed(deps.store, named);
+      if (plan === 'none' || plan === 'several') return { outcome: 'refused', refusal: noSuchPlan(named) };
+      if (session.transaction !== 'idle') return { outcome: 'refused', refusal: endTransactionFirst(plan) };
+      const reply = await deps.applyPlan(plan, { task: session.task });
+      if (reply.reply === 'refused') return { outcome: 'refused', refusal: reply.refusal };
+      const notice = reply.already ? `Plan ${plan} had been applied before: once only.` : `Plan ${plan} was applied.`;
+      return { outcome: 'applied', command: 'CALL', notice };
+    },
+
+    async deny(session, statement, judgement) {
+      const refusal = judgement.verdict === 'deny' ? target.denial(judgement.decision) : judgement.refusal;
+      try {
+        await proof.record({
+          kind: 'denied',
+          subject: session.task.id,
+          body: {
+            task: session.task.id,
+            actor: session.task.agent,
+            target: target.id,
+            channel: session.channel,
+            statements: [
+              { shape: judgement.analysis.shape, command: judgement.analysis.command, ...commitment(statement) },
+            ],
+            decision: refusal.refused,
+            policies: judgement.verdict === 'deny' ? judgement.decision.policies.map((reason) => reason.policy) : [],
+            ...(judgement.verdict === 'deny' ? { policyDigest: judgement.decision.policyDigest } : {}),
+          },
+        });
+      } catch (error) {
+        // It has no effect, so it is refused all the same; the log is what is left to tell of it.
+        if (!(error instanceof LedgerUnavailable)) throw error;
+        proof.log.error(
+          { err: error, task: session.task.id },
+          'a denied statement could not be brought into the ledger',
+        );
+      }
+      return refusal;
+    },
+  };
+}
+
+function changes({ judgement }: JudgedStatement): boolean {
+  return judgement.verdict === 'hold' || (judgement.verdict === 'run' && judgement.how === 'write');
+}
+
+function noSuchPlan(named: string): Refusal {
+  return {
+    refused: 'denied',
+    message: `This task has no plan ${named.slice(0, 80)}.`,
+    hint: 'Name it by the id in the answer that held the statement; the first eight digits are enough.',
+  };
+}
+
+function endTransactionFirst(plan: string): Refusal {
+  return {
+    refused: 'held',
+    message: 'A plan is not applied inside an open transaction.',
+    hint: 'End the transaction, then call it again.',
+    plan,
+  };
+}
