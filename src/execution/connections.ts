@@ -13,7 +13,7 @@ export interface Connections {
   opened(purpose: Purpose): EngineSession | undefined;
   readonly canWrite: boolean;
   /** Remembers a setting that the actor made on `made`, and makes it on the other connection too, now or when that opens. */
-  adopt(setting: Setting, made: EngineSession): Promise<void>;
+  adopt(setting: Setting, made: EngineSession | null): Promise<void>;
   /** The actor threw its settings away. */
   forgetSettings(made: EngineSession): Promise<void>;
   settings(): readonly { readonly name: string; readonly value: string }[];
@@ -63,7 +63,7 @@ export function createConnections(
     return session;
   }
 
-  async function elsewhere(made: EngineSession, sql: string): Promise<void> {
+  async function elsewhere(made: EngineSession | null, sql: string): Promise<void> {
     for (const session of sessions.values()) if (session !== made && !session.closed) await session.own(sql);
   }
 

@@ -73,6 +73,8 @@ export interface ActorSession {
   /** Brings an open explicit transaction into the failed state after a refusal, as PostgreSQL does after an error. */
   fail(): Promise<void>;
 
+  /** Makes a setting that came with the start-up. @throws EngineFailure when the database doesn't take it. */
+  preset(name: string, value: string): Promise<void>;
   cancel(): Promise<void>;
   /** Stops what runs and refuses what comes, until `resume`. */
   stop(reason: Refusal): Promise<void>;
@@ -337,7 +339,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
 
   function leavesReading(judgement: Runnable): boolean {
     const writes = judgement.verdict === 'run' && judgement.how === 'write';
-    return writes && transaction !== null && transaction.implicit && transaction.purpose === 'read';
+    return writes && transaction?.implicit === true && transaction.purpose === 'read';
   }
 
   async function adopt(act: SessionAct, made: EngineSession, carry: () => Promise<Relayed>): Promise<Outcome> {
@@ -393,6 +395,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       return connections.opened(purpose) ?? connections.open(purpose);
     },
     adopt,
+    preset: (name, value) => connections.adopt(settingOf(name, value), null),
     noteFailure() {
       failedInBatch = true;
     },

@@ -8,7 +8,7 @@ import type { Task } from '../domain/task.ts';
 import type { ApplyOutcome } from '../engines/engine.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
 import { approvalsOf } from '../store/approvals.ts';
-import { getPlan, transition } from '../store/plans.ts';
+import { getPlan, stillApplying, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
 import type { ApplyReply } from './gateway.ts';
@@ -60,31 +60,39 @@ export function createApplyPlan(deps: {
     const decision = target.decideApply(stored.task, record.plan, quorum.by.length);
     if (decision.decision !== 'allow') return refused(target.denial(decision), record);
 
+    const attempt = `by ${proof.node}`;
+    proof.underWay.add(id);
     try {
       await proof.record({
         kind: 'apply',
         subject: id,
         body: { plan: id, by: 'task' in by ? by.task.agent : by.person, approvedBy: [...quorum.by], node: proof.node },
-        writes: [transition(id, 'approved', 'applying', { note: `by ${proof.node}`, at: proof.now() })],
+        writes: [transition(id, 'approved', 'applying', { note: attempt, at: proof.now() })],
       });
     } catch (error) {
+      proof.underWay.delete(id);
       if (!(error instanceof GuardFailed)) throw error;
       // Somebody else applies it or has done so: what they make of it is the answer.
       const now = await getPlan(store, id);
       return now?.state === 'applied' ? applied(now, true) : refused(beingApplied(record), now ?? record);
     }
-    const outcome = await target.engine.apply({
-      plan: id,
-      ...target.applyRequest(quorum.approved),
-      beforeCommit: async ({ xid, effect }) => {
-        await proof.record({
-          kind: 'intent',
-          subject: id,
-          body: { plan: id, target: record.plan.target, xid, effect: effect?.digest ?? null },
-        });
-      },
-    });
-    return finish(record, outcome);
+    try {
+      const outcome = await target.engine.apply({
+        plan: id,
+        ...target.applyRequest(quorum.approved),
+        beforeCommit: async ({ xid, effect }) => {
+          await proof.record({
+            kind: 'intent',
+            subject: id,
+            body: { plan: id, target: record.plan.target, xid, effect: effect?.digest ?? null },
+            writes: [stillApplying(id, attempt, proof.now())],
+          });
+        },
+      });
+      return await finish(record, outcome);
+    } finally {
+      proof.underWay.delete(id);
+    }
   };
 
   async function finish(record: PlanRecord, outcome: ApplyOutcome): Promise<ApplyReply> {
@@ -103,8 +111,20 @@ export function createApplyPlan(deps: {
         writes: [transition(id, 'applying', state, { note, at: proof.now() })],
       });
     } catch (error) {
-      // Recovery elsewhere came first and read the same truth from the target.
       if (!(error instanceof GuardFailed)) throw error;
+      // Recovery elsewhere came first. If it looked before the effect was there, what it wrote is put right.
+      const now = await getPlan(store, id);
+      if (state !== 'applied' || now?.state !== 'approved') return;
+      const at = proof.now();
+      await proof.record({
+        kind: 'outcome',
+        subject: id,
+        body: outcomeBody(id, outcome),
+        writes: [
+          transition(id, 'approved', 'applying', { note: null, at }),
+          transition(id, 'applying', 'applied', { note: null, at }),
+        ],
+      });
     }
   }
 

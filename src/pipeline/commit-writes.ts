@@ -57,6 +57,7 @@ export function createCommitWrites(deps: {
       return deps.hold({ ...request, decision });
     }
     const rows = rowsChanged(tables);
+    proof.underWay.add(intent);
     try {
       // G7: the intent and its measured effect are durable before the effect is.
       await proof.record({
@@ -69,13 +70,14 @@ export function createCommitWrites(deps: {
         ],
       });
     } catch (error) {
+      proof.underWay.delete(intent);
       await connection.own('ROLLBACK');
       if (error instanceof GuardFailed)
         return deps.hold({ ...request, decision: target.overTaskLimit(task, decision) });
       if (error instanceof LedgerUnavailable) return { outcome: 'refused', refusal: unrecorded(error) };
       throw error;
     }
-    return commit(request, tables);
+    return commit(request, tables).finally(() => proof.underWay.delete(intent));
   };
 
   async function measured(request: CommitRequest): Promise<TableEffect[]> {

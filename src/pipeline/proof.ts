@@ -10,6 +10,8 @@ export interface Proof {
   /** Identifies this running gateway, so that another can tell whose unfinished work it finds. */
   readonly node: string;
   readonly log: Log;
+  /** What this process is at right now, by subject: recovery leaves it alone. */
+  readonly underWay: Set<string>;
   now(): Instant;
   /** Resolves when durable. @throws GuardFailed when the state was not what the writes expect; LedgerUnavailable. */
   record(fact: {
@@ -37,6 +39,7 @@ export function createProof(deps: {
   return {
     node: deps.node,
     log: deps.log,
+    underWay: new Set(),
     now,
     record: ({ kind, subject, body, writes = [] }) =>
       deps.ledger.record({ entries: [{ v: 1, kind, at: now(), subject, body }], writes }),

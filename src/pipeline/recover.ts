@@ -30,7 +30,7 @@ export async function recover(deps: {
 
   for (const record of await plansInState(store, 'applying')) {
     const node = record.note?.replace(/^by /, '') ?? '';
-    if (node !== proof.node && alive.has(node)) continue;
+    if (node === proof.node ? proof.underWay.has(record.id) : alive.has(node)) continue;
     const state = await ask(record.plan.target, (engine) => engine.appliedState(record.id));
     await tell(record.id, state, () => [
       transition(record.id, 'applying', state === 'applied' ? 'applied' : 'approved', {
@@ -39,8 +39,17 @@ export async function recover(deps: {
       }),
     ]);
   }
+  for (const record of await plansInState(store, 'indeterminate')) {
+    const state = await ask(record.plan.target, (engine) => engine.appliedState(record.id));
+    await tell(record.id, state, (outcome) => [
+      transition(record.id, 'indeterminate', outcome === 'applied' ? 'applied' : 'failed', {
+        note: outcome === 'applied' ? null : 'the answer to COMMIT was lost, and it did not take effect',
+        at: proof.now(),
+      }),
+    ]);
+  }
   for (const intent of await openIntents(store)) {
-    if (intent.node !== proof.node && alive.has(intent.node)) continue;
+    if (intent.node === proof.node ? proof.underWay.has(intent.id) : alive.has(intent.node)) continue;
     const state = await ask(intent.target, (engine) => engine.writtenState(intent.id));
     await tell(intent.id, state, (outcome) => [
       closeIntent(intent.id, outcome, proof.now()),

@@ -45,6 +45,19 @@ export function transition(
   );
 }
 
+/** Changes nothing, and fails when the attempt noted so is no longer the one that applies the plan: recovery took it over. */
+export function stillApplying(id: PlanId, note: string, at: Instant): Write {
+  return write(
+    statements
+      .updateTable('plans')
+      .set({ changed_at: at })
+      .where('id', '=', id)
+      .where('state', '=', 'applying')
+      .where('note', '=', note),
+    1,
+  );
+}
+
 export async function getPlan(store: Store, id: string): Promise<PlanRecord | undefined> {
   return recorded(await store.first(statements.selectFrom('plans').selectAll().where('id', '=', id)));
 }

@@ -1,0 +1,195 @@
+import { randomBytes } from 'node:crypto';
+import { createAnalysisCache } from '../analysis/analysis-cache.ts';
+import { initAnalyser } from '../analysis/parse.ts';
+import type { Config } from '../config/load.ts';
+import type { Person } from '../domain/actor.ts';
+import { type Clock, systemClock } from '../domain/clock.ts';
+import { type ActorId, asId, instantOf, type TargetId } from '../domain/ids.ts';
+import { type Refusal, RefusalError } from '../domain/refusal.ts';
+import { openPostgresTarget } from '../engines/postgres/target.ts';
+import { type Ledger, openLedger } from '../ledger/ledger.ts';
+import { loadSigningKey } from '../ledger/signing-key.ts';
+import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
+import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
+import { createHalts, type Halts } from '../pipeline/halts.ts';
+import { createPlanViews, type PlanViews } from '../pipeline/plan-view.ts';
+import { createProof, type Log, type Proof } from '../pipeline/proof.ts';
+import { createTargetRules, type TargetRules } from '../pipeline/target-rules.ts';
+import { createTasks, type Tasks } from '../pipeline/tasks.ts';
+import { createReceiveVerdict, type ReceiveVerdict } from '../pipeline/verdicts.ts';
+import { createDecide } from '../policy/decide.ts';
+import { type PolicySet, parsePolicies } from '../policy/policy-set.ts';
+import { readPolicies } from '../policy/read-policies.ts';
+import { announceNode, removeNode } from '../store/nodes.ts';
+import { openStore, type Store } from '../store/store.ts';
+
+/**
+ * Countersign without channels: what a command works with, and what the gateway is built on. Several processes may have
+ * it open at once; they share the state file and see each other's work.
+ */
+export interface Countersign {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly policies: PolicySet;
+  readonly store: Store;
+  readonly ledger: Ledger;
+  readonly proof: Proof;
+  readonly people: ReadonlyMap<ActorId, Person>;
+  readonly tasks: Tasks;
+  readonly halts: Halts;
+  readonly views: PlanViews;
+  readonly receiveVerdict: ReceiveVerdict;
+  readonly applyPlan: ApplyPlan;
+  rules(target: string): TargetRules | undefined;
+  /** Opens the target's engine when it is first needed. What can't be opened is tried anew the next time. */
+  target(id: TargetId): Promise<GovernedTarget | Refusal>;
+  /** Lets other processes know that this one lives, and where it listens. */
+  announce(addresses: { readonly pg: string; readonly http: string }): Promise<void>;
+  close(): Promise<void>;
+}
+
+const HEARTBEAT_MS = 1000;
+
+/** @throws ConfigError, PolicyError, StoreUnavailable, LedgerCorrupt, or Error for a key that can't be used. */
+export async function openCountersign(config: Config, log: Log, clock: Clock = systemClock): Promise<Countersign> {
+  await initAnalyser();
+  const policies = parsePolicies(await readPolicies(config.policies));
+  const key = loadSigningKey(config.ledgerKey, config.origin);
+  const store = await openStore(config.state);
+  const ledger = await openLedger({ store, key, clock });
+  const node = `node_${randomBytes(8).toString('hex')}`;
+  const proof = createProof({ ledger, clock, node, log });
+  const halts = await createHalts({ store, proof });
+  const now = () => clock.now();
+  const people = new Map(
+    [...config.actors.values()].flatMap((actor) => (actor.kind === 'person' ? [[actor.id, actor] as const] : [])),
+  );
+  const decide = createDecide(policies);
+  const analyse = createAnalysisCache();
+  const rules = createRules();
+  const engines = new Map<TargetId, Promise<GovernedTarget>>();
+  const views = createPlanViews({ store, rules: (id) => rules.get(asId(id)), now });
+  const startedAt = instantOf(clock.now());
+  let heartbeat: NodeJS.Timeout | undefined;
+
+  function createRules(): ReadonlyMap<TargetId, TargetRules> {
+    return new Map(
+      [...config.targets.values()].flatMap(({ target }) => {
+        const environment = config.environments.get(target.environment);
+        if (environment === undefined) return [];
+        const made = createTargetRules({
+          id: target.id,
+          environment,
+          people,
+          actor: actorAndRole,
+          freezes: config.freezes,
+          decide,
+          now,
+        });
+        return [[target.id, made] as const];
+      }),
+    );
+  }
+
+  function actorAndRole(id: ActorId) {
+    const actor = config.actors.get(id);
+    if (actor === undefined || actor.kind === 'person') return undefined;
+    const role = config.roles.get(actor.role);
+    return role === undefined ? undefined : { actor, role };
+  }
+
+  async function openTarget(id: TargetId): Promise<GovernedTarget> {
+    const configured = config.targets.get(id);
+    const targetRules = rules.get(id);
+    if (configured === undefined || targetRules === undefined) {
+      throw new RefusalError({
+        refused: 'denied',
+        message: `There is no target ${id}.`,
+        hint: 'list_targets shows those there are.',
+      });
+    }
+    const { target, session, apply } = configured;
+    const engine = await openPostgresTarget({
+      target,
+      credentials: {
+        session: { user: session.user, password: session.password.reveal() },
+        apply: { user: apply.user, password: apply.password.reveal() },
+      },
+      onTrouble: (error) => log.warn({ err: error, target: id }, 'the catalogue of the target could not be read'),
+    });
+    return createGovernedTarget({ rules: targetRules, engine, analyse });
+  }
+
+  async function target(id: TargetId): Promise<GovernedTarget | Refusal> {
+    const opening = engines.get(id) ?? openTarget(id);
+    engines.set(id, opening);
+    try {
+      return await opening;
+    } catch (error) {
+      engines.delete(id);
+      if (error instanceof RefusalError) return error.refusal;
+      log.error({ err: error, target: id }, 'the target could not be opened');
+      return {
+        refused: 'unavailable',
+        message: `The target ${id} can’t be governed now: ${error instanceof Error ? error.message : String(error)}.`,
+        hint: 'An operator must look at the gateway’s log.',
+      };
+    }
+  }
+
+  return {
+    config,
+    clock,
+    log,
+    policies,
+    store,
+    ledger,
+    proof,
+    people,
+    halts,
+    views,
+    rules: (id) => rules.get(asId(id)),
+    target,
+    tasks: createTasks({
+      store,
+      proof,
+      now,
+      agent(id) {
+        const known = actorAndRole(id);
+        return known?.actor.kind === 'agent' ? { agent: known.actor, role: known.role } : undefined;
+      },
+      knowsPerson: (id) => people.has(id),
+      knowsTarget: (id) => rules.has(asId(id)),
+      stopped: (agent) => halts.covering({ agent, task: '', target: '' }),
+    }),
+    receiveVerdict: createReceiveVerdict({ store, proof, views, rules: (id) => rules.get(asId(id)), now }),
+    applyPlan: createApplyPlan({
+      store,
+      proof,
+      views,
+      target: (record) => target(record.plan.target),
+      stopped: ({ plan }) => halts.covering({ agent: plan.actor, task: plan.task, target: plan.target }),
+      now,
+    }),
+    async announce(addresses) {
+      const tell = () =>
+        store.commit([announceNode({ id: node, pid: process.pid, ...addresses, startedAt }, clock.now())]);
+      await tell();
+      heartbeat = setInterval(() => {
+        tell().catch((error: unknown) => log.warn({ err: error }, 'this gateway could not say that it lives'));
+      }, HEARTBEAT_MS);
+      heartbeat.unref();
+    },
+    async close() {
+      clearInterval(heartbeat);
+      for (const opening of engines.values()) {
+        const opened = await opening.catch(() => undefined);
+        await opened?.engine.close();
+      }
+      if (heartbeat !== undefined) await store.commit([removeNode(node)]).catch(() => undefined);
+      await ledger.close();
+      await store.close();
+    },
+  };
+}

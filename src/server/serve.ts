@@ -1,0 +1,176 @@
+import { createHmac } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import type { Logger } from 'pino';
+import { startHttp } from '../channels/http/server.ts';
+import { createMcpEndpoint } from '../channels/mcp/endpoint.ts';
+import { listenPgwire } from '../channels/pgwire/listener.ts';
+import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
+import { asId, type TargetId } from '../domain/ids.ts';
+import { createGateway } from '../pipeline/create-gateway.ts';
+import { createSessionDesk } from '../pipeline/open-session.ts';
+import { createReadLog } from '../pipeline/read-log.ts';
+import { recover } from '../pipeline/recover.ts';
+import { taskById } from '../store/tasks.ts';
+import type { Countersign } from './open-countersign.ts';
+
+/** A gateway that serves. */
+export interface Running {
+  /** `host:port` */
+  readonly pg: string;
+  readonly http: string;
+  readonly mcp: string;
+  /** Lets what runs end, up to a grace; then everything is closed. */
+  close(): Promise<void>;
+}
+
+const MAX_CONNECTIONS = 500;
+const STARTUP_TIMEOUT_MS = 15_000;
+const CLOSE_GRACE_MS = 5000;
+/** How often unfinished work of gateways that died is looked for. */
+const RECOVER_EVERY_MS = 5000;
+
+/**
+ * Opens the channels of a gateway. What another gateway left unfinished is found out first, as far as its targets can be
+ * reached; until then it stays unfinished and is asked for again.
+ *
+ * @throws Error when an address can't be listened on.
+ */
+export async function serve(countersign: Countersign, version: string, log: Logger): Promise<Running> {
+  const { config, store, ledger, proof, halts, clock } = countersign;
+  const now = () => clock.now();
+  const readLog = createReadLog({
+    ledger,
+    clock,
+    onFailure: (error) =>
+      log.error({ err: error }, 'reads could not be brought into the ledger; they are kept and tried again'),
+  });
+  const sessions = createSessionDesk({
+    target: countersign.target,
+    store,
+    proof,
+    readLog,
+    halts,
+    applyPlan: countersign.applyPlan,
+    now,
+  });
+  const targets = new Map(
+    [...config.targets.values()].flatMap(({ target }) => {
+      const environment = config.environments.get(target.environment);
+      return environment === undefined ? [] : [[target.id, { target, environment }] as const];
+    }),
+  );
+  const gateway = createGateway({
+    store,
+    tasks: countersign.tasks,
+    halts,
+    views: countersign.views,
+    applyPlan: countersign.applyPlan,
+    sessions,
+    targets,
+    target: countersign.target,
+    agentTokens: config.agentTokens,
+    policyDigest: countersign.policies.digest,
+    now,
+  });
+  const onChange = () => {
+    Promise.all([halts.refresh(), sessions.refresh()]).catch((error: unknown) =>
+      log.error({ err: error }, 'a change of the state could not be read'),
+    );
+  };
+  store.onChange(onChange);
+
+  const wire = createWireSessions(async (user, database) => {
+    const stored = await taskById(store, user);
+    if (stored === undefined)
+      return { refused: { refused: 'denied', message: 'The task is over.', hint: 'Open a new task.' } };
+    const target = asId<TargetId>(database);
+    return sessions.open({
+      task: stored.task,
+      target,
+      channel: 'pgwire',
+      onLost: (reason) => log.warn({ err: reason, task: user, target }, 'a connection to the target was lost'),
+    });
+  });
+  const pg = await listenPgwire({
+    ...config.listen.pg,
+    ...(config.tls === null
+      ? {}
+      : {
+          tls: {
+            certificate: readFileSync(config.tls.certificate, 'utf8'),
+            key: readFileSync(config.tls.key, 'utf8'),
+            required: config.tls.required,
+          },
+        }),
+    authenticate: (user) => gateway.scramVerifier(user),
+    onSession: (connection) => wire.serve(connection),
+    onCancel: (processId) => wire.cancel(processId),
+    limits: { maxConnections: MAX_CONNECTIONS, startupTimeoutMs: STARTUP_TIMEOUT_MS },
+    log,
+    mockSecret: createHmac('sha256', readFileSync(config.ledgerKey)).update('unknown users').digest(),
+  });
+  const http = await startHttp({
+    ...config.listen.http,
+    gateway,
+    receiveApproval: countersign.receiveVerdict,
+    mcp: createMcpEndpoint({ gateway, version, log }),
+    readiness,
+    version,
+    log,
+  });
+  const addresses = { pg: `${pg.address.host}:${pg.address.port}`, http: http.url };
+  await countersign.announce(addresses);
+  const recovering = setInterval(() => void recoverNow(), RECOVER_EVERY_MS);
+  recovering.unref();
+  const warm = warmUp();
+  await recoverNow();
+
+  return {
+    ...addresses,
+    mcp: `${http.url}/mcp`,
+    async close() {
+      clearInterval(recovering);
+      await Promise.all([pg.close(CLOSE_GRACE_MS), http.close(CLOSE_GRACE_MS)]);
+      await sessions.closeAll();
+      await warm;
+      await readLog.close();
+      await countersign.close();
+    },
+  };
+
+  /** Targets are opened ahead of the first statement; one that can't be is tried again when it is asked for. */
+  async function warmUp(): Promise<void> {
+    for (const id of config.targets.keys()) {
+      const opened = await countersign.target(id);
+      if ('refused' in opened) log.error({ target: id, why: opened.message }, 'a target can’t be reached');
+    }
+  }
+
+  async function recoverNow(): Promise<void> {
+    try {
+      const found = await recover({
+        store,
+        proof,
+        async engine(id) {
+          const target = await countersign.target(id);
+          return 'refused' in target ? undefined : target.engine;
+        },
+        nowMs: now,
+      });
+      for (const { subject, outcome } of found) {
+        if (outcome !== 'still unknown') log.warn({ subject, outcome }, 'the end of unfinished work was found out');
+      }
+    } catch (error) {
+      log.error({ err: error }, 'unfinished work could not be looked for');
+    }
+  }
+
+  async function readiness(): Promise<readonly string[]> {
+    const reasons: string[] = [];
+    for (const id of config.targets.keys()) {
+      const target = await countersign.target(id);
+      if ('refused' in target) reasons.push(target.message);
+    }
+    return reasons;
+  }
+}
