@@ -60,6 +60,7 @@ export function createApplyPlan(deps: {
     const decision = target.decideApply(stored.task, record.plan, quorum.by.length);
     if (decision.decision !== 'allow') return refused(target.denial(decision), record);
 
+    const request = target.applyRequest(quorum.approved);
     const attempt = `by ${proof.node}`;
     proof.underWay.add(id);
     try {
@@ -79,7 +80,7 @@ export function createApplyPlan(deps: {
     try {
       const outcome = await target.engine.apply({
         plan: id,
-        ...target.applyRequest(quorum.approved),
+        ...request,
         beforeCommit: async ({ xid, effect }) => {
           await proof.record({
             kind: 'intent',

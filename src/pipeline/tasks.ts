@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Agent, Role } from '../domain/actor.ts';
 import { digestOfBytes, type Json } from '../domain/digest.ts';
-import { type ActorId, asId, instantOf, type TaskId } from '../domain/ids.ts';
+import { type ActorId, asId, type Instant, instantOf, type TaskId } from '../domain/ids.ts';
 import { coversPattern } from '../domain/object.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { makeScramVerifier } from '../domain/scram.ts';
@@ -14,6 +14,8 @@ import type { Proof } from './proof.ts';
 /** Opens and closes tasks: the only way for an actor to come by any right. */
 export interface Tasks {
   open(request: OpenTaskRequest): Promise<OpenedTask | Refused>;
+  /** The task that would be opened, or why it would not. */
+  draft(request: OpenTaskRequest, opened: { readonly id: TaskId; readonly openedAt: Instant }): Task | Refused;
   close(task: TaskId, by: ActorId): Promise<void>;
 }
 
@@ -34,7 +36,29 @@ export function createTasks(deps: {
   const { store, proof } = deps;
 
   return {
+    draft,
     async open(request) {
+      const opened = { id: asId<TaskId>(`task_${randomBytes(8).toString('hex')}`), openedAt: instantOf(deps.now()) };
+      const task = draft(request, opened);
+      return 'refused' in task ? task : record(task, request);
+    },
+
+    async close(id, by) {
+      const task = await taskById(store, id);
+      if (task === undefined) return;
+      await proof.record({
+        kind: 'task closed',
+        subject: id,
+        body: { task: id, by },
+        writes: [closeTask(id, proof.now())],
+      });
+    },
+  };
+
+  function draft(
+    request: OpenTaskRequest,
+    opened: { readonly id: TaskId; readonly openedAt: Instant },
+  ): Task | Refused {
       const known = deps.agent(request.agent);
       if (known === undefined)
         return no(`There is no agent ${request.agent}.`, 'Add it under actors.agents in the configuration.');
@@ -69,39 +93,19 @@ export function createTasks(deps: {
         );
       }
       if (request.purpose.trim() === '') return no('The task states no purpose.', 'Say in a sentence what it is for.');
-      return record(request, agent, onBehalfOf, limits);
-    },
-
-    async close(id, by) {
-      const task = await taskById(store, id);
-      if (task === undefined) return;
-      await proof.record({
-        kind: 'task closed',
-        subject: id,
-        body: { task: id, by },
-        writes: [closeTask(id, proof.now())],
-      });
-    },
-  };
-
-  async function record(
-    request: OpenTaskRequest,
-    agent: Agent,
-    onBehalfOf: ActorId,
-    limits: TaskLimits,
-  ): Promise<OpenedTask> {
-    const nowMs = deps.now();
-    const task: Task = {
-      id: asId<TaskId>(`task_${randomBytes(8).toString('hex')}`),
+      return {
+      ...opened,
       purpose: request.purpose,
       agent: agent.id,
       onBehalfOf,
       openedBy: request.openedBy,
-      openedAt: instantOf(nowMs),
-      expiresAt: instantOf(nowMs + request.lifetimeMs),
+      expiresAt: instantOf(Date.parse(opened.openedAt) + request.lifetimeMs),
       radius: request.radius,
       limits,
     };
+  }
+
+  async function record(task: Task, request: OpenTaskRequest): Promise<OpenedTask> {
     const token = `cst_${randomBytes(32).toString('base64url')}`;
     await proof.record({
       kind: 'task opened',

@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import type { Command } from 'commander';
+import pino from 'pino';
+import { defaultConfigFile, loadConfig } from '../config/load.ts';
+import { ConfigError } from '../config/parse-yaml.ts';
+import type { Json } from '../domain/digest.ts';
+import { type Refusal, RefusalError, SQLSTATES } from '../domain/refusal.ts';
+import { LedgerUnavailable } from '../ledger/ledger.ts';
+import { PolicyError } from '../policy/policy-set.ts';
+import { type Countersign, openCountersign } from '../server/open-countersign.ts';
+import { StoreUnavailable } from '../store/store.ts';
+
+/** Exit codes: part of the contract for scripts. */
+export const EXIT = { ok: 0, refused: 1, usage: 2, unavailable: 3 } as const;
+
+export interface CommonOptions {
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+export const VERSION: string = (
+  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+).version;
+
+/** Adds the options that every command on a configuration has. */
+export function withCommonOptions(command: Command): Command {
+  return command
+    .option('--config <file>', 'the configuration (default: $COUNTERSIGN_CONFIG or ./countersign.yaml)')
+    .option('--json', 'answer in JSON');
+}
+
+/** What a command answers: for scripts and for people. */
+export interface Answer {
+  readonly json: unknown;
+  readonly text: string;
+  /** 0 when absent. */
+  readonly exit?: number;
+}
+
+/** Opens what the configuration names, lets the command work with it, prints its answer, and sets the exit code. */
+export async function answerWith(
+  options: CommonOptions,
+  work: (countersign: Countersign) => Promise<Answer>,
+): Promise<void> {
+  await answer(options, async () => {
+    const config = await loadConfig(options.config ?? defaultConfigFile());
+    const countersign = await openCountersign(config, pino({ level: 'error' }, pino.destination(2)));
+    try {
+      return await work(countersign);
+    } finally {
+      await countersign.close();
+    }
+  });
+}
+
+export async function answer(options: CommonOptions, work: () => Promise<Answer>): Promise<void> {
+  try {
+    const { json, text, exit } = await work();
+    process.stdout.write(options.json === true ? `${JSON.stringify(json)}\n` : `${text}\n`);
+    process.exitCode = exit ?? EXIT.ok;
+  } catch (error) {
+    const { exit, refusal } = failureOf(error);
+    const json: Json = { refused: { code: SQLSTATES[refusal.refused], ...refusal } };
+    if (options.json === true) process.stdout.write(`${JSON.stringify(json)}\n`);
+    process.stderr.write(`${refusalText(refusal)}\n`);
+    process.exitCode = exit;
+  }
+}
+
+/** A refusal as a tired reader needs it: the fact, what stands behind it, what to do next. */
+export function refusalText({ message, detail, hint }: Refusal): string {
+  return [message, ...(detail === undefined ? [] : detail.split('\n').map((line) => `  ${line}`)), `→ ${hint}`].join(
+    '\n',
+  );
+}
+
+function failureOf(error: unknown): { readonly exit: number; readonly refusal: Refusal } {
+  if (error instanceof RefusalError) {
+    const exit = error.refusal.refused === 'unavailable' ? EXIT.unavailable : EXIT.refused;
+    return { exit, refusal: error.refusal };
+  }
+  if (error instanceof UsageError) {
+    return { exit: EXIT.usage, refusal: { refused: 'denied', message: error.message, hint: error.hint } };
+  }
+  if (error instanceof ConfigError || error instanceof PolicyError) {
+    const hint = 'Mend the file; `countersign policy check` checks all of them.';
+    return { exit: EXIT.usage, refusal: { refused: 'denied', message: error.message, hint } };
+  }
+  const known = error instanceof StoreUnavailable || error instanceof LedgerUnavailable;
+  const message = error instanceof Error ? error.message : String(error);
+  const hint = known
+    ? 'See that the state file can be written, and try again.'
+    : 'If this is not clear, look at the cause above.';
+  const detail =
+    !known && error instanceof Error && process.env['COUNTERSIGN_DEBUG'] ? { detail: error.stack ?? '' } : {};
+  return { exit: EXIT.unavailable, refusal: { refused: 'unavailable', message, ...detail, hint } };
+}
+
+/** The command was called in a way that means nothing. */
+export class UsageError extends Error {
+  readonly hint: string;
+  constructor(message: string, hint: string) {
+    super(message);
+    this.name = 'UsageError';
+    this.hint = hint;
+  }
+}
+
+/** Who runs the command, as far as the machine knows. */
+export function operatingSystemUser(): string {
+  return `${userInfo().username}@localhost`;
+}
+
+/** A value with its refusal taken out. @throws RefusalError */
+export function orRefused<Value extends object>(value: Value | { readonly refused: Refusal }): Value {
+  if ('refused' in value) throw new RefusalError(value.refused as Refusal);
+  return value;
+}

@@ -1,0 +1,126 @@
+import { createWriteStream, existsSync } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { defaultConfigFile, loadConfig } from '../config/load.ts';
+import { ENTRY_KINDS } from '../domain/entry.ts';
+import { exportLedger } from '../ledger/archive.ts';
+import type { StoredEntry } from '../ledger/ledger.ts';
+import { loadSigningKey, verifierKey } from '../ledger/signing-key.ts';
+import { verifyLedger } from '../ledger/verify.ts';
+import type { Countersign } from '../server/open-countersign.ts';
+import { answer, answerWith, type CommonOptions, EXIT, UsageError, withCommonOptions } from './command.ts';
+
+interface ShowOptions extends CommonOptions {
+  readonly limit: string;
+  readonly subject?: string;
+  readonly kind?: string;
+}
+
+interface VerifyOptions extends CommonOptions {
+  readonly file?: string;
+  readonly key?: string;
+}
+
+/** Adds `countersign ledger show|verify|export`. */
+export function registerLedger(program: Command): void {
+  const ledger = program.command('ledger').description('the proof chain: what was asked, decided, approved and done');
+
+  withCommonOptions(ledger.command('show').description('show the newest entries'))
+    .option('--limit <count>', 'how many', '30')
+    .option('--subject <id>', 'only those about a plan, task, intent or halt')
+    .option('--kind <kind>', `only of a kind: ${ENTRY_KINDS.join(', ')}`)
+    .action((options: ShowOptions) => answerWith(options, (countersign) => show(countersign, options)));
+
+  withCommonOptions(
+    ledger
+      .command('verify [file]')
+      .description(
+        'verify every entry, checkpoint and signature; a state file or an export, offline (0 sound, 1 tampered, 2 unreadable)',
+      ),
+  )
+    .option('--key <verifier key>', 'the key to trust; without it, that of the configuration or of the copy itself')
+    .action((file: string | undefined, options: VerifyOptions) => answer(options, () => verify(file, options)));
+
+  withCommonOptions(
+    ledger.command('export <file>').description('write the whole ledger as JSON lines, for a stranger to verify'),
+  ).action((file: string, options: CommonOptions) => answerWith(options, (countersign) => exportTo(countersign, file)));
+}
+
+async function show({ ledger }: Countersign, options: ShowOptions) {
+  const limit = Number(options.limit);
+  if (!Number.isInteger(limit) || limit < 1 || limit > 10_000)
+    throw new UsageError(`--limit ${options.limit} is no number from 1 to 10000.`, 'Leave it out for 30.');
+  const kind = ENTRY_KINDS.find((known) => known === options.kind);
+  if (options.kind !== undefined && kind === undefined)
+    throw new UsageError(`There is no kind ${options.kind}.`, `There are ${ENTRY_KINDS.join(', ')}.`);
+  const entries = await ledger.entries({
+    limit,
+    ...(options.subject === undefined ? {} : { subject: options.subject }),
+    ...(kind === undefined ? {} : { kind }),
+  });
+  return {
+    json: { entries: entries.map(({ index, entry }) => ({ index, ...entry })) },
+    text: entries.map(line).join('\n') || 'No such entries.',
+  };
+}
+
+function line({ index, entry }: StoredEntry): string {
+  return `${String(index).padStart(7)}  ${entry.at}  ${entry.kind.padEnd(11)}  ${entry.subject}  ${pc.dim(gist(entry.body))}`;
+}
+
+const GIST = ['actor', 'target', 'decision', 'person', 'outcome', 'reason', 'why', 'shape', 'statements'] as const;
+
+/** What of an entry's body tells people most, in a line. */
+function gist(body: unknown): string {
+  if (typeof body !== 'object' || body === null) return '';
+  const fields = body as Readonly<Record<string, unknown>>;
+  const said = GIST.flatMap((name) => {
+    const value = fields[name];
+    if (name === 'statements' && Array.isArray(value))
+      return value.map((statement: { shape?: string }) => statement.shape ?? '').join('; ');
+    return typeof value === 'string' ? [value] : [];
+  });
+  return said.join(' · ').replaceAll(/\s+/g, ' ').slice(0, 120);
+}
+
+async function verify(file: string | undefined, options: VerifyOptions) {
+  const configFile = options.config ?? defaultConfigFile();
+  const config = file === undefined || existsSync(configFile) ? await loadConfig(configFile) : undefined;
+  const path = file ?? config?.state.slice('sqlite:'.length) ?? '';
+  const own = file === undefined && config !== undefined ? loadSigningKey(config.ledgerKey, config.origin) : undefined;
+  const trusted = options.key ?? (own === undefined ? undefined : verifierKey(own.name, own.publicKey));
+  const verdict = await verifyLedger(path, trusted);
+  switch (verdict.verdict) {
+    case 'sound': {
+      const warning =
+        verdict.keyFrom === 'the copy itself'
+          ? '\nThe key is the one that the copy names itself: compare it with one you were given, or pass --key.'
+          : '';
+      return {
+        json: verdict,
+        text: `${pc.green('Sound.')} ${verdict.entries} entries, ${verdict.checkpoints} signed checkpoints, root ${verdict.root}\nkey ${verdict.verifierKey}${warning}`,
+      };
+    }
+    case 'tampered':
+      return {
+        json: verdict,
+        text: `${pc.red('TAMPERED.')} ${verdict.problem}\n→ Keep this copy as evidence, and compare with the last export that was sound.`,
+        exit: EXIT.refused,
+      };
+    case 'unreadable':
+      return { json: verdict, text: `${pc.red('Unreadable.')} ${verdict.problem}`, exit: EXIT.usage };
+    default:
+      return verdict satisfies never;
+  }
+}
+
+async function exportTo({ store, ledger }: Countersign, file: string) {
+  if (existsSync(file))
+    throw new UsageError(`${file} exists already.`, 'Name a new file: an export is never overwritten.');
+  await pipeline(exportLedger(store, ledger), createWriteStream(file, { flags: 'wx', mode: 0o644 }));
+  return {
+    json: { file, verifierKey: ledger.verifierKey },
+    text: `Written to ${file}.\nVerify it anywhere: countersign ledger verify ${file} --key '${ledger.verifierKey}'`,
+  };
+}

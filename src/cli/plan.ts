@@ -1,0 +1,287 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { confirm, isCancel } from '@clack/prompts';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { signApproval } from '../approval/envelope.ts';
+import { loadPersonKey, type PersonKey } from '../approval/person-key.ts';
+import type { Person } from '../domain/actor.ts';
+import type { ApprovalStatement } from '../domain/approval.ts';
+import { digestOf, type Json } from '../domain/digest.ts';
+import { type ActorId, asId, instantOf, type TaskId } from '../domain/ids.ts';
+import { PLAN_STATES, type PlanState } from '../domain/plan.ts';
+import { RefusalError } from '../domain/refusal.ts';
+import type { PlanView } from '../pipeline/gateway.ts';
+import { describeEffect, shortId } from '../pipeline/hold.ts';
+import { planNamed } from '../pipeline/plan-view.ts';
+import { renderPlan } from '../planning/render-plan.ts';
+import type { Countersign } from '../server/open-countersign.ts';
+import { getPlan, listPlans } from '../store/plans.ts';
+import { answerWith, type CommonOptions, EXIT, orRefused, UsageError, withCommonOptions } from './command.ts';
+
+interface PersonOptions extends CommonOptions {
+  readonly as?: string;
+  readonly key?: string;
+  readonly reason?: string;
+  readonly yes?: boolean;
+}
+
+interface ListOptions extends CommonOptions {
+  readonly state?: string;
+  readonly task?: string;
+  readonly limit: string;
+}
+
+/** Adds `countersign plan list|show|approve|reject|apply`. */
+export function registerPlan(program: Command): void {
+  const plan = program.command('plan').description('what was held: look at it, decide, apply it');
+
+  withCommonOptions(plan.command('list').description('list plans, the newest first'))
+    .option('--state <state>', `only those that stand so: ${PLAN_STATES.join(', ')}`)
+    .option('--task <task>', 'only those of a task')
+    .option('--limit <count>', 'how many at most', '50')
+    .action((options: ListOptions) => answerWith(options, (countersign) => list(countersign, options)));
+
+  withCommonOptions(plan.command('show <plan>').description('show a plan: what it does, where, and the way back'))
+    .option('--as <person>', 'who looks')
+    .action((id: string, options: CommonOptions) => answerWith(options, (countersign) => show(countersign, id)));
+
+  for (const verdict of ['approve', 'reject'] as const) {
+    personal(plan.command(`${verdict} <plan>`).description(VERDICT_HELP[verdict]))
+      .option('--reason <text>', 'why; it is signed along')
+      .action((id: string, options: PersonOptions) =>
+        answerWith(options, (countersign) => decide(countersign, id, { ...options, verdict })),
+      );
+  }
+
+  personal(plan.command('apply <plan>').description('apply an approved plan, exactly once')).action(
+    (id: string, options: PersonOptions) => answerWith(options, (countersign) => apply(countersign, id, options)),
+  );
+}
+
+const VERDICT_HELP = {
+  approve: 'countersign a plan with your own key',
+  reject: 'refuse a plan with your own key',
+} as const;
+
+function personal(command: Command): Command {
+  return withCommonOptions(command)
+    .requiredOption('--as <person>', 'who you are, as the configuration names you')
+    .option('--key <file>', 'your private key (default: keys/people/<person>.key beside the configuration)')
+    .option('--yes', 'don’t ask');
+}
+
+async function list({ store, views }: Countersign, options: ListOptions) {
+  const limit = Number(options.limit);
+  if (!Number.isInteger(limit) || limit < 1 || limit > 1000)
+    throw new UsageError(`--limit ${options.limit} is no number from 1 to 1000.`, 'Leave it out for 50.');
+  const state = PLAN_STATES.find((known) => known === options.state);
+  if (options.state !== undefined && state === undefined)
+    throw new UsageError(`There is no state ${options.state}.`, `There are ${PLAN_STATES.join(', ')}.`);
+  const records = await listPlans(store, {
+    limit,
+    ...(options.task === undefined ? {} : { task: asId<TaskId>(options.task) }),
+    ...(state === undefined ? {} : { state }),
+  });
+  const plans = await Promise.all(records.map((record) => views.of(record)));
+  const lines = plans.map(
+    (view) =>
+      `${shortId(view.id)}  ${coloured(view.state)}  ${view.plan.target}  ${view.plan.actor}  ${firstLine(view)}\n              ${pc.dim(describeEffect(view.plan))}`,
+  );
+  return { json: { plans: plans.map(summary) }, text: lines.join('\n') || 'No plans. What is held appears here.' };
+}
+
+function firstLine({ plan }: PlanView): string {
+  const text = plan.statements.map((statement) => statement.text.replaceAll(/\s+/g, ' ').trim()).join('; ');
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}
+
+function coloured(state: PlanState): string {
+  const padded = state.padEnd(13);
+  switch (state) {
+    case 'held':
+      return pc.yellow(padded);
+    case 'approved':
+    case 'applied':
+      return pc.green(padded);
+    case 'indeterminate':
+    case 'failed':
+      return pc.red(padded);
+    default:
+      return pc.dim(padded);
+  }
+}
+
+function summary(view: PlanView) {
+  const { plan } = view;
+  return {
+    id: view.id,
+    state: view.state,
+    task: plan.task,
+    actor: plan.actor,
+    target: plan.target,
+    environment: plan.environment,
+    statements: plan.statements.map((statement) => statement.text),
+    effect: describeEffect(plan),
+    approvals: view.approvals,
+    approvalsMissing: view.approvalsMissing,
+    createdAt: plan.createdAt,
+    expiresAt: plan.expiresAt,
+  };
+}
+
+async function show(countersign: Countersign, named: string) {
+  const view = await find(countersign, named);
+  return { json: view, text: planText(view, countersign) };
+}
+
+async function find({ store, views }: Countersign, named: string): Promise<PlanView> {
+  const id = await planNamed(store, named);
+  if (id === 'several')
+    throw new RefusalError({
+      refused: 'denied',
+      message: `Several plans begin with ${named}.`,
+      hint: 'Give more digits of its id.',
+    });
+  const record = id === 'none' ? undefined : await getPlan(store, id);
+  if (record === undefined)
+    throw new RefusalError({
+      refused: 'denied',
+      message: `There is no plan ${named}.`,
+      hint: '`countersign plan list` shows them.',
+    });
+  return views.of(record);
+}
+
+function planText(view: PlanView, { config }: Countersign): string {
+  const owner = config.environments.get(view.plan.environment)?.owner;
+  const id = shortId(view.id);
+  const next: Partial<Record<PlanState, string>> = {
+    held: `countersign plan approve ${id} --as PERSON      or: reject`,
+    approved: `countersign plan apply ${id} --as PERSON      or the agent sends its statement again`,
+  };
+  const approvals = view.approvals.map(
+    ({ person, at, reason }) => `          ${person} at ${at}${reason === '' ? '' : `: ${reason}`}`,
+  );
+  return [
+    `${pc.bold(`Plan ${id}`)}  ${coloured(view.state).trimEnd()}${view.note === null ? '' : `  ${view.note}`}`,
+    pc.dim(`          ${view.id}`),
+    ...renderPlan(view.plan).map(emphasised),
+    `approvals ${view.approvals.length} given${view.approvalsMissing > 0 ? `, ${view.approvalsMissing} missing` : ', enough'}${owner === undefined ? '' : `; ${view.plan.environment} is ${owner}’s`}`,
+    ...approvals,
+    `expires   ${view.plan.expiresAt}`,
+    ...(next[view.state] === undefined ? [] : ['', `${pc.dim('next')}      ${next[view.state]}`]),
+  ].join('\n');
+}
+
+function emphasised(line: string): string {
+  if (line.startsWith('-')) return pc.red(line);
+  if (line.startsWith('+')) return pc.green(line);
+  return line.replace(/NONE:|NOT MEASURED:|tier production/, (word) => pc.red(word));
+}
+
+async function decide(
+  countersign: Countersign,
+  named: string,
+  options: PersonOptions & { readonly verdict: 'approve' | 'reject' },
+) {
+  const person = personNamed(countersign, options.as ?? '');
+  const view = await find(countersign, named);
+  const key = keyOf(countersign, person, options.key);
+  if (
+    await declined(
+      options,
+      `${planText(view, countersign)}\n`,
+      options.verdict === 'approve' ? 'Countersign this plan?' : 'Reject this plan?',
+    )
+  )
+    return undecided();
+  const statement: ApprovalStatement = {
+    type: 'https://countersign.dev/approval/v1',
+    plan: view.id,
+    environment: view.plan.environment,
+    identity: digestOf(view.plan.identity as unknown as Json),
+    person: person.id,
+    verdict: options.verdict,
+    reason: options.reason ?? '',
+    at: instantOf(countersign.clock.now()),
+  };
+  const { plan } = orRefused(await countersign.receiveVerdict(signApproval(statement, key)));
+  const missing = plan.approvalsMissing > 0 ? `; ${plan.approvalsMissing} more must countersign` : '';
+  const text =
+    options.verdict === 'reject'
+      ? `Plan ${shortId(plan.id)} is rejected.`
+      : `${person.id} countersigned plan ${shortId(plan.id)}: it is ${plan.state}${missing}.${plan.state === 'approved' ? `\n→ countersign plan apply ${shortId(plan.id)} --as ${person.id}, or the agent sends its statement again.` : ''}`;
+  return {
+    json: { plan: plan.id, state: plan.state, approvals: plan.approvals, approvalsMissing: plan.approvalsMissing },
+    text,
+  };
+}
+
+async function apply(countersign: Countersign, named: string, options: PersonOptions) {
+  const person = personNamed(countersign, options.as ?? '');
+  const view = await find(countersign, named);
+  if (view.state === 'approved' && (await declined(options, `${planText(view, countersign)}\n`, 'Apply this plan?')))
+    return undecided();
+  await countersign.announce({ pg: '', http: '' });
+  const reply = await countersign.applyPlan(view.id, { person: person.id });
+  if (reply.reply === 'refused') throw new RefusalError(reply.refusal);
+  const said = reply.already ? 'had been applied before: once only' : 'is applied';
+  return {
+    json: { plan: view.id, state: reply.plan.state, already: reply.already, effect: describeEffect(view.plan) },
+    text: `Plan ${shortId(view.id)} ${said}.\n  ${describeEffect(view.plan)}`,
+  };
+}
+
+/** Asks where there is somebody to ask; a script has decided already. */
+async function declined(options: PersonOptions, shown: string, question: string): Promise<boolean> {
+  if (options.yes === true || options.json === true || !process.stdin.isTTY || !process.stdout.isTTY) return false;
+  process.stdout.write(`${shown}\n`);
+  const sure = await confirm({ message: question, initialValue: false });
+  return isCancel(sure) || !sure;
+}
+
+function undecided() {
+  return { json: { decided: false }, text: 'Nothing was done.', exit: EXIT.refused };
+}
+
+function personNamed({ config }: Countersign, name: string): Person {
+  const actor = config.actors.get(asId<ActorId>(name));
+  if (actor === undefined)
+    throw new RefusalError({
+      refused: 'denied',
+      message: `There is no person ${name}.`,
+      hint: `There are ${[...config.actors.values()]
+        .filter(({ kind }) => kind === 'person')
+        .map(({ id }) => id)
+        .join(', ')}.`,
+    });
+  if (actor.kind !== 'person') {
+    throw new RefusalError({
+      refused: 'denied',
+      message: `${name} is ${actor.kind === 'agent' ? 'an agent' : 'a service'}: only people decide on plans.`,
+      hint: 'A person decides with their own key.',
+    });
+  }
+  return actor;
+}
+
+function keyOf({ config }: Countersign, person: Person, named: string | undefined): PersonKey {
+  const file = named ?? join(config.directory, 'keys', 'people', `${person.id}.key`);
+  if (!existsSync(file)) {
+    throw new RefusalError({
+      refused: 'denied',
+      message: `There is no key of ${person.id} at ${file}.`,
+      hint: 'Name yours with --key. Nobody else’s key makes you this person.',
+    });
+  }
+  const key = loadPersonKey(file);
+  if (!person.publicKeys.some((known) => Buffer.from(known).equals(key.publicKey))) {
+    throw new RefusalError({
+      refused: 'denied',
+      message: `The key in ${file} is not one of ${person.id}’s.`,
+      hint: 'The configuration lists the public keys that count, under actors.people.',
+    });
+  }
+  return key;
+}

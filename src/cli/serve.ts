@@ -1,0 +1,41 @@
+import type { Command } from 'commander';
+import pino from 'pino';
+import { defaultConfigFile, loadConfig } from '../config/load.ts';
+import { openCountersign } from '../server/open-countersign.ts';
+import { serve } from '../server/serve.ts';
+import { answer, type CommonOptions, VERSION, withCommonOptions } from './command.ts';
+
+interface ServeOptions extends CommonOptions {
+  readonly logLevel: string;
+}
+
+/** Adds `countersign serve`: the gateway itself, until it is told to end (SIGINT, SIGTERM). */
+export function registerServe(program: Command): void {
+  withCommonOptions(program.command('serve').description('run the gateway'))
+    .option('--log-level <level>', 'error, warn, info or debug', 'info')
+    .action((options: ServeOptions) => answer(options, () => run(options)));
+}
+
+async function run(options: ServeOptions) {
+  const config = await loadConfig(options.config ?? defaultConfigFile());
+  const log = pino(
+    { level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination(2),
+  );
+  const running = await serve(await openCountersign(config, log), VERSION, log);
+  const ready = { ready: true, pg: running.pg, http: running.http, mcp: running.mcp, pid: process.pid };
+  const text = [
+    'Countersign is ready.',
+    `  PostgreSQL  ${running.pg}`,
+    `  MCP         ${running.mcp}`,
+    `  targets     ${[...config.targets.keys()].join(', ') || 'none configured'}`,
+    'Open a task with `countersign task open --file task.yaml`. Ctrl-C ends the gateway.',
+  ].join('\n');
+  process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : `${text}\n`);
+  await new Promise<void>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  });
+  log.info({}, 'the gateway ends: what runs may finish');
+  await running.close();
+  return { json: { ended: true }, text: 'Ended.' };
+}

@@ -1,0 +1,144 @@
+import type { MeasuredEffect, RowSample } from '../domain/effect.ts';
+import { objectName } from '../domain/object.ts';
+import type { Plan, UndoPath } from '../domain/plan.ts';
+
+/** A plan as a person needs it to decide: what, where, how much, what is lost, and the way back. One entry a line. */
+export function renderPlan(plan: Plan): readonly string[] {
+  return [
+    ...section('who', [
+      `agent ${plan.actor}, ${plan.onBehalfOf === plan.actor ? 'on its own account' : `asked by ${plan.onBehalfOf}`}, over ${plan.channel}`,
+      `task ${plan.task}: ${plan.purpose}`,
+    ]),
+    ...section('where', [
+      `${plan.target} in ${plan.environment} (tier ${plan.tier})`,
+      `${plan.identity.host}:${plan.identity.port}/${plan.identity.database}, cluster ${plan.identity.systemIdentifier}`,
+    ]),
+    ...section('what', plan.statements.flatMap(statementLines)),
+    ...(plan.settings.length === 0
+      ? []
+      : section(
+          'under',
+          plan.settings.map(({ name, value }) => `${name} = ${value}`),
+        )),
+    ...section('effect', effectLines(plan)),
+    ...(plan.measurement.measured ? sampleLines(plan.measurement.effect.samples) : []),
+    ...section('way back', [undoLine(plan.undo)]),
+    ...section(
+      'held by',
+      plan.held.policies.map(({ policy, reason }) => `${policy}: ${reason}`),
+    ),
+  ];
+}
+
+const LABEL_WIDTH = 10;
+
+function section(label: string, lines: readonly string[]): readonly string[] {
+  return lines.map((line, index) => `${(index === 0 ? label : '').padEnd(LABEL_WIDTH)}${line}`);
+}
+
+function statementLines({ text, parameters }: Plan['statements'][number]): readonly string[] {
+  return [
+    ...text.trim().split('\n').map(visible),
+    ...parameters.map(
+      ({ type, value }, index) => `$${index + 1} = ${value === null ? 'NULL' : `'${visible(value)}'`} (${type})`,
+    ),
+  ];
+}
+
+function effectLines({ measurement, effects }: Plan): readonly string[] {
+  if (!measurement.measured) {
+    return [
+      `NOT MEASURED: ${measurement.why}`,
+      ...effects
+        .filter((effect) => effect.verb !== 'read')
+        .map(
+          (effect) =>
+            `would ${effect.verb} ${objectName(effect.object)}${effect.via === 'direct' ? '' : ` (${effect.via})`}`,
+        ),
+    ];
+  }
+  const { effect } = measurement;
+  const rows = effect.tables.map((table) => {
+    const counts = [
+      [table.inserted, 'inserted'],
+      [table.updated, 'updated'],
+      [table.deleted, 'deleted'],
+      [table.truncated, 'truncated'],
+    ] as const;
+    const said = counts.filter(([count]) => count > 0).map(([count, what]) => `${grouped(count)} ${what}`);
+    return `${table.table}: ${said.join(', ')}${table.via === 'direct' ? '' : `   ← ${table.via}`}`;
+  });
+  const objects = effect.objects.map(
+    ({ change, object, rows: lost }) =>
+      `${change} ${object}${lost === undefined ? '' : `, with ${grouped(lost)} rows`}`,
+  );
+  return [
+    ...(rows.length + objects.length === 0 ? ['changes nothing'] : [...rows, ...objects]),
+    `tried in ${Math.round(effect.durationMs)} ms, ${grouped(effect.walBytes)} bytes of WAL, then rolled back`,
+    ...lockLines(effect),
+  ];
+}
+
+function lockLines({ locks }: MeasuredEffect): readonly string[] {
+  const strong = locks.filter(({ mode }) => /^(?:AccessExclusive|Exclusive|ShareRowExclusive)Lock$/.test(mode));
+  return strong.length === 0 ? [] : [`locks ${strong.map(({ table, mode }) => `${table} (${mode})`).join(', ')}`];
+}
+
+function sampleLines(samples: readonly RowSample[]): readonly string[] {
+  if (samples.length === 0) return [];
+  const lines = samples.flatMap(({ table, before, after }) => {
+    if (before !== null && after !== null) {
+      const changed = Object.keys(after).filter((column) => before[column] !== after[column]);
+      const kept = Object.entries(before)
+        .slice(0, 1)
+        .filter(([column]) => !changed.includes(column));
+      return [
+        `  ${table} ${kept.map(([column, value]) => `${column}=${shown(value)}`).join(' ')}`,
+        ...changed.flatMap((column) => [
+          `-   ${column} = ${shown(before[column])}`,
+          `+   ${column} = ${shown(after[column])}`,
+        ]),
+      ];
+    }
+    const sign = before === null ? '+' : '-';
+    return [
+      `${sign} ${table} ${Object.entries(before ?? after ?? {})
+        .map(([column, value]) => `${column}=${shown(value)}`)
+        .join(' ')}`,
+    ];
+  });
+  return section('for example', ['', ...lines]).map((line) => line.trimEnd());
+}
+
+function undoLine(undo: UndoPath): string {
+  switch (undo.undo) {
+    case 'row images':
+      return `the ${grouped(undo.rows)} rows are kept, before and after, in the target, in the same transaction`;
+    case 'drop what was created':
+      return 'nothing is lost: what is made can be dropped again';
+    case 'irreversible':
+      return `NONE: ${undo.why}`;
+    default:
+      return undo satisfies never;
+  }
+}
+
+const MAX_VALUE = 60;
+
+function shown(value: string | null | undefined): string {
+  if (value === null || value === undefined) return 'NULL';
+  const text = visible(value);
+  return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE)}…` : text;
+}
+
+/** Nothing of a plan may move the cursor or hide what stands beside it: it was written by whom it is to stop. */
+function visible(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) =>
+    character === '\t' ? '  ' : `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
+  );
+}
+
+/** Digits in groups of three: 48,213. */
+function grouped(count: number): string {
+  return count.toLocaleString('en-US');
+}
