@@ -127,8 +127,8 @@ async function agreed(
     '',
     'This SQL makes the roles through which it is governed:',
     '',
-    ...statements.flatMap(({ sql, why }) => [
-      pc.dim(`  -- ${why}`),
+    ...statements.flatMap(({ sql, why }, index) => [
+      ...(statements[index - 1]?.why === why ? [] : [pc.dim(`  -- ${why}`)]),
       `  ${sql
         .trim()
         .replaceAll('\n', '\n  ')

@@ -100,7 +100,8 @@ export function approvalsNeeded(
 
 /** A thing without a schema (a role, an extension) is no table that could be declared: the role alone says who may propose it. */
 function within(object: ObjectRef, patterns: readonly string[]): boolean {
-  if (object.kind === 'schema') return patterns.some((pattern) => matchesPattern({ schema: object.name, name: '*' }, pattern));
+  if (object.kind === 'schema')
+    return patterns.some((pattern) => matchesPattern({ schema: object.name, name: '*' }, pattern));
   if (object.schema === '') return patterns.length > 0;
   return patterns.some((pattern) => matchesPattern(object, pattern));
 }

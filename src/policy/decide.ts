@@ -24,7 +24,12 @@ export function createDecide(set: PolicySet): Decide {
     const policyDigest = set.digest;
     if (refused.length === 0) return { decision: 'allow', policies: [...policies.values()], policyDigest };
 
-    const approvals = needed(set, standing, refused.map(({ effect }) => effect), extent);
+    const approvals = needed(
+      set,
+      standing,
+      refused.map(({ effect }) => effect),
+      extent,
+    );
     if (approvals === undefined) return { ...denial(set, standing, refused, extent), policyDigest };
     const missing: Obligation[] = [];
     if (approvals > extent.approvals) missing.push({ obligation: 'approvals', count: approvals });
@@ -100,7 +105,10 @@ function reasons(
       objects.set(id, named.add(`${effect.verb} ${objectName(effect.object)}`));
     }
   }
-  return [...objects].map(([policy, named]) => ({ policy, reason: `${reasonOf(set, policy)}: ${[...named].join(', ')}.` }));
+  return [...objects].map(([policy, named]) => ({
+    policy,
+    reason: `${reasonOf(set, policy)}: ${[...named].join(', ')}.`,
+  }));
 }
 
 function reasonOf(set: PolicySet, id: string): string {

@@ -1,6 +1,6 @@
 import {
-  type DetailedError,
   type Policy as CedarPolicy,
+  type DetailedError,
   policySetTextToParts,
   policyToJson,
   preparsePolicySet,
@@ -103,6 +103,7 @@ function validated(
 
 function sentence(error: DetailedError, text: string): string {
   const start = error.sourceLocations?.[0]?.start;
-  const where = start === undefined ? '' : `line ${Buffer.from(text).subarray(0, start).toString().split('\n').length}: `;
+  const where =
+    start === undefined ? '' : `line ${Buffer.from(text).subarray(0, start).toString().split('\n').length}: `;
   return `${where}${error.message}${error.help === null ? '' : ` (${error.help})`}`;
 }
