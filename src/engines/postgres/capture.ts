@@ -11,23 +11,23 @@ import { quoteIdentifier, quoteLiteral } from './quote.ts';
 export const CAPTURE_FUNCTION = `
 CREATE OR REPLACE FUNCTION countersign.capture_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $capture$
 DECLARE
-  change text := current_setting('countersign.change');
-  relation text := (SELECT n.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  this_change text := current_setting('countersign.change');
+  this_relation text := (SELECT n.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
                     WHERE c.oid = coalesce(pg_partition_root(tg_relid)::oid, tg_relid));
   kept bigint;
 BEGIN
   IF tg_op = 'INSERT' THEN
-    INSERT INTO countersign.captured (change, relation, op, after) SELECT change, relation, 'insert', to_jsonb(r) FROM after_rows AS r;
+    INSERT INTO countersign.captured (change, relation, op, after) SELECT this_change, this_relation, 'insert', to_jsonb(r) FROM after_rows AS r;
   ELSIF tg_op = 'DELETE' THEN
-    INSERT INTO countersign.captured (change, relation, op, before) SELECT change, relation, 'delete', to_jsonb(r) FROM before_rows AS r;
+    INSERT INTO countersign.captured (change, relation, op, before) SELECT this_change, this_relation, 'delete', to_jsonb(r) FROM before_rows AS r;
   ELSIF tg_op = 'UPDATE' THEN
     INSERT INTO countersign.captured (change, relation, op, before, after)
-    SELECT change, relation, 'update', b.image, a.image
+    SELECT this_change, this_relation, 'update', b.image, a.image
     FROM (SELECT row_number() OVER () AS n, to_jsonb(r) AS image FROM before_rows AS r) AS b
     JOIN (SELECT row_number() OVER () AS n, to_jsonb(r) AS image FROM after_rows AS r) AS a USING (n);
   ELSE
     EXECUTE format('INSERT INTO countersign.captured (change, relation, op, before) SELECT $1, $2, ''truncate'', to_jsonb(r) FROM ONLY %s AS r', tg_relid::regclass)
-      USING change, relation;
+      USING this_change, this_relation;
   END IF;
   GET DIAGNOSTICS kept = ROW_COUNT;
   kept := kept + current_setting('countersign.kept')::bigint;
