@@ -18,7 +18,7 @@ export async function provisionProfile(
   profile: Profile,
   deps: { readonly target: Target; readonly secret: string },
 ): Promise<ProfileLogins> {
-  const digest = digestOf(profile as unknown as Json);
+  const digest = digestOf({ profile: profile as unknown as Json, identity: deps.target.identity });
   const name = `cs_${digest.slice('sha256:'.length, 'sha256:'.length + 16)}`;
   const login = (purpose: 'r' | 'w'): Credential => {
     const user = `${name}_${purpose}`;
@@ -35,11 +35,8 @@ export async function provisionProfile(
       "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('countersign profiles', 0))",
     );
     for (const credential of [read, ...(write === undefined ? [] : [write])]) {
-      if (await isProvisioned(client, credential.user, digest)) continue;
-      await makeLogin(client, credential, profile, credential === write, deps.target.endpoint.database);
-      await client.query(
-        `COMMENT ON ROLE ${quoteIdentifier(credential.user)} IS ${quoteLiteral(`countersign profile ${digest}`)}`,
-      );
+      const wanted: Login = { ...credential, profile, digest, writes: credential === write };
+      await bringAbout(client, wanted, deps.target.endpoint.database);
     }
     await client.query('COMMIT');
   } catch (error) {
@@ -49,30 +46,54 @@ export async function provisionProfile(
   return write === undefined ? { read } : { read, write };
 }
 
-/** The comment is written last, in the same transaction: a role that carries it has exactly these grants. */
-async function isProvisioned(client: pg.Client, role: string, digest: string): Promise<boolean> {
-  const { rows } = await client.query<{ comment: string | null }>(
-    `SELECT pg_catalog.shobj_description(oid, 'pg_authid') AS comment FROM pg_catalog.pg_roles WHERE rolname = $1`,
-    [role],
-  );
-  return rows[0]?.comment === `countersign profile ${digest}`;
+interface Login extends Credential {
+  readonly profile: Profile;
+  readonly digest: string;
+  readonly writes: boolean;
 }
 
-async function makeLogin(
-  client: pg.Client,
-  login: Credential,
-  profile: Profile,
-  writes: boolean,
-  database: string,
-): Promise<void> {
+/**
+ * Brings a login about, or mends it. Its comment is written last, in the same transaction: a role that carries it was
+ * made here, for this profile, with this password; its grants are looked at, for a table made anew has none.
+ */
+async function bringAbout(client: pg.Client, login: Login, database: string): Promise<void> {
   const role = quoteIdentifier(login.user);
-  const { rowCount } = await client.query('SELECT FROM pg_catalog.pg_roles WHERE rolname = $1', [login.user]);
-  if (rowCount !== 0) {
+  const made = `countersign profile ${login.digest}`;
+  const comment = `${made} password ${digestOf(login.password).slice(-16)}`;
+  const { rows } = await client.query<{ comment: string | null }>(
+    `SELECT pg_catalog.shobj_description(oid, 'pg_authid') AS comment FROM pg_catalog.pg_roles WHERE rolname = $1`,
+    [login.user],
+  );
+  const [existing] = rows;
+  if (existing !== undefined && existing.comment?.startsWith(made) !== true) {
     throw new Error(`the role ${login.user} exists but was not made by Countersign for this profile; drop it`);
   }
-  await client.query(
-    `CREATE ROLE ${role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD ${quoteLiteral(scramPassword(login.password))}`,
+  const password = quoteLiteral(scramPassword(login.password));
+  if (existing === undefined) {
+    await client.query(
+      `CREATE ROLE ${role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD ${password}`,
+    );
+  } else if (existing.comment !== comment) {
+    await client.query(`ALTER ROLE ${role} PASSWORD ${password}`);
+  } else if (await holdsItsGrants(client, login)) return;
+  await grant(client, login, database);
+  await client.query(`COMMENT ON ROLE ${role} IS ${quoteLiteral(comment)}`);
+}
+
+async function holdsItsGrants(client: pg.Client, { user, profile, writes }: Login): Promise<boolean> {
+  const { rows } = await client.query<{ holds: boolean }>(
+    `SELECT coalesce(bool_and(pg_catalog.has_table_privilege($1, pg_catalog.format('%I.%I', n.nspname, c.relname), 'SELECT')
+       AND (NOT n.nspname || '.' || c.relname = ANY ($3::text[]) OR pg_catalog.has_table_privilege($1, pg_catalog.format('%I.%I', n.nspname, c.relname), 'DELETE'))), true) AS holds
+     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname || '.' || c.relname = ANY ($2::text[])`,
+    [user, [...profile.read, ...profile.write], writes ? profile.write : []],
   );
+  return rows[0]?.holds === true;
+}
+
+async function grant(client: pg.Client, login: Login, database: string): Promise<void> {
+  const { profile, writes } = login;
+  const role = quoteIdentifier(login.user);
   for (const [setting, value] of settingsOf(profile, writes)) {
     await client.query(`ALTER ROLE ${role} SET ${setting} = ${quoteLiteral(value)}`);
   }
