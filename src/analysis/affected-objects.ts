@@ -15,6 +15,8 @@ export function affectedTables(analysis: Analysis, catalogue: Catalogue): readon
 
 /** Objects whose definitions a plan rests on: when one of them changes, the plan is stale (G3). */
 export function baseObjects(analysis: Analysis): readonly string[] {
-  const objects = analysis.effects.map(({ object }) => (object.schema === '' ? object.name : `${object.schema}.${object.name}`));
+  const objects = analysis.effects.map(({ object }) =>
+    object.schema === '' ? object.name : `${object.schema}.${object.name}`,
+  );
   return [...new Set(objects)];
 }

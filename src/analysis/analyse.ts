@@ -4,7 +4,7 @@ import type { Catalogue } from '../engines/catalogue.ts';
 import { addCascades } from './cascades.ts';
 import { define, spoken } from './definitions.ts';
 import { addEffect, addUnknown, createFindings, type Findings, resolveRelation } from './findings.ts';
-import { parseStatement, type ParsedStatement, shapeOf, type Tree } from './parse.ts';
+import { type ParsedStatement, parseStatement, shapeOf, type Tree } from './parse.ts';
 import { classifySetting, constantOf } from './settings.ts';
 import { names, walkQuery } from './walk.ts';
 
@@ -24,7 +24,8 @@ const ROW_STATEMENTS: Readonly<Record<string, string>> = {
  */
 export function analyse(text: string, catalogue: Catalogue, searchPath: readonly string[]): Analysis | DatabaseFailure {
   const parsed = parseStatement(text);
-  if (parsed === 'empty') return { class: { kind: 'read', pure: true }, effects: [], unknown: [], shape: '', command: '' };
+  if (parsed === 'empty')
+    return { class: { kind: 'read', pure: true }, effects: [], unknown: [], shape: '', command: '' };
   if ('sqlstate' in parsed) return parsed;
   const findings = createFindings(catalogue, searchPath);
   const { statementClass, command } = classify(findings, parsed);
@@ -95,7 +96,9 @@ function rows(findings: Findings, kind: string, node: Tree, command: string): Cl
 }
 
 function rowClass(findings: Findings): StatementClass {
-  const beyondRows = [...findings.effects.values()].some((effect) => effect.verb === 'server' || effect.verb === 'unknown');
+  const beyondRows = [...findings.effects.values()].some(
+    (effect) => effect.verb === 'server' || effect.verb === 'unknown',
+  );
   if (beyondRows) return { kind: 'change', transactional: true };
   return findings.writes ? { kind: 'write' } : { kind: 'read', pure: findings.pure };
 }
@@ -179,7 +182,12 @@ function explain(findings: Findings, node: Tree): Classified {
   const found = classify(findings, inner);
   const analyses = ((node['options'] as Tree[] | undefined) ?? []).some((item) => {
     const option = item['DefElem'] as Tree | undefined;
-    return option?.['defname'] === 'analyze' && !/^(?:false|off|0)$/i.test(constantOf(option['arg']) ?? String((option['arg'] as Tree | undefined)?.['String'] ?? ''));
+    return (
+      option?.['defname'] === 'analyze' &&
+      !/^(?:false|off|0)$/i.test(
+        constantOf(option['arg']) ?? String((option['arg'] as Tree | undefined)?.['String'] ?? ''),
+      )
+    );
   });
   if (analyses || found.statementClass.kind === 'read') return { ...found, command: 'EXPLAIN' };
   if (found.statementClass.kind !== 'write') return { ...found, command: 'EXPLAIN' };

@@ -20,7 +20,10 @@ export function addCascades(findings: Findings, table: string, change: 'delete' 
   }
 }
 
-function consequence(change: 'delete' | 'update' | 'truncate', action: string): 'delete' | 'update' | 'truncate' | undefined {
+function consequence(
+  change: 'delete' | 'update' | 'truncate',
+  action: string,
+): 'delete' | 'update' | 'truncate' | undefined {
   if (change === 'truncate') return 'truncate';
   if (action === 'cascade') return change;
   if (action === 'set null' || action === 'set default') return 'update';

@@ -1,8 +1,8 @@
 import type { Verb } from '../domain/effect.ts';
 import type { ObjectKind, ObjectRef } from '../domain/object.ts';
 import { addEffect, type Findings, resolveRelation } from './findings.ts';
-import { names, type walkQuery } from './walk.ts';
 import type { Tree } from './parse.ts';
+import { names, type walkQuery } from './walk.ts';
 
 /** What is found of a statement that defines, grants or maintains. */
 export interface Definition {
@@ -38,22 +38,74 @@ const OBJECT_KINDS: Readonly<Record<string, ObjectKind>> = {
 
 /** Statements that reach beyond one database, its files or its rights: not for an agent, approved or not. */
 const SERVER_STATEMENTS = new Set([
-  'CreatedbStmt', 'DropdbStmt', 'AlterDatabaseStmt', 'AlterDatabaseSetStmt', 'AlterDatabaseRefreshCollStmt', 'AlterSystemStmt', 'LoadStmt',
-  'CreateTableSpaceStmt', 'DropTableSpaceStmt', 'AlterTableSpaceOptionsStmt', 'AlterTableMoveAllStmt', 'CreateSubscriptionStmt', 'AlterSubscriptionStmt',
-  'DropSubscriptionStmt', 'CreatePublicationStmt', 'AlterPublicationStmt', 'CreateEventTrigStmt', 'AlterEventTrigStmt', 'CreateFdwStmt', 'AlterFdwStmt',
-  'CreateForeignServerStmt', 'AlterForeignServerStmt', 'CreateForeignTableStmt', 'CreateUserMappingStmt', 'AlterUserMappingStmt', 'DropUserMappingStmt',
-  'ImportForeignSchemaStmt', 'CheckPointStmt', 'CreatePLangStmt', 'CreateTransformStmt', 'CreateAmStmt', 'CreateConversionStmt', 'CreateCastStmt',
-  'CreateOpClassStmt', 'CreateOpFamilyStmt', 'AlterOpFamilyStmt', 'SecLabelStmt',
+  'CreatedbStmt',
+  'DropdbStmt',
+  'AlterDatabaseStmt',
+  'AlterDatabaseSetStmt',
+  'AlterDatabaseRefreshCollStmt',
+  'AlterSystemStmt',
+  'LoadStmt',
+  'CreateTableSpaceStmt',
+  'DropTableSpaceStmt',
+  'AlterTableSpaceOptionsStmt',
+  'AlterTableMoveAllStmt',
+  'CreateSubscriptionStmt',
+  'AlterSubscriptionStmt',
+  'DropSubscriptionStmt',
+  'CreatePublicationStmt',
+  'AlterPublicationStmt',
+  'CreateEventTrigStmt',
+  'AlterEventTrigStmt',
+  'CreateFdwStmt',
+  'AlterFdwStmt',
+  'CreateForeignServerStmt',
+  'AlterForeignServerStmt',
+  'CreateForeignTableStmt',
+  'CreateUserMappingStmt',
+  'AlterUserMappingStmt',
+  'DropUserMappingStmt',
+  'ImportForeignSchemaStmt',
+  'CheckPointStmt',
+  'CreatePLangStmt',
+  'CreateTransformStmt',
+  'CreateAmStmt',
+  'CreateConversionStmt',
+  'CreateCastStmt',
+  'CreateOpClassStmt',
+  'CreateOpFamilyStmt',
+  'AlterOpFamilyStmt',
+  'SecLabelStmt',
 ]);
 
 const SERVER_OBJECTS = new Set([
-  'OBJECT_DATABASE', 'OBJECT_FDW', 'OBJECT_FOREIGN_SERVER', 'OBJECT_EVENT_TRIGGER', 'OBJECT_SUBSCRIPTION', 'OBJECT_PUBLICATION', 'OBJECT_TABLESPACE',
-  'OBJECT_LANGUAGE', 'OBJECT_ACCESS_METHOD', 'OBJECT_CAST', 'OBJECT_TRANSFORM', 'OBJECT_LARGEOBJECT', 'OBJECT_PARAMETER_ACL',
+  'OBJECT_DATABASE',
+  'OBJECT_FDW',
+  'OBJECT_FOREIGN_SERVER',
+  'OBJECT_EVENT_TRIGGER',
+  'OBJECT_SUBSCRIPTION',
+  'OBJECT_PUBLICATION',
+  'OBJECT_TABLESPACE',
+  'OBJECT_LANGUAGE',
+  'OBJECT_ACCESS_METHOD',
+  'OBJECT_CAST',
+  'OBJECT_TRANSFORM',
+  'OBJECT_LARGEOBJECT',
+  'OBJECT_PARAMETER_ACL',
 ]);
 
 const PRIVILEGE_STATEMENTS = new Set([
-  'GrantStmt', 'GrantRoleStmt', 'AlterOwnerStmt', 'AlterDefaultPrivilegesStmt', 'CreateRoleStmt', 'AlterRoleStmt', 'AlterRoleSetStmt', 'DropRoleStmt',
-  'ReassignOwnedStmt', 'DropOwnedStmt', 'CreatePolicyStmt', 'AlterPolicyStmt',
+  'GrantStmt',
+  'GrantRoleStmt',
+  'AlterOwnerStmt',
+  'AlterDefaultPrivilegesStmt',
+  'CreateRoleStmt',
+  'AlterRoleStmt',
+  'AlterRoleSetStmt',
+  'DropRoleStmt',
+  'ReassignOwnedStmt',
+  'DropOwnedStmt',
+  'CreatePolicyStmt',
+  'AlterPolicyStmt',
 ]);
 
 const POWERFUL = new Set(['superuser', 'isreplication', 'bypassrls', 'createrole', 'createdb']);
@@ -62,7 +114,11 @@ const TRUSTED_LANGUAGES = new Set(['sql', 'plpgsql']);
 /** Finds the effects of a statement other than a query or a row change. @returns undefined for kinds that are not known. */
 export function define(findings: Findings, kind: string, node: Tree, walk: Walk): Definition | undefined {
   if (SERVER_STATEMENTS.has(kind)) {
-    addEffect(findings, 'server', { kind: 'object', schema: '', name: String(node['dbname'] ?? node['name'] ?? spoken(kind)) });
+    addEffect(findings, 'server', {
+      kind: 'object',
+      schema: '',
+      name: String(node['dbname'] ?? node['name'] ?? spoken(kind)),
+    });
     return definition(spoken(kind), kind !== 'CreatedbStmt' && kind !== 'DropdbStmt' && kind !== 'AlterSystemStmt');
   }
   if (PRIVILEGE_STATEMENTS.has(kind)) return privilege(findings, kind, node);
@@ -83,7 +139,10 @@ function known(findings: Findings, kind: string, node: Tree, walk: Walk): Defini
       return definition('CREATE TABLE AS', true);
     }
     case 'ViewStmt':
-      addEffect(findings, node['replace'] === true ? 'alter' : 'create', { ...rangeVar(findings, node['view'] as Tree), kind: 'view' });
+      addEffect(findings, node['replace'] === true ? 'alter' : 'create', {
+        ...rangeVar(findings, node['view'] as Tree),
+        kind: 'view',
+      });
       return definition('CREATE VIEW', true);
     case 'CreateSeqStmt':
       addEffect(findings, 'create', { ...rangeVar(findings, node['sequence'] as Tree), kind: 'sequence' });
@@ -147,13 +206,23 @@ function known(findings: Findings, kind: string, node: Tree, walk: Walk): Defini
         const relation = (item['VacuumRelation'] as Tree | undefined)?.['relation'] as Tree | undefined;
         addEffect(findings, 'maintain', rangeVar(findings, relation));
       }
-      if (node['rels'] === undefined) addEffect(findings, 'maintain', { kind: 'database', schema: '', name: 'every table' });
+      if (node['rels'] === undefined)
+        addEffect(findings, 'maintain', { kind: 'database', schema: '', name: 'every table' });
       return definition(node['is_vacuumcmd'] === true ? 'VACUUM' : 'ANALYZE', node['is_vacuumcmd'] !== true);
     }
     case 'ReindexStmt':
     case 'ClusterStmt':
-      addEffect(findings, 'maintain', node['relation'] === undefined ? { kind: 'database', schema: '', name: String(node['name'] ?? 'every table') } : rangeVar(findings, node['relation'] as Tree));
-      return definition(spoken(kind), !/concurrently/i.test(JSON.stringify(node['params'] ?? '')) && node['relation'] !== undefined);
+      addEffect(
+        findings,
+        'maintain',
+        node['relation'] === undefined
+          ? { kind: 'database', schema: '', name: String(node['name'] ?? 'every table') }
+          : rangeVar(findings, node['relation'] as Tree),
+      );
+      return definition(
+        spoken(kind),
+        !/concurrently/i.test(JSON.stringify(node['params'] ?? '')) && node['relation'] !== undefined,
+      );
     case 'RefreshMatViewStmt':
       addEffect(findings, 'maintain', { ...rangeVar(findings, node['relation'] as Tree), kind: 'materialized view' });
       return definition('REFRESH MATERIALIZED VIEW', true);
@@ -183,7 +252,10 @@ function guardOwnSchema(findings: Findings): void {
 }
 
 function alterTable(findings: Findings, node: Tree): Definition {
-  const object = { ...rangeVar(findings, node['relation'] as Tree), kind: OBJECT_KINDS[String(node['objtype'])] ?? 'table' } as const;
+  const object = {
+    ...rangeVar(findings, node['relation'] as Tree),
+    kind: OBJECT_KINDS[String(node['objtype'])] ?? 'table',
+  } as const;
   addEffect(findings, 'alter', object);
   let transactional = true;
   for (const command of (node['cmds'] as Tree[] | undefined) ?? []) {
@@ -201,11 +273,20 @@ function drop(findings: Findings, node: Tree): Definition {
   const kind = OBJECT_KINDS[type];
   for (const item of (node['objects'] as Tree[] | undefined) ?? []) {
     const parts = namesOf(item);
-    const holdsRelation = kind === 'table' || kind === 'view' || kind === 'materialized view' || kind === 'foreign table' || kind === 'sequence' || kind === 'index';
+    const holdsRelation =
+      kind === 'table' ||
+      kind === 'view' ||
+      kind === 'materialized view' ||
+      kind === 'foreign table' ||
+      kind === 'sequence' ||
+      kind === 'index';
     const object = holdsRelation ? resolved(findings, parts, kind) : named(kind ?? 'object', parts);
     addEffect(findings, SERVER_OBJECTS.has(type) ? 'server' : 'drop', object);
   }
-  return definition(`DROP ${type.replace('OBJECT_', '').replace('MATVIEW', 'MATERIALIZED VIEW')}`, node['concurrent'] !== true);
+  return definition(
+    `DROP ${type.replace('OBJECT_', '').replace('MATVIEW', 'MATERIALIZED VIEW')}`,
+    node['concurrent'] !== true,
+  );
 }
 
 function namesOf(item: Tree): readonly string[] {
@@ -239,7 +320,11 @@ function privilege(findings: Findings, kind: string, node: Tree): Definition {
   const powerful = [...POWERFUL].some((option) => options.includes(`"defname":"${option}"`));
   const wide = kind === 'GrantRoleStmt' && /"(?:pg_[a-z_]+|postgres)"/.test(JSON.stringify(node));
   const aboutServer = SERVER_OBJECTS.has(String(node['objtype'] ?? node['objectType']));
-  addEffect(findings, powerful || wide || aboutServer ? 'server' : 'privilege', { kind: 'role', schema: '', name: role });
+  addEffect(findings, powerful || wide || aboutServer ? 'server' : 'privilege', {
+    kind: 'role',
+    schema: '',
+    name: role,
+  });
   for (const item of (node['objects'] as Tree[] | undefined) ?? []) {
     const relation = item['RangeVar'] as Tree | undefined;
     if (relation !== undefined) addEffect(findings, 'privilege', rangeVar(findings, relation));
@@ -259,7 +344,10 @@ function onNamed(findings: Findings, verb: Verb, node: Tree, command: string): D
   const type = String(node['renameType'] ?? node['objectType'] ?? node['objtype']);
   const relation = node['relation'] as Tree | undefined;
   const kind = OBJECT_KINDS[type] ?? 'object';
-  const object = relation === undefined ? named(kind, namesOf((node['object'] as Tree | undefined) ?? {})) : rangeVar(findings, relation);
+  const object =
+    relation === undefined
+      ? named(kind, namesOf((node['object'] as Tree | undefined) ?? {}))
+      : rangeVar(findings, relation);
   addEffect(findings, SERVER_OBJECTS.has(type) || type === 'OBJECT_ROLE' ? 'server' : verb, object);
   return definition(command, true);
 }
@@ -270,7 +358,10 @@ function rangeVar(findings: Findings, node: Tree | undefined): ObjectRef {
 }
 
 function resolved(findings: Findings, parts: readonly string[], kind: ObjectKind): ObjectRef {
-  return { ...resolveRelation(findings, parts.length > 1 ? (parts.at(-2) ?? null) : null, parts.at(-1) ?? '').object, kind };
+  return {
+    ...resolveRelation(findings, parts.length > 1 ? (parts.at(-2) ?? null) : null, parts.at(-1) ?? '').object,
+    kind,
+  };
 }
 
 function named(kind: ObjectKind, parts: readonly string[]): ObjectRef {
@@ -284,5 +375,8 @@ function definition(command: string, transactional: boolean): Definition {
 
 /** `AlterRoleSetStmt` as people say it: `ALTER ROLE SET`. */
 export function spoken(kind: string): string {
-  return kind.replace(/Stmt$/, '').replace(/([a-z])([A-Z])/g, '$1 $2').toUpperCase();
+  return kind
+    .replace(/Stmt$/, '')
+    .replace(/([a-z])([A-Z])/g, '$1 $2')
+    .toUpperCase();
 }

@@ -17,7 +17,15 @@ export interface Findings {
 }
 
 export function createFindings(catalogue: Catalogue, searchPath: readonly string[]): Findings {
-  return { catalogue, searchPath, effects: new Map(), unknown: new Set(), pure: true, writes: false, expanding: new Set() };
+  return {
+    catalogue,
+    searchPath,
+    effects: new Map(),
+    unknown: new Set(),
+    pure: true,
+    writes: false,
+    expanding: new Set(),
+  };
 }
 
 export function addEffect(
@@ -57,7 +65,13 @@ export function resolveRelation(
 
 export function objectOf(relation: Relation): ObjectRef {
   const { kind, schema, name } = relation;
-  if (kind === 'view' || kind === 'materialized view' || kind === 'foreign table' || kind === 'sequence' || kind === 'index') {
+  if (
+    kind === 'view' ||
+    kind === 'materialized view' ||
+    kind === 'foreign table' ||
+    kind === 'sequence' ||
+    kind === 'index'
+  ) {
     return { kind, schema, name };
   }
   return { kind: 'table', schema, name };

@@ -14,12 +14,44 @@ export type CallSafety =
 
 /** Volatile built-ins that change nothing, and are called by ordinary queries and tools. */
 const HARMLESS_VOLATILE = new Set([
-  'random', 'random_normal', 'setseed', 'clock_timestamp', 'timeofday', 'statement_timestamp', 'gen_random_uuid', 'uuidv4', 'uuidv7',
-  'pg_sleep', 'pg_sleep_for', 'pg_sleep_until', 'pg_is_in_recovery', 'pg_blocking_pids', 'pg_safe_snapshot_blocking_pids',
-  'pg_relation_size', 'pg_total_relation_size', 'pg_table_size', 'pg_indexes_size', 'pg_database_size', 'pg_tablespace_size',
-  'pg_relation_filepath', 'lastval', 'currval', 'pg_last_wal_receive_lsn', 'pg_last_wal_replay_lsn', 'pg_last_xact_replay_timestamp',
-  'pg_current_wal_lsn', 'pg_current_wal_insert_lsn', 'pg_is_wal_replay_paused', 'pg_stat_get_activity', 'pg_lock_status', 'pg_show_all_settings',
-  'pg_get_wal_replay_pause_state', 'pg_notification_queue_usage', 'pg_sequence_last_value', 'pg_get_keywords', 'pg_isolation_test_session_is_blocked',
+  'random',
+  'random_normal',
+  'setseed',
+  'clock_timestamp',
+  'timeofday',
+  'statement_timestamp',
+  'gen_random_uuid',
+  'uuidv4',
+  'uuidv7',
+  'pg_sleep',
+  'pg_sleep_for',
+  'pg_sleep_until',
+  'pg_is_in_recovery',
+  'pg_blocking_pids',
+  'pg_safe_snapshot_blocking_pids',
+  'pg_relation_size',
+  'pg_total_relation_size',
+  'pg_table_size',
+  'pg_indexes_size',
+  'pg_database_size',
+  'pg_tablespace_size',
+  'pg_relation_filepath',
+  'lastval',
+  'currval',
+  'pg_last_wal_receive_lsn',
+  'pg_last_wal_replay_lsn',
+  'pg_last_xact_replay_timestamp',
+  'pg_current_wal_lsn',
+  'pg_current_wal_insert_lsn',
+  'pg_is_wal_replay_paused',
+  'pg_stat_get_activity',
+  'pg_lock_status',
+  'pg_show_all_settings',
+  'pg_get_wal_replay_pause_state',
+  'pg_notification_queue_usage',
+  'pg_sequence_last_value',
+  'pg_get_keywords',
+  'pg_isolation_test_session_is_blocked',
 ]);
 
 /** Declared stable or immutable, and yet they change something or run a string as SQL. */
@@ -32,11 +64,37 @@ const SERVER_FUNCTIONS =
 
 /** Extensions whose immutable and stable functions do nothing but compute. */
 const TRUSTED_EXTENSIONS = new Set([
-  'citext', 'pg_trgm', 'pgcrypto', 'uuid-ossp', 'hstore', 'ltree', 'unaccent', 'fuzzystrmatch', 'btree_gin', 'btree_gist',
-  'intarray', 'cube', 'earthdistance', 'postgis', 'postgis_raster', 'postgis_topology', 'vector', 'isn', 'seg', 'bloom',
-  'dict_int', 'dict_xsyn', 'tcn', 'tsm_system_rows', 'tsm_system_time', 'pg_stat_statements', 'pg_buffercache', 'pgstattuple',
+  'citext',
+  'pg_trgm',
+  'pgcrypto',
+  'uuid-ossp',
+  'hstore',
+  'ltree',
+  'unaccent',
+  'fuzzystrmatch',
+  'btree_gin',
+  'btree_gist',
+  'intarray',
+  'cube',
+  'earthdistance',
+  'postgis',
+  'postgis_raster',
+  'postgis_topology',
+  'vector',
+  'isn',
+  'seg',
+  'bloom',
+  'dict_int',
+  'dict_xsyn',
+  'tcn',
+  'tsm_system_rows',
+  'tsm_system_time',
+  'pg_stat_statements',
+  'pg_buffercache',
+  'pgstattuple',
 ]);
-const TRUSTED_VOLATILE = /^(?:gen_random_bytes|gen_random_uuid|gen_salt|uuid_generate_v\d\w*|pg_stat_statements|pg_stat_statements_info)$/;
+const TRUSTED_VOLATILE =
+  /^(?:gen_random_bytes|gen_random_uuid|gen_salt|uuid_generate_v\d\w*|pg_stat_statements|pg_stat_statements_info)$/;
 
 const SEQUENCE_FUNCTIONS = new Set(['nextval', 'setval']);
 

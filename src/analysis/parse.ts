@@ -56,13 +56,21 @@ export function shapeOf(text: string): string {
     return normalizeSync(text).replace(/\s+/g, ' ').trim().slice(0, 2000);
   } catch (error) {
     // Utility statements can't all be normalised; without their constants nothing would be left of them.
-    return error instanceof Error ? text.replace(/'(?:[^']|'')*'/g, '?').replace(/\s+/g, ' ').trim().slice(0, 2000) : '';
+    return error instanceof Error
+      ? text
+          .replace(/'(?:[^']|'')*'/g, '?')
+          .replace(/\s+/g, ' ')
+          .trim()
+          .slice(0, 2000)
+      : '';
   }
 }
 
 function parseTree(
   text: string,
-): readonly { readonly kind: string; readonly node: Tree; readonly location: number; readonly length: number }[] | DatabaseFailure {
+):
+  | readonly { readonly kind: string; readonly node: Tree; readonly location: number; readonly length: number }[]
+  | DatabaseFailure {
   // The parser takes a NUL for the end of the text, and would not see what comes after it.
   if (text.includes('\0')) return syntaxError('the statement holds a NUL character');
   if (text.length > MAX_TEXT_CHARS) return syntaxError(`the statement is longer than ${MAX_TEXT_CHARS} characters`);

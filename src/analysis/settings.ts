@@ -3,11 +3,49 @@ import type { Tree } from './parse.ts';
 
 /** Settings of the session that change only how values are written or names are found; the gateway bounds the times itself. */
 const HARMLESS = new Set([
-  'datestyle', 'intervalstyle', 'timezone', 'extra_float_digits', 'application_name', 'client_min_messages', 'bytea_output', 'xmloption',
-  'search_path', 'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout', 'row_security',
-  'default_transaction_isolation', 'quote_all_identifiers', 'synchronize_seqscans', 'jit', 'plan_cache_mode', 'enable_seqscan',
-  'enable_indexscan', 'enable_hashjoin', 'enable_mergejoin', 'enable_nestloop', 'random_page_cost', 'statement_timeout',
+  'datestyle',
+  'intervalstyle',
+  'timezone',
+  'extra_float_digits',
+  'application_name',
+  'client_min_messages',
+  'bytea_output',
+  'xmloption',
+  'search_path',
+  'statement_timeout',
+  'lock_timeout',
+  'idle_in_transaction_session_timeout',
+  'transaction_timeout',
+  'row_security',
+  'default_transaction_isolation',
+  'quote_all_identifiers',
+  'synchronize_seqscans',
+  'jit',
+  'plan_cache_mode',
+  'enable_seqscan',
+  'enable_indexscan',
+  'enable_hashjoin',
+  'enable_mergejoin',
+  'enable_nestloop',
+  'random_page_cost',
+  'statement_timeout',
 ]);
+
+/** Settings under which the same statement may mean something else: a plan keeps them, and is measured and applied under them. */
+const CHANGE_MEANING = new Set([
+  'search_path',
+  'datestyle',
+  'intervalstyle',
+  'timezone',
+  'bytea_output',
+  'xmloption',
+  'extra_float_digits',
+  'row_security',
+]);
+
+export function changesMeaning(name: string): boolean {
+  return CHANGE_MEANING.has(name.toLowerCase());
+}
 
 const UTF8 = /^utf-?8$|^unicode$/i;
 
@@ -32,7 +70,10 @@ function isHarmless(name: string, value: string | null): boolean {
 }
 
 /** `SET TRANSACTION …`: isolation and read-only are the actor's to choose, read-write is not. */
-function transactionCharacteristics(name: string, node: Tree): StatementClass | { readonly kind: 'forbidden'; readonly name: string } {
+function transactionCharacteristics(
+  name: string,
+  node: Tree,
+): StatementClass | { readonly kind: 'forbidden'; readonly name: string } {
   const options = ((node['args'] as Tree[] | undefined) ?? []).map((item) => item['DefElem'] as Tree | undefined);
   if (name.toUpperCase() !== 'TRANSACTION') {
     const onlyIsolation = options.every((option) => option?.['defname'] === 'transaction_isolation');
@@ -52,7 +93,9 @@ function session(act: SessionAct): StatementClass {
 
 function valueOf(node: Tree, name: string): string {
   const values = ((node['args'] as unknown[] | undefined) ?? []).map((arg) => constantOf(arg) ?? '');
-  return name === 'search_path' ? values.map((value) => `"${value.replaceAll('"', '""')}"`).join(', ') : values.join(', ');
+  return name === 'search_path'
+    ? values.map((value) => `"${value.replaceAll('"', '""')}"`).join(', ')
+    : values.join(', ');
 }
 
 /** A constant's text. */

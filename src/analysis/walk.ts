@@ -8,15 +8,89 @@ import { parseStatement, type Tree } from './parse.ts';
  * so that new syntax is held until somebody has thought about it.
  */
 const KNOWN_NODES = new Set([
-  'SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'MergeWhenClause', 'ResTarget', 'ColumnRef', 'A_Const', 'A_Expr', 'A_Star',
-  'A_ArrayExpr', 'A_Indices', 'A_Indirection', 'BoolExpr', 'NullTest', 'BooleanTest', 'CaseExpr', 'CaseWhen', 'CoalesceExpr', 'MinMaxExpr',
-  'FuncCall', 'NamedArgExpr', 'TypeCast', 'CollateClause', 'RowExpr', 'SubLink', 'ParamRef', 'SetToDefault', 'SQLValueFunction', 'GroupingFunc',
-  'GroupingSet', 'WindowDef', 'SortBy', 'RangeVar', 'RangeSubselect', 'RangeFunction', 'RangeTableSample', 'RangeTableFunc', 'RangeTableFuncCol',
-  'JoinExpr', 'CommonTableExpr', 'LockingClause', 'MultiAssignRef', 'List', 'String', 'Integer', 'Float', 'Boolean', 'BitString', 'ColumnDef',
-  'XmlExpr', 'XmlSerialize', 'CurrentOfExpr', 'InferClause', 'IndexElem', 'OnConflictClause', 'DefElem', 'ReturningOption', 'ReturningExpr',
-  'JsonFuncExpr', 'JsonValueExpr', 'JsonOutput', 'JsonFormat', 'JsonReturning', 'JsonArgument', 'JsonBehavior', 'JsonObjectConstructor',
-  'JsonArrayConstructor', 'JsonArrayQueryConstructor', 'JsonAggConstructor', 'JsonObjectAgg', 'JsonArrayAgg', 'JsonKeyValue', 'JsonIsPredicate',
-  'JsonParseExpr', 'JsonScalarExpr', 'JsonSerializeExpr', 'JsonTable', 'JsonTableColumn', 'JsonTablePathSpec', 'CTESearchClause', 'CTECycleClause',
+  'SelectStmt',
+  'InsertStmt',
+  'UpdateStmt',
+  'DeleteStmt',
+  'MergeStmt',
+  'MergeWhenClause',
+  'ResTarget',
+  'ColumnRef',
+  'A_Const',
+  'A_Expr',
+  'A_Star',
+  'A_ArrayExpr',
+  'A_Indices',
+  'A_Indirection',
+  'BoolExpr',
+  'NullTest',
+  'BooleanTest',
+  'CaseExpr',
+  'CaseWhen',
+  'CoalesceExpr',
+  'MinMaxExpr',
+  'FuncCall',
+  'NamedArgExpr',
+  'TypeCast',
+  'CollateClause',
+  'RowExpr',
+  'SubLink',
+  'ParamRef',
+  'SetToDefault',
+  'SQLValueFunction',
+  'GroupingFunc',
+  'GroupingSet',
+  'WindowDef',
+  'SortBy',
+  'RangeVar',
+  'RangeSubselect',
+  'RangeFunction',
+  'RangeTableSample',
+  'RangeTableFunc',
+  'RangeTableFuncCol',
+  'JoinExpr',
+  'CommonTableExpr',
+  'LockingClause',
+  'MultiAssignRef',
+  'List',
+  'String',
+  'Integer',
+  'Float',
+  'Boolean',
+  'BitString',
+  'ColumnDef',
+  'XmlExpr',
+  'XmlSerialize',
+  'CurrentOfExpr',
+  'InferClause',
+  'IndexElem',
+  'OnConflictClause',
+  'DefElem',
+  'ReturningOption',
+  'ReturningExpr',
+  'JsonFuncExpr',
+  'JsonValueExpr',
+  'JsonOutput',
+  'JsonFormat',
+  'JsonReturning',
+  'JsonArgument',
+  'JsonBehavior',
+  'JsonObjectConstructor',
+  'JsonArrayConstructor',
+  'JsonArrayQueryConstructor',
+  'JsonAggConstructor',
+  'JsonObjectAgg',
+  'JsonArrayAgg',
+  'JsonKeyValue',
+  'JsonIsPredicate',
+  'JsonParseExpr',
+  'JsonScalarExpr',
+  'JsonSerializeExpr',
+  'JsonTable',
+  'JsonTableColumn',
+  'JsonTablePathSpec',
+  'CTESearchClause',
+  'CTECycleClause',
 ]);
 
 type Scope = ReadonlySet<string>;
@@ -63,7 +137,8 @@ function visitNode(findings: Findings, kind: string, node: Tree, outer: Scope): 
       break;
     case 'InsertStmt':
       changeRows(findings, node, 'insert');
-      if ((node['onConflictClause'] as Tree | undefined)?.['action'] === 'ONCONFLICT_UPDATE') changeRows(findings, node, 'update');
+      if ((node['onConflictClause'] as Tree | undefined)?.['action'] === 'ONCONFLICT_UPDATE')
+        changeRows(findings, node, 'update');
       break;
     case 'UpdateStmt':
       changeRows(findings, node, 'update');
@@ -91,7 +166,8 @@ const TYPED_FIELDS: Readonly<Record<string, string>> = {
 
 function visitFields(findings: Findings, node: Tree, scope: Scope): void {
   for (const [field, value] of Object.entries(node)) {
-    if (field === 'withClause' || field === 'funcname' || field === 'name' || field === 'operName' || field === 'useOp') continue;
+    if (field === 'withClause' || field === 'funcname' || field === 'name' || field === 'operName' || field === 'useOp')
+      continue;
     if (field === 'relation' && isTree(value) && !isTagged(value)) {
       // The target of a change is an effect of its own; it is read as well, because WHERE and RETURNING see it.
       visitNode(findings, 'RangeVar', value, NO_NAMES);
@@ -159,7 +235,13 @@ function readRelation(findings: Findings, node: Tree, scope: Scope): void {
   }
   if (relation.rowSecurity) {
     findings.pure = false;
-    for (const expression of relation.securityExpressions) expand(findings, `policy of ${object.name}`, `SELECT ${expression} FROM ${quoted(relation.schema)}.${quoted(relation.name)}`, relation);
+    for (const expression of relation.securityExpressions)
+      expand(
+        findings,
+        `policy of ${object.name}`,
+        `SELECT ${expression} FROM ${quoted(relation.schema)}.${quoted(relation.name)}`,
+        relation,
+      );
   }
   if (relation.definition !== null && relation.kind === 'view') {
     expand(findings, `view ${object.schema}.${object.name}`, relation.definition, relation);
@@ -171,7 +253,12 @@ function quoted(name: string): string {
 }
 
 /** Looks into a view or a policy for code that it runs. What it reads is its owner's matter, not an effect of the statement. */
-function expand(findings: Findings, what: string, definition: string, relation: { readonly schema: string; readonly name: string }): void {
+function expand(
+  findings: Findings,
+  what: string,
+  definition: string,
+  relation: { readonly schema: string; readonly name: string },
+): void {
   const key = `${what} ${relation.schema}.${relation.name}`;
   if (findings.expanding.has(key) || findings.expanding.size > 64) return;
   findings.expanding.add(key);
@@ -183,9 +270,17 @@ function expand(findings: Findings, what: string, definition: string, relation: 
   const inner: Findings = { ...findings, searchPath: [], effects: new Map() };
   walkQuery(inner, parsed.kind, parsed.node);
   findings.pure &&= inner.pure;
-  for (const effect of inner.effects.values()) if (effect.verb === 'unknown') addEffect(findings, 'unknown', effect.object);
-  if (inner.writes || [...inner.effects.values()].some((effect) => effect.verb !== 'read' && effect.verb !== 'unknown')) {
-    addUnknown(findings, `the ${what}, which does more than read`, { kind: 'view', schema: relation.schema, name: relation.name });
+  for (const effect of inner.effects.values())
+    if (effect.verb === 'unknown') addEffect(findings, 'unknown', effect.object);
+  if (
+    inner.writes ||
+    [...inner.effects.values()].some((effect) => effect.verb !== 'read' && effect.verb !== 'unknown')
+  ) {
+    addUnknown(findings, `the ${what}, which does more than read`, {
+      kind: 'view',
+      schema: relation.schema,
+      name: relation.name,
+    });
   }
 }
 
@@ -217,9 +312,15 @@ function call(findings: Findings, name: readonly string[], node: Tree): void {
 function useSequence(findings: Findings, node: Tree): void {
   findings.pure = false;
   findings.writes = true;
-  const literal = /"sval":\{"sval":"([^"]+)"/.exec(JSON.stringify((node['args'] as unknown[] | undefined)?.[0] ?? null))?.[1];
+  const literal = /"sval":\{"sval":"([^"]+)"/.exec(
+    JSON.stringify((node['args'] as unknown[] | undefined)?.[0] ?? null),
+  )?.[1];
   if (literal === undefined) {
-    addUnknown(findings, 'a sequence that is named by an expression', { kind: 'sequence', schema: '', name: 'nextval' });
+    addUnknown(findings, 'a sequence that is named by an expression', {
+      kind: 'sequence',
+      schema: '',
+      name: 'nextval',
+    });
     return;
   }
   const parts = literal.replaceAll('\\"', '').split('.');
@@ -233,10 +334,16 @@ function operator(findings: Findings, name: readonly string[]): void {
   const [schema] = name.length > 1 ? [name.at(-2)] : [undefined];
   if (schema === 'pg_catalog') return;
   for (const mine of findings.catalogue.userOperators.get(symbol) ?? []) {
-    const routines = (findings.catalogue.functions.get(mine.function.split('.').at(-1) ?? '') ?? []).filter((routine) => !routine.builtIn);
+    const routines = (findings.catalogue.functions.get(mine.function.split('.').at(-1) ?? '') ?? []).filter(
+      (routine) => !routine.builtIn,
+    );
     findings.pure = false;
     if (routines.length === 0 || routines.some((routine) => routineSafety(routine) !== 'trusted')) {
-      addUnknown(findings, `the operator ${mine.schema}.${symbol}`, { kind: 'function', schema: mine.schema, name: symbol });
+      addUnknown(findings, `the operator ${mine.schema}.${symbol}`, {
+        kind: 'function',
+        schema: mine.schema,
+        name: symbol,
+      });
     }
   }
 }
@@ -245,7 +352,9 @@ function operator(findings: Findings, name: readonly string[]): void {
 function columnAsFunction(findings: Findings, fields: readonly string[]): void {
   const name = fields.at(-1);
   if (fields.length < 2 || name === undefined) return;
-  const routines = (findings.catalogue.functions.get(name) ?? []).filter((routine) => routine.onlyArgumentComposite !== null);
+  const routines = (findings.catalogue.functions.get(name) ?? []).filter(
+    (routine) => routine.onlyArgumentComposite !== null,
+  );
   if (routines.some((routine) => routineSafety(routine) !== 'trusted')) {
     addUnknown(findings, `the function ${name}(), called like a column`, { kind: 'function', schema: '', name });
   }
@@ -286,7 +395,8 @@ function changeRows(findings: Findings, node: Tree, verb: 'insert' | 'update' | 
   const wholeTable = verb !== 'insert' && isAlwaysTrue(node['whereClause']);
   addEffect(findings, verb, object, { wholeTable });
   if (relation === undefined) return;
-  if (relation.kind === 'foreign table') addUnknown(findings, `the foreign table ${object.schema}.${object.name}`, object);
+  if (relation.kind === 'foreign table')
+    addUnknown(findings, `the foreign table ${object.schema}.${object.name}`, object);
   if (verb === 'insert') return;
   const name = `${relation.schema}.${relation.name}`;
   if (verb === 'delete' || changesKey(findings, name, node)) addCascades(findings, name, verb);
@@ -294,7 +404,11 @@ function changeRows(findings: Findings, node: Tree, verb: 'insert' | 'update' | 
 
 /** Whether an UPDATE sets a column that another table's key points at. */
 function changesKey(findings: Findings, table: string, node: Tree): boolean {
-  const set = new Set(((node['targetList'] as Tree[] | undefined) ?? []).map((target) => String((target['ResTarget'] as Tree | undefined)?.['name'])));
+  const set = new Set(
+    ((node['targetList'] as Tree[] | undefined) ?? []).map((target) =>
+      String((target['ResTarget'] as Tree | undefined)?.['name']),
+    ),
+  );
   const keys = findings.catalogue.relations.get(table)?.referencedBy ?? [];
   return keys.some((key) => key.referencedColumns.some((column) => set.has(column)));
 }
@@ -343,7 +457,9 @@ export function isAlwaysTrue(condition: unknown): boolean {
   const symbol = names(comparison['name']).at(-1) ?? '';
   if (['=', '>=', '<=', 'IS NOT DISTINCT FROM', '~~', '~~*'].includes(symbol) && left === right) return true;
   // Two different constants that are said to be different.
-  return ['<>', '!=', '<', '>'].includes(symbol) && left !== right && /^\{"A_Const"/.test(left) && /^\{"A_Const"/.test(right);
+  return (
+    ['<>', '!=', '<', '>'].includes(symbol) && left !== right && /^\{"A_Const"/.test(left) && /^\{"A_Const"/.test(right)
+  );
 }
 
 function isAlwaysFalse(condition: unknown): boolean {
@@ -358,7 +474,10 @@ function isAlwaysFalse(condition: unknown): boolean {
 function coversNull(parts: readonly unknown[]): boolean {
   const tests = parts.flatMap((part) => (isTree(part) && isTree(part['NullTest']) ? [part['NullTest']] : []));
   return tests.some((test) =>
-    tests.some((other) => other['nulltesttype'] !== test['nulltesttype'] && withoutPlace(other['arg']) === withoutPlace(test['arg'])),
+    tests.some(
+      (other) =>
+        other['nulltesttype'] !== test['nulltesttype'] && withoutPlace(other['arg']) === withoutPlace(test['arg']),
+    ),
   );
 }
 

@@ -2,7 +2,15 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Actor, Agent, Freeze, Person, Role } from '../domain/actor.ts';
 import type { Environment, Tier } from '../domain/environment.ts';
-import { type ActorId, asId, type Digest, type EnvironmentId, instantOf, type RoleId, type TargetId } from '../domain/ids.ts';
+import {
+  type ActorId,
+  asId,
+  type Digest,
+  type EnvironmentId,
+  instantOf,
+  type RoleId,
+  type TargetId,
+} from '../domain/ids.ts';
 import type { Target } from '../domain/target.ts';
 import { ConfigError, type Problem, readYaml } from './parse-yaml.ts';
 import { type ConfigDocument, configSchema } from './schema.ts';
@@ -59,15 +67,24 @@ export async function loadConfig(file: string): Promise<Config> {
     directory,
     state: `sqlite:${within(value.state.slice('sqlite:'.length))}`,
     listen: { pg: hostPort(value.listen.pg), http: hostPort(value.listen.http) },
-    tls: value.tls === undefined ? null : { certificate: within(value.tls.certificate), key: within(value.tls.key), required: value.tls.required },
+    tls:
+      value.tls === undefined
+        ? null
+        : { certificate: within(value.tls.certificate), key: within(value.tls.key), required: value.tls.required },
     ledgerKey: within(value.keys.ledger),
     origin: value.origin,
     policies: within(value.policies),
-    environments: new Map(Object.entries(value.environments).map(([id, entry]) => [asId<EnvironmentId>(id), environmentOf(id, entry)])),
-    targets: new Map(Object.entries(value.targets).map(([id, entry]) => [asId<TargetId>(id), targetOf(id, entry, directory)])),
+    environments: new Map(
+      Object.entries(value.environments).map(([id, entry]) => [asId<EnvironmentId>(id), environmentOf(id, entry)]),
+    ),
+    targets: new Map(
+      Object.entries(value.targets).map(([id, entry]) => [asId<TargetId>(id), targetOf(id, entry, directory)]),
+    ),
     actors: actorsOf(value),
     agentTokens: new Map(
-      Object.entries(value.actors.agents).flatMap(([id, { tokenHash }]) => (tokenHash === undefined ? [] : [[tokenHash, asId<ActorId>(id)] as const])),
+      Object.entries(value.actors.agents).flatMap(([id, { tokenHash }]) =>
+        tokenHash === undefined ? [] : [[tokenHash, asId<ActorId>(id)] as const],
+      ),
     ),
     roles: new Map(Object.entries(value.roles).map(([id, entry]) => [asId<RoleId>(id), roleOf(id, entry)])),
     freezes: value.freezes.map((freeze) => ({
@@ -99,7 +116,10 @@ function environmentOf(id: string, entry: ConfigDocument['environments'][string]
 
 function targetOf(id: string, entry: ConfigDocument['targets'][string], directory: string): ConfiguredTarget {
   const { host, port, database, tls, authorities } = entry.address;
-  const login = ({ user, password }: { user: string; password: string }) => ({ user, password: secretReference(password, directory) });
+  const login = ({ user, password }: { user: string; password: string }) => ({
+    user,
+    password: secretReference(password, directory),
+  });
   return {
     target: {
       id: asId<TargetId>(id),
@@ -134,7 +154,10 @@ function actorsOf(value: ConfigDocument): ReadonlyMap<ActorId, Actor> {
     };
     actors.set(person.id, person);
   }
-  for (const [kind, machines] of [['agent', value.actors.agents], ['service', value.actors.services]] as const) {
+  for (const [kind, machines] of [
+    ['agent', value.actors.agents],
+    ['service', value.actors.services],
+  ] as const) {
     for (const [id, { owner, role }] of Object.entries(machines)) {
       const machine = { kind, id: asId<ActorId>(id), owner: asId<ActorId>(owner), role: asId<RoleId>(role) } as Agent;
       actors.set(machine.id, machine);
@@ -149,7 +172,10 @@ function roleOf(id: string, entry: ConfigDocument['roles'][string]): Role {
 }
 
 /** What no single key can say: that names refer to something, and that environments are really separate (G9). */
-function crossCheck(value: ConfigDocument, problem: (path: readonly PropertyKey[], message: string) => Problem): Problem[] {
+function crossCheck(
+  value: ConfigDocument,
+  problem: (path: readonly PropertyKey[], message: string) => Problem,
+): Problem[] {
   const problems: Problem[] = [];
   const people = new Set(Object.keys(value.actors.people));
   const needPerson = (path: readonly PropertyKey[], id: string) => {
@@ -166,7 +192,9 @@ function crossCheck(value: ConfigDocument, problem: (path: readonly PropertyKey[
     for (const key of [target.identity, `${host}:${port}/${database}`]) {
       const other = seen.get(key);
       if (other !== undefined && other.environment !== target.environment) {
-        problems.push(problem(['targets', id], `this is the same database as ${other.id}, which is in another environment`));
+        problems.push(
+          problem(['targets', id], `this is the same database as ${other.id}, which is in another environment`),
+        );
         break;
       }
       seen.set(key, { id, environment: target.environment });
@@ -176,7 +204,8 @@ function crossCheck(value: ConfigDocument, problem: (path: readonly PropertyKey[
   for (const [id, person] of Object.entries(value.actors.people)) {
     for (const [index, key] of person.publicKeys.entries()) {
       const other = keys.get(key);
-      if (other !== undefined && other !== id) problems.push(problem(['actors', 'people', id, 'publicKeys', index], `this is the key of ${other}`));
+      if (other !== undefined && other !== id)
+        problems.push(problem(['actors', 'people', id, 'publicKeys', index], `this is the key of ${other}`));
       keys.set(key, id);
     }
     for (const [index, environment] of person.approves.entries()) {
@@ -188,7 +217,8 @@ function crossCheck(value: ConfigDocument, problem: (path: readonly PropertyKey[
   for (const kind of ['agents', 'services'] as const) {
     for (const [id, machine] of Object.entries(value.actors[kind])) {
       needPerson(['actors', kind, id, 'owner'], machine.owner);
-      if (value.roles[machine.role] === undefined) problems.push(problem(['actors', kind, id, 'role'], `there is no role ${machine.role}`));
+      if (value.roles[machine.role] === undefined)
+        problems.push(problem(['actors', kind, id, 'role'], `there is no role ${machine.role}`));
       if (people.has(id)) problems.push(problem(['actors', kind, id], 'a person has this name already'));
     }
   }
@@ -202,5 +232,7 @@ function crossCheck(value: ConfigDocument, problem: (path: readonly PropertyKey[
 
 /** Where the configuration is looked for when none is named. */
 export function defaultConfigFile(): string {
-  return process.env['COUNTERSIGN_CONFIG'] ?? (existsSync('countersign.yaml') ? 'countersign.yaml' : './countersign.yaml');
+  return (
+    process.env['COUNTERSIGN_CONFIG'] ?? (existsSync('countersign.yaml') ? 'countersign.yaml' : './countersign.yaml')
+  );
 }

@@ -14,7 +14,11 @@ export class ConfigError extends Error {
   readonly file: string;
   readonly problems: readonly Problem[];
   constructor(file: string, problems: readonly Problem[]) {
-    super(problems.map(({ line, column, key, message }) => `${file}:${line}:${column} ${key === '' ? '' : `${key}: `}${message}`).join('\n'));
+    super(
+      problems
+        .map(({ line, column, key, message }) => `${file}:${line}:${column} ${key === '' ? '' : `${key}: `}${message}`)
+        .join('\n'),
+    );
     this.name = 'ConfigError';
     this.file = file;
     this.problems = problems;
@@ -28,9 +32,19 @@ export interface Checked<Output> {
 }
 
 /** Reads a YAML file by a schema. @throws ConfigError with everything that is wrong, by line and key. */
-export async function readYaml<Schema extends z.ZodType>(file: string, schema: Schema): Promise<Checked<z.output<Schema>>> {
+export async function readYaml<Schema extends z.ZodType>(
+  file: string,
+  schema: Schema,
+): Promise<Checked<z.output<Schema>>> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new ConfigError(file, [{ line: 1, column: 1, key: '', message: `can't be read: ${error instanceof Error ? error.message : String(error)}` }]);
+    throw new ConfigError(file, [
+      {
+        line: 1,
+        column: 1,
+        key: '',
+        message: `can't be read: ${error instanceof Error ? error.message : String(error)}`,
+      },
+    ]);
   });
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
@@ -39,13 +53,22 @@ export async function readYaml<Schema extends z.ZodType>(file: string, schema: S
     return { line, column: col };
   };
   if (document.errors.length > 0) {
-    throw new ConfigError(file, document.errors.map((error) => ({ ...at(error.pos[0]), key: '', message: error.message.split('\n')[0] ?? '' })));
+    throw new ConfigError(
+      file,
+      document.errors.map((error) => ({ ...at(error.pos[0]), key: '', message: error.message.split('\n')[0] ?? '' })),
+    );
   }
   const problem = (path: readonly PropertyKey[], message: string): Problem => {
     const key = path.map(String).join('.');
     // A missing key has no place of its own: what should hold it has one.
     for (let depth = path.length; depth >= 0; depth--) {
-      const node: unknown = depth === 0 ? document.contents : document.getIn(path.slice(0, depth).map((part) => (typeof part === 'number' ? part : String(part))), true);
+      const node: unknown =
+        depth === 0
+          ? document.contents
+          : document.getIn(
+              path.slice(0, depth).map((part) => (typeof part === 'number' ? part : String(part))),
+              true,
+            );
       if (isNode(node) && node.range) return { ...at(node.range[0]), key, message };
     }
     return { line: 1, column: 1, key, message };

@@ -13,7 +13,9 @@ const duration = z
     return Number(amount) * UNITS_MS[unit as keyof typeof UNITS_MS];
   });
 
-const name = z.string().regex(/^[a-z0-9][a-z0-9_.-]{0,62}$/i, 'letters, digits, dots, dashes and underscores, at most 63');
+const name = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9_.-]{0,62}$/i, 'letters, digits, dots, dashes and underscores, at most 63');
 
 const reference = z
   .string()
@@ -52,7 +54,9 @@ const target = z.strictObject({
 const person = z.strictObject({
   name: z.string().min(1),
   email: z.email().optional(),
-  publicKeys: z.array(z.string().regex(/^ed25519:[A-Za-z0-9+/]{43}=$/, 'write ed25519: and 32 bytes in base64')).default([]),
+  publicKeys: z
+    .array(z.string().regex(/^ed25519:[A-Za-z0-9+/]{43}=$/, 'write ed25519: and 32 bytes in base64'))
+    .default([]),
   approves: z.array(name.or(z.literal('*'))).default([]),
   mayHalt: z.boolean().default(false),
 });
@@ -60,7 +64,10 @@ const person = z.strictObject({
 const machine = z.strictObject({
   owner: name,
   role: name,
-  tokenHash: z.string().regex(/^sha256:[0-9a-f]{64}$/).optional(),
+  tokenHash: z
+    .string()
+    .regex(/^sha256:[0-9a-f]{64}$/)
+    .optional(),
 });
 
 const role = z.strictObject({
@@ -74,13 +81,19 @@ const role = z.strictObject({
 
 export const configSchema = z.strictObject({
   version: z.literal(1),
-  state: z.string().regex(/^sqlite:.+/, 'write sqlite: and a path').default('sqlite:./state/countersign.db'),
+  state: z
+    .string()
+    .regex(/^sqlite:.+/, 'write sqlite: and a path')
+    .default('sqlite:./state/countersign.db'),
   listen: z
     .strictObject({ pg: address.default('127.0.0.1:6434'), http: address.default('127.0.0.1:6480') })
     .default({ pg: '127.0.0.1:6434', http: '127.0.0.1:6480' }),
   tls: z.strictObject({ certificate: z.string(), key: z.string(), required: z.boolean().default(false) }).optional(),
   keys: z.strictObject({ ledger: z.string() }).default({ ledger: './keys/ledger.key' }),
-  origin: z.string().regex(/^[^\s+]{1,200}$/).default('countersign'),
+  origin: z
+    .string()
+    .regex(/^[^\s+]{1,200}$/)
+    .default('countersign'),
   policies: z.string().default('./policies'),
   environments: z.record(name, environment),
   targets: z.record(name, target),
@@ -91,7 +104,9 @@ export const configSchema = z.strictObject({
   }),
   roles: z.record(name, role),
   freezes: z
-    .array(z.strictObject({ environment: name, from: z.iso.datetime(), until: z.iso.datetime(), reason: z.string().min(1) }))
+    .array(
+      z.strictObject({ environment: name, from: z.iso.datetime(), until: z.iso.datetime(), reason: z.string().min(1) }),
+    )
     .default([]),
 });
 

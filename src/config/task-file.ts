@@ -19,7 +19,11 @@ export async function loadTaskFile(file: string): Promise<TaskFile> {
   return {
     purpose: value.purpose,
     ...(value.agent === undefined ? {} : { agent: asId<ActorId>(value.agent) }),
-    radius: Object.entries(value.targets).map(([target, { read, write }]) => ({ target: asId<TargetId>(target), read, write })),
+    radius: Object.entries(value.targets).map(([target, { read, write }]) => ({
+      target: asId<TargetId>(target),
+      read,
+      write,
+    })),
     limits: {
       ...(rowsPerStatement === undefined ? {} : { rowsPerStatement }),
       ...(rowsPerTask === undefined ? {} : { rowsPerTask }),

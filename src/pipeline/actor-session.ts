@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { changesMeaning } from '../analysis/settings.ts';
 import type { Analysis, SessionAct, TransactionAct } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
@@ -313,12 +314,12 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   }
 
   function settings(): readonly { readonly name: string; readonly value: string }[] {
-    const kept = connections.settings();
+    const kept = connections.settings().filter(({ name }) => changesMeaning(name));
     if (transaction === null || (transaction.settings.length === 0 && transaction.localSettings.length === 0))
       return kept;
     const now = new Map<string, string | null>(kept.map(({ name, value }) => [name, value]));
     for (const { name, value } of [...transaction.settings, ...transaction.localSettings]) now.set(name, value);
-    return [...now].flatMap(([name, value]) => (value === null ? [] : [{ name, value }]));
+    return [...now].flatMap(([name, value]) => (value === null || !changesMeaning(name) ? [] : [{ name, value }]));
   }
 
   /** Settings made after a savepoint went with it, and only the server knows which: names must mean what they mean to it. */

@@ -10,6 +10,7 @@ import type { Refusal } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { Measured } from '../engines/engine.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
+import { summariseObjects } from '../planning/summarise-objects.ts';
 import { undoPath } from '../planning/undo-path.ts';
 import { insertPlan, livePlan } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
@@ -213,9 +214,7 @@ export function describeEffect(plan: Plan): string {
     const said = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
     return `${table.table}: ${said.join(', ')}${table.via === 'direct' ? '' : ` (${table.via})`}`;
   });
-  const changed = objects.map(
-    (object) => `${object.change} ${object.object}${object.rows === undefined ? '' : ` (${object.rows} rows)`}`,
-  );
+  const changed = summariseObjects(objects);
   return [...parts, ...changed].join('; ') || 'It would change nothing.';
 }
 

@@ -59,41 +59,38 @@ export function createTasks(deps: {
     request: OpenTaskRequest,
     opened: { readonly id: TaskId; readonly openedAt: Instant },
   ): Task | Refused {
-      const known = deps.agent(request.agent);
-      if (known === undefined)
-        return no(`There is no agent ${request.agent}.`, 'Add it under actors.agents in the configuration.');
-      const { agent, role } = known;
-      // Who asked for it may not countersign it; an agent that nobody asked speaks for itself.
-      const onBehalfOf = request.onBehalfOf ?? agent.id;
-      if (onBehalfOf !== agent.id && !deps.knowsPerson(onBehalfOf))
-        return no(`There is no person ${onBehalfOf}.`, 'Add them under actors.people in the configuration.');
-      const stopped = deps.stopped(agent.id);
-      if (stopped !== undefined) return { refused: stopped };
-      const outside = request.radius.flatMap((radius) => outsideRole(radius, role));
-      const unknown = request.radius.filter((radius) => !deps.knowsTarget(radius.target));
-      if (unknown.length > 0)
-        return no(
-          `There is no target ${unknown.map((radius) => radius.target).join(', ')}.`,
-          'list_targets shows them.',
-        );
-      if (request.radius.length === 0)
-        return no('The task declares no target.', 'Declare at least one target with what is to be read and written.');
-      if (outside.length > 0) {
-        return no(
-          `The role ${role.id} of ${agent.id} does not reach ${outside.join(', ')}.`,
-          `It may read ${role.read.join(', ') || 'nothing'} and write ${role.write.join(', ') || 'nothing'}.`,
-        );
-      }
-      const limits = limitsWithin(request.limits, role);
-      if ('refused' in limits) return limits;
-      if (!(request.lifetimeMs > 0 && request.lifetimeMs <= role.maxTaskMs)) {
-        return no(
-          `A task of ${role.id} lasts at most ${role.maxTaskMs / 60_000} minutes.`,
-          'Ask for less, and open another when it is over.',
-        );
-      }
-      if (request.purpose.trim() === '') return no('The task states no purpose.', 'Say in a sentence what it is for.');
-      return {
+    const known = deps.agent(request.agent);
+    if (known === undefined)
+      return no(`There is no agent ${request.agent}.`, 'Add it under actors.agents in the configuration.');
+    const { agent, role } = known;
+    // Who asked for it may not countersign it; an agent that nobody asked speaks for itself.
+    const onBehalfOf = request.onBehalfOf ?? agent.id;
+    if (onBehalfOf !== agent.id && !deps.knowsPerson(onBehalfOf))
+      return no(`There is no person ${onBehalfOf}.`, 'Add them under actors.people in the configuration.');
+    const stopped = deps.stopped(agent.id);
+    if (stopped !== undefined) return { refused: stopped };
+    const outside = request.radius.flatMap((radius) => outsideRole(radius, role));
+    const unknown = request.radius.filter((radius) => !deps.knowsTarget(radius.target));
+    if (unknown.length > 0)
+      return no(`There is no target ${unknown.map((radius) => radius.target).join(', ')}.`, 'list_targets shows them.');
+    if (request.radius.length === 0)
+      return no('The task declares no target.', 'Declare at least one target with what is to be read and written.');
+    if (outside.length > 0) {
+      return no(
+        `The role ${role.id} of ${agent.id} does not reach ${outside.join(', ')}.`,
+        `It may read ${role.read.join(', ') || 'nothing'} and write ${role.write.join(', ') || 'nothing'}.`,
+      );
+    }
+    const limits = limitsWithin(request.limits, role);
+    if ('refused' in limits) return limits;
+    if (!(request.lifetimeMs > 0 && request.lifetimeMs <= role.maxTaskMs)) {
+      return no(
+        `A task of ${role.id} lasts at most ${role.maxTaskMs / 60_000} minutes.`,
+        'Ask for less, and open another when it is over.',
+      );
+    }
+    if (request.purpose.trim() === '') return no('The task states no purpose.', 'Say in a sentence what it is for.');
+    return {
       ...opened,
       purpose: request.purpose,
       agent: agent.id,

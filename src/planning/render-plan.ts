@@ -1,6 +1,7 @@
 import type { MeasuredEffect, RowSample } from '../domain/effect.ts';
 import { objectName } from '../domain/object.ts';
 import type { Plan, UndoPath } from '../domain/plan.ts';
+import { summariseObjects } from './summarise-objects.ts';
 
 /** A plan as a person needs it to decide: what, where, how much, what is lost, and the way back. One entry a line. */
 export function renderPlan(plan: Plan): readonly string[] {
@@ -68,10 +69,7 @@ function effectLines({ measurement, effects }: Plan): readonly string[] {
     const said = counts.filter(([count]) => count > 0).map(([count, what]) => `${grouped(count)} ${what}`);
     return `${table.table}: ${said.join(', ')}${table.via === 'direct' ? '' : `   ← ${table.via}`}`;
   });
-  const objects = effect.objects.map(
-    ({ change, object, rows: lost }) =>
-      `${change} ${object}${lost === undefined ? '' : `, with ${grouped(lost)} rows`}`,
-  );
+  const objects = summariseObjects(effect.objects);
   return [
     ...(rows.length + objects.length === 0 ? ['changes nothing'] : [...rows, ...objects]),
     `tried in ${Math.round(effect.durationMs)} ms, ${grouped(effect.walBytes)} bytes of WAL, then rolled back`,
@@ -89,9 +87,7 @@ function sampleLines(samples: readonly RowSample[]): readonly string[] {
   const lines = samples.flatMap(({ table, before, after }) => {
     if (before !== null && after !== null) {
       const changed = Object.keys(after).filter((column) => before[column] !== after[column]);
-      const kept = Object.entries(before)
-        .slice(0, 1)
-        .filter(([column]) => !changed.includes(column));
+      const kept = Object.entries(before).filter(([column]) => !changed.includes(column) && /^id$|_id$/.test(column));
       return [
         `  ${table} ${kept.map(([column, value]) => `${column}=${shown(value)}`).join(' ')}`,
         ...changed.flatMap((column) => [

@@ -107,7 +107,12 @@ function differences(approved: MeasuredEffect, now: MeasuredEffect): readonly st
       ]),
     );
   const objects = (effect: MeasuredEffect) =>
-    new Map(effect.objects.map(({ object, change, rows }) => [object, `${change}${rows === undefined ? '' : ` with ${rows} rows`}`]));
+    new Map(
+      effect.objects.map(({ object, change, rows }) => [
+        object,
+        `${change}${rows === undefined ? '' : ` with ${rows} rows`}`,
+      ]),
+    );
   const said = [...compare(counts(approved), counts(now)), ...compare(objects(approved), objects(now))];
   return said.length > 0 ? said : ['the same number of rows, but with other content'];
 }
@@ -188,4 +193,3 @@ async function applyOutside(client: pg.Client, request: ApplyRequest): Promise<A
     return { outcome: 'failed', failure };
   }
 }
-

@@ -41,7 +41,12 @@ END $capture$`;
 /** The SQLSTATE with which capture ends a run that changes more rows than it may keep. */
 export const TOO_MANY_ROWS = 'CSROW';
 
-const TRIGGER_NAMES = ['~countersign_insert', '~countersign_update', '~countersign_delete', '~countersign_truncate'] as const;
+const TRIGGER_NAMES = [
+  '~countersign_insert',
+  '~countersign_update',
+  '~countersign_delete',
+  '~countersign_truncate',
+] as const;
 
 /** What capture can't be laid on, and why; then an effect can't be known exactly. */
 export interface Uncapturable {
@@ -176,7 +181,11 @@ export async function capturedColumns(client: pg.Client, change: string): Promis
   return new Map(rows.map((row) => [row.key, row.digest]));
 }
 
-export async function capturedSamples(client: pg.Client, change: string, perTable: number): Promise<readonly RowSample[]> {
+export async function capturedSamples(
+  client: pg.Client,
+  change: string,
+  perTable: number,
+): Promise<readonly RowSample[]> {
   const { rows } = await client.query<{ relation: string; before: Image | null; after: Image | null }>(
     `SELECT relation, before, after FROM (
        SELECT *, pg_catalog.row_number() OVER (PARTITION BY relation, op ORDER BY seq) AS n FROM countersign.captured WHERE change = $1

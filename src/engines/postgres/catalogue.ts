@@ -10,8 +10,21 @@ export async function catalogueVersion(ask: AskCatalogue): Promise<string> {
 }
 
 const WATCHED = [
-  'pg_class', 'pg_attribute', 'pg_proc', 'pg_operator', 'pg_cast', 'pg_type', 'pg_rewrite', 'pg_trigger',
-  'pg_constraint', 'pg_policy', 'pg_namespace', 'pg_inherits', 'pg_attrdef', 'pg_index', 'pg_extension',
+  'pg_class',
+  'pg_attribute',
+  'pg_proc',
+  'pg_operator',
+  'pg_cast',
+  'pg_type',
+  'pg_rewrite',
+  'pg_trigger',
+  'pg_constraint',
+  'pg_policy',
+  'pg_namespace',
+  'pg_inherits',
+  'pg_attrdef',
+  'pg_index',
+  'pg_extension',
 ];
 
 /** Rows are only ever added, removed, or replaced under a new transaction id: count and sum notice all three. */

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { digestOf } from '../../domain/digest.ts';
-import type { Digest } from '../../domain/ids.ts';
 import type { MeasuredEffect } from '../../domain/effect.ts';
+import type { Digest } from '../../domain/ids.ts';
 import type { TargetIdentity } from '../../domain/target.ts';
 import type { Measured, MeasureRequest } from '../engine.ts';
 import { TOO_MANY_ROWS } from './capture.ts';
@@ -29,7 +29,9 @@ export async function measure(
   const processId = (client as unknown as { readonly processID: number }).processID;
   const watchdog = watchBlocking(watcher, processId, request.bounds.blockingToleranceMs);
   const abort = (): void => {
-    watcher.query('SELECT pg_catalog.pg_cancel_backend($1)', [processId]).catch(() => undefined /* it ends with the dry run */);
+    watcher
+      .query('SELECT pg_catalog.pg_cancel_backend($1)', [processId])
+      .catch(() => undefined /* it ends with the dry run */);
   };
   request.signal?.addEventListener('abort', abort);
   try {
@@ -38,7 +40,10 @@ export async function measure(
     if (request.untriable !== undefined) return { ...known, measurement: { measured: false, why: request.untriable } };
     try {
       const effect = await measuredEffect(client, request);
-      const measurement = typeof effect === 'string' ? ({ measured: false, why: effect } as const) : ({ measured: true, effect } as const);
+      const measurement =
+        typeof effect === 'string'
+          ? ({ measured: false, why: effect } as const)
+          : ({ measured: true, effect } as const);
       return { ...known, measurement };
     } catch (error) {
       const failure = failureFrom(error);
@@ -72,7 +77,10 @@ async function measuredEffect(client: pg.Client, request: MeasureRequest): Promi
   let tables = [...request.tables];
   let counted: readonly string[] = [];
   for (let widening = 0; widening < MAX_WIDENINGS; widening++) {
-    const first = await trial(client, request, tables, counted, async (tried) => ({ tried, columns: await tried.columns() }));
+    const first = await trial(client, request, tables, counted, async (tried) => ({
+      tried,
+      columns: await tried.columns(),
+    }));
     if (first.tried.uncapturable !== null) return first.tried.uncapturable;
     const uncounted = first.tried.droppedTables.filter((table) => !counted.includes(table));
     if (first.tried.missed.length > 0 || uncounted.length > 0) {
@@ -101,7 +109,14 @@ async function trial<Result>(
   await client.query('BEGIN');
   try {
     await setBounds(client, bounds);
-    const tried = await tryEffect(client, { change: DRY_RUN, statements, settings, tables, counted, maxRows: bounds.maxRows });
+    const tried = await tryEffect(client, {
+      change: DRY_RUN,
+      statements,
+      settings,
+      tables,
+      counted,
+      maxRows: bounds.maxRows,
+    });
     return await look(tried);
   } finally {
     await client.query('ROLLBACK');

@@ -70,9 +70,7 @@ async function bringAbout(client: pg.Client, login: Login, database: string): Pr
   }
   const password = quoteLiteral(scramPassword(login.password));
   if (existing === undefined) {
-    await client.query(
-      `CREATE ROLE ${role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD ${password}`,
-    );
+    await client.query(`CREATE ROLE ${role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD ${password}`);
   } else if (existing.comment !== comment) {
     await client.query(`ALTER ROLE ${role} PASSWORD ${password}`);
   } else if (await holdsItsGrants(client, login)) return;

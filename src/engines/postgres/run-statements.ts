@@ -28,7 +28,8 @@ export async function runStatements(
     await client.query('DEALLOCATE countersign_plan');
   }
   await client.query('SET CONSTRAINTS ALL IMMEDIATE');
-  for (const { name } of actors) await client.query(`SET LOCAL ${quoteIdentifier(name)} ${PINNED.get(name) ?? 'TO DEFAULT'}`);
+  for (const { name } of actors)
+    await client.query(`SET LOCAL ${quoteIdentifier(name)} ${PINNED.get(name) ?? 'TO DEFAULT'}`);
 }
 
 /** What the gateway's own statements rely on. */

@@ -21,7 +21,8 @@ export async function openPostgresTarget(deps: {
 }): Promise<TargetEngine> {
   const { target, credentials } = deps;
   const own = createOwnConnection(() => connectOwn(target, credentials.session));
-  const query = async (sql: string): Promise<Record<string, unknown>[]> => (await own.use((client) => client.query(sql))).rows;
+  const query = async (sql: string): Promise<Record<string, unknown>[]> =>
+    (await own.use((client) => client.query(sql))).rows;
   const connectApply = () => connectOwn(target, credentials.apply);
   let current: Catalogue = await loadCatalogue(query);
 
@@ -52,7 +53,9 @@ export async function openPostgresTarget(deps: {
     openSession: (login) => connectSession(target, login),
     async terminate(processIds) {
       await own.use((client) =>
-        client.query('SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.unnest($1::integer[]) AS t (pid)', [processIds]),
+        client.query('SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.unnest($1::integer[]) AS t (pid)', [
+          processIds,
+        ]),
       );
     },
     async measure(request) {

@@ -2,7 +2,14 @@ import type pg from 'pg';
 import { digestOf } from '../../domain/digest.ts';
 import type { MeasuredEffect, ObjectChange, TableEffect } from '../../domain/effect.ts';
 import type { Statement } from '../../domain/intent.ts';
-import { capturedColumns, capturedDigest, type CapturedRows, capturedRows, capturedSamples, layCapture } from './capture.ts';
+import {
+  type CapturedRows,
+  capturedColumns,
+  capturedDigest,
+  capturedRows,
+  capturedSamples,
+  layCapture,
+} from './capture.ts';
 import { FINGERPRINT, type Fingerprint } from './fingerprint.ts';
 import { quoteQualified } from './quote.ts';
 import { runStatements } from './run-statements.ts';
@@ -71,7 +78,11 @@ export async function readFingerprint(client: pg.Client): Promise<Fingerprint> {
   return new Map(rows.map((row) => [`${row.kind} ${row.name}`, row.definition]));
 }
 
-function changesBetween(before: Fingerprint, after: Fingerprint, rowsBefore: ReadonlyMap<string, number>): ObjectChange[] {
+function changesBetween(
+  before: Fingerprint,
+  after: Fingerprint,
+  rowsBefore: ReadonlyMap<string, number>,
+): ObjectChange[] {
   const changes: ObjectChange[] = [];
   for (const [object, definition] of before) {
     const now = after.get(object);
@@ -84,10 +95,15 @@ function changesBetween(before: Fingerprint, after: Fingerprint, rowsBefore: Rea
 }
 
 /** What became of created and altered objects is part of the effect: the same name with another definition is another one. */
-async function changedDefinitions(client: pg.Client, objects: readonly ObjectChange[]): Promise<Record<string, string>> {
+async function changedDefinitions(
+  client: pg.Client,
+  objects: readonly ObjectChange[],
+): Promise<Record<string, string>> {
   if (objects.length === 0) return {};
   const now = await readFingerprint(client);
-  return Object.fromEntries(objects.flatMap(({ object }) => (now.has(object) ? [[object, now.get(object) ?? '']] : [])));
+  return Object.fromEntries(
+    objects.flatMap(({ object }) => (now.has(object) ? [[object, now.get(object) ?? '']] : [])),
+  );
 }
 
 async function countRows(client: pg.Client, tables: readonly string[]): Promise<ReadonlyMap<string, number>> {
