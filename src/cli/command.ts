@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import pino from 'pino';
@@ -10,18 +9,12 @@ import { LedgerUnavailable } from '../ledger/ledger.ts';
 import { PolicyError } from '../policy/policy-set.ts';
 import { type Countersign, openCountersign } from '../server/open-countersign.ts';
 import { StoreUnavailable } from '../store/store.ts';
-
-/** Exit codes: part of the contract for scripts. */
-export const EXIT = { ok: 0, refused: 1, usage: 2, unavailable: 3 } as const;
+import { EXIT } from './exit.ts';
 
 export interface CommonOptions {
   readonly config?: string;
   readonly json?: boolean;
 }
-
-export const VERSION: string = (
-  JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
-).version;
 
 /** Adds the options that every command on a configuration has. */
 export function withCommonOptions(command: Command): Command {

@@ -11,7 +11,8 @@ import { asId, type TargetId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { APPLY_ROLE, SESSION_ROLE, type SetupStatement } from '../engines/postgres/setup.ts';
 import { openPostgresTarget } from '../engines/postgres/target.ts';
-import { answer, type CommonOptions, EXIT, UsageError, withCommonOptions } from './command.ts';
+import { answer, type CommonOptions, UsageError, withCommonOptions } from './command.ts';
+import { EXIT } from './exit.ts';
 import { type Inspected, inspectDatabase, runSetup, setupOf } from './init-database.ts';
 import {
   type Names,

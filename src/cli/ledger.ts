@@ -9,7 +9,8 @@ import type { StoredEntry } from '../ledger/ledger.ts';
 import { loadSigningKey, verifierKey } from '../ledger/signing-key.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import type { Countersign } from '../server/open-countersign.ts';
-import { answer, answerWith, type CommonOptions, EXIT, UsageError, withCommonOptions } from './command.ts';
+import { answer, answerWith, type CommonOptions, UsageError, withCommonOptions } from './command.ts';
+import { EXIT } from './exit.ts';
 
 interface ShowOptions extends CommonOptions {
   readonly limit: string;

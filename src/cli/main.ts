@@ -1,14 +1,19 @@
 import { Command } from 'commander';
-import { EXIT, VERSION } from './command.ts';
-import { registerDemo } from './demo.ts';
-import { registerHalt } from './halt.ts';
-import { registerInit } from './init.ts';
-import { registerLedger } from './ledger.ts';
-import { registerMcp } from './mcp.ts';
-import { registerPlan } from './plan.ts';
-import { registerPolicy } from './policy.ts';
-import { registerServe } from './serve.ts';
-import { registerTask } from './task.ts';
+import { EXIT, VERSION } from './exit.ts';
+
+/** Each noun is loaded when it is asked for: a command is there at once, whatever the others need. */
+const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  init: async () => (await import('./init.ts')).registerInit,
+  serve: async () => (await import('./serve.ts')).registerServe,
+  task: async () => (await import('./task.ts')).registerTask,
+  plan: async () => (await import('./plan.ts')).registerPlan,
+  ledger: async () => (await import('./ledger.ts')).registerLedger,
+  halt: async () => (await import('./halt.ts')).registerHalt,
+  resume: async () => (await import('./halt.ts')).registerHalt,
+  policy: async () => (await import('./policy.ts')).registerPolicy,
+  mcp: async () => (await import('./mcp.ts')).registerMcp,
+  demo: async () => (await import('./demo.ts')).registerDemo,
+};
 
 const program = new Command('countersign')
   .description('Agents propose, people countersign, the system executes, and everything can be proven.')
@@ -19,18 +24,7 @@ const program = new Command('countersign')
     process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
   });
 
-for (const register of [
-  registerInit,
-  registerServe,
-  registerTask,
-  registerPlan,
-  registerLedger,
-  registerHalt,
-  registerPolicy,
-  registerMcp,
-  registerDemo,
-]) {
-  register(program);
-}
-
+const noun = NOUNS[process.argv[2] ?? ''];
+const registers = noun === undefined ? await Promise.all(Object.values(NOUNS).map((load) => load())) : [await noun()];
+for (const register of new Set(registers)) register(program);
 await program.parseAsync();

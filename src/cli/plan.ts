@@ -17,7 +17,8 @@ import { planNamed } from '../pipeline/plan-view.ts';
 import { renderPlan } from '../planning/render-plan.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { getPlan, listPlans } from '../store/plans.ts';
-import { answerWith, type CommonOptions, EXIT, orRefused, UsageError, withCommonOptions } from './command.ts';
+import { answerWith, type CommonOptions, orRefused, UsageError, withCommonOptions } from './command.ts';
+import { EXIT } from './exit.ts';
 
 interface PersonOptions extends CommonOptions {
   readonly as?: string;

@@ -14,7 +14,8 @@ import { parsePolicies } from '../policy/policy-set.ts';
 import { readPolicies } from '../policy/read-policies.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { taskById } from '../store/tasks.ts';
-import { answer, answerWith, type CommonOptions, EXIT, orRefused, UsageError, withCommonOptions } from './command.ts';
+import { answer, answerWith, type CommonOptions, orRefused, UsageError, withCommonOptions } from './command.ts';
+import { EXIT } from './exit.ts';
 
 interface ExplainOptions extends CommonOptions {
   readonly sql: string;

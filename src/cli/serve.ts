@@ -3,7 +3,8 @@ import pino from 'pino';
 import { defaultConfigFile, loadConfig } from '../config/load.ts';
 import { openCountersign } from '../server/open-countersign.ts';
 import { serve } from '../server/serve.ts';
-import { answer, type CommonOptions, VERSION, withCommonOptions } from './command.ts';
+import { answer, type CommonOptions, withCommonOptions } from './command.ts';
+import { VERSION } from './exit.ts';
 
 interface ServeOptions extends CommonOptions {
   readonly logLevel: string;

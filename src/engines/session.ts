@@ -12,6 +12,8 @@ export interface EngineSession {
   /** As the last reply said: idle, in a transaction, in a failed transaction. */
   readonly transaction: TransactionStatus;
   readonly closed: boolean;
+  /** How often the gateway's own statements ran: each time the server forgets the unnamed statement and portal. */
+  readonly ownRuns: number;
 
   /**
    * Runs the gateway's own statements, each a message of its own and all in one write; the actor sees nothing of it.

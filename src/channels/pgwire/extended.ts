@@ -41,13 +41,13 @@ export interface Extended {
 
 type Carried = Extract<Judgement, { analysis: unknown }>;
 
-/** A statement the client has prepared. On which connections the server knows it is the gateway's matter. */
+/** A statement the client has prepared. On which connections the server knows it, and since when, is the gateway's matter. */
 interface Prepared {
   readonly name: string;
   readonly text: string;
   types: readonly number[];
   readonly judgement: Carried | 'empty';
-  readonly on: Set<EngineSession>;
+  readonly on: Map<EngineSession, number>;
 }
 
 interface Portal {
@@ -122,9 +122,10 @@ export function createExtended(deps: {
   }
 
   function know(statement: Prepared, connection: EngineSession): void {
-    if (statement.on.has(connection)) return;
+    const ownRuns = statement.on.get(connection);
+    if (ownRuns !== undefined && (statement.name !== '' || ownRuns === connection.ownRuns)) return;
     add(connection, parse(statement.name, statement.text, statement.types), { to: 'parse', hidden: true });
-    statement.on.add(connection);
+    statement.on.set(connection, connection.ownRuns);
   }
 
   async function answerHere(message: Buffer): Promise<void> {
@@ -156,7 +157,7 @@ export function createExtended(deps: {
         return failWith(failureOf(await steps.deny(session, { text: sql, parameters: [] }, judgement)));
       }
     }
-    const statement: Prepared = { name, text: sql, types, judgement, on: new Set() };
+    const statement: Prepared = { name, text: sql, types, judgement, on: new Map() };
     if (judgement === 'empty' || judgement.verdict === 'transaction' || judgement.verdict === 'apply') {
       prepared.set(name, statement);
       return answerHere(PARSE_COMPLETE);
@@ -166,7 +167,7 @@ export function createExtended(deps: {
     await turnTo(connection);
     if (skipping) return;
     add(connection, frame, { to: 'parse' });
-    statement.on.add(connection);
+    statement.on.set(connection, connection.ownRuns);
     prepared.set(name, statement);
   }
 
@@ -356,7 +357,7 @@ export function createExtended(deps: {
       if (!skipping) add(connection, frame, { to: 'close' });
       return;
     }
-    const connections = [...(prepared.get(name)?.on ?? [])].filter((connection) => !connection.closed);
+    const connections = [...(prepared.get(name)?.on.keys() ?? [])].filter((connection) => !connection.closed);
     prepared.delete(name);
     for (const connection of connections) {
       await turnTo(connection);

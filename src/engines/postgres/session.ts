@@ -85,6 +85,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
   const { stream, parameters } = connection;
   let transaction: TransactionStatus = 'idle';
   let current: Exchange | null = null;
+  let ownRuns = 0;
   let ended: Error | null = null;
   let farewell: DatabaseFailure | null = null;
   const lost: ((reason: DatabaseFailure | Error) => void)[] = [];
@@ -272,7 +273,11 @@ export function carryOver(connection: StartedConnection): EngineSession {
     get closed() {
       return ended !== null;
     },
+    get ownRuns() {
+      return ownRuns;
+    },
     async own(...statements) {
+      ownRuns++;
       const done = await exchange(
         statements.map(query),
         statements.map(() => ({ to: 'query' })),
@@ -281,6 +286,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
       return done.own.map(ownResult);
     },
     async ownBound(text: string, values: readonly BoundValue[]) {
+      ownRuns++;
       const done = await exchange(
         [
           parse(
