@@ -33,7 +33,7 @@ export async function loadRental(
 }
 
 function sqlOf(file: string): Promise<string> {
-  return readFile(new URL(file, import.meta.url), 'utf8');
+  return readFile(new URL(`../../scenarios/rental/${file}`, import.meta.url), 'utf8');
 }
 
 async function withClient(url: string, use: (client: pg.Client) => Promise<void>): Promise<void> {
