@@ -43,7 +43,8 @@ export function createHold(deps: {
 }): Hold {
   const { target, store, proof } = deps;
 
-  return async (request) => {
+  return async (asked) => {
+    const request = { ...asked, settings: withSearchPath(asked.settings) };
     const wish = wishOf(request);
     const known = await livePlan(store, request.task.id, digestOf(wish));
     if (known !== undefined && isLive(known, deps.now())) return again(known, request);
@@ -95,6 +96,13 @@ export function createHold(deps: {
     });
     return { outcome: 'refused', refusal: heldRefusal({ id, plan, state: 'held', note: null }) };
   };
+
+  /** Names mean what the session's search path says; the login that tries and applies the plan has another of its own. */
+  function withSearchPath(settings: HoldRequest['settings']): HoldRequest['settings'] {
+    if (settings.some(({ name }) => name.toLowerCase() === 'search_path')) return settings;
+    const value = target.catalogue().searchPath.map((schema) => `"${schema.replaceAll('"', '""')}"`).join(', ');
+    return [...settings, { name: 'search_path', value }];
+  }
 
   /** The same wish again, in the same task: an approved plan is applied, a waiting one is named again. */
   async function again(record: PlanRecord, request: HoldRequest): Promise<Outcome> {

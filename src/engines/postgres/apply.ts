@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { MeasuredEffect } from '../../domain/effect.ts';
 import type { PlanId } from '../../domain/ids.ts';
 import type { AppliedState, ApplyOutcome, ApplyRequest } from '../engine.ts';
-import { liftCapture } from './capture.ts';
+import { keepCaptured, liftCapture } from './capture.ts';
 import { baseStateOf, setBounds } from './measure.ts';
 import { failureFrom } from './run-statements.ts';
 import { readFingerprint, tryEffect } from './try-effect.ts';
@@ -54,6 +54,7 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
       await client.query('ROLLBACK');
       return { outcome: 'stale', changed };
     }
+    await keepCaptured(client, request.plan);
     await liftCapture(client);
     await request.beforeCommit({ xid, effect });
     committing = true;
@@ -78,7 +79,6 @@ async function runCompared(
     ? [...new Set([...request.tables, ...approved.effect.tables.map((table) => table.table)])]
     : request.tables;
   const tried = await tryEffect(client, {
-    change: request.plan,
     statements: request.statements,
     settings: request.settings,
     tables,
@@ -87,7 +87,10 @@ async function runCompared(
   });
   const volatileColumns = approved.measured ? approved.effect.volatileColumns : {};
   const effect: MeasuredEffect = { ...tried.effect, volatileColumns, digest: await tried.digest(volatileColumns) };
-  if (!approved.measured || effect.digest === approved.effect.digest) return { effect, changed: [] };
+  const beyond = [...tried.missed.map((table) => `${table}: not approved, and changed now`), ...(tried.uncapturable === null ? [] : [tried.uncapturable])];
+  if (!approved.measured) return { effect, changed: [] };
+  if (beyond.length > 0) return { effect, changed: beyond };
+  if (effect.digest === approved.effect.digest) return { effect, changed: [] };
   return { effect, changed: differences(approved.effect, effect) };
 }
 
@@ -174,13 +177,22 @@ async function applyOutside(client: pg.Client, request: ApplyRequest): Promise<A
   const { rows: marked } = await client.query<{ xid: string }>(MARK_APPLIED, [request.plan, 'started']);
   const xid = marked[0]?.xid;
   if (xid === undefined) return { outcome: 'already applied' };
-  await request.beforeCommit({ xid, effect: null });
+  try {
+    await request.beforeCommit({ xid, effect: null });
+  } catch (error) {
+    // Nothing has run yet: the mark must not stand for something that never was.
+    await client.query('DELETE FROM countersign.applied WHERE plan = $1', [request.plan]);
+    throw error;
+  }
   const [statement] = request.statements;
   if (statement === undefined || request.statements.length > 1) {
     return { outcome: 'not applied', why: 'only a single statement can run outside a transaction' };
   }
   try {
-    await client.query(`SET statement_timeout = 0; SET search_path = "$user", public`);
+    await client.query('SET statement_timeout = 0');
+    for (const { name, value } of [{ name: 'search_path', value: '"$user", public' }, ...request.settings]) {
+      await client.query('SELECT pg_catalog.set_config($1, $2, false)', [name, value]);
+    }
     await client.query(statement.text);
     await client.query("UPDATE countersign.applied SET state = 'done' WHERE plan = $1", [request.plan]);
     return { outcome: 'applied', xid, effect: null };

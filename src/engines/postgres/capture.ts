@@ -11,23 +11,22 @@ import { quoteIdentifier, quoteLiteral } from './quote.ts';
 export const CAPTURE_FUNCTION = `
 CREATE OR REPLACE FUNCTION countersign.capture_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $capture$
 DECLARE
-  this_change text := current_setting('countersign.change');
   this_relation text := (SELECT n.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
                     WHERE c.oid = coalesce(pg_partition_root(tg_relid)::oid, tg_relid));
   kept bigint;
 BEGIN
   IF tg_op = 'INSERT' THEN
-    INSERT INTO countersign.captured (change, relation, op, after) SELECT this_change, this_relation, 'insert', to_jsonb(r) FROM after_rows AS r;
+    INSERT INTO pg_temp.countersign_captured (relation, op, after) SELECT this_relation, 'insert', to_jsonb(r) FROM after_rows AS r;
   ELSIF tg_op = 'DELETE' THEN
-    INSERT INTO countersign.captured (change, relation, op, before) SELECT this_change, this_relation, 'delete', to_jsonb(r) FROM before_rows AS r;
+    INSERT INTO pg_temp.countersign_captured (relation, op, before) SELECT this_relation, 'delete', to_jsonb(r) FROM before_rows AS r;
   ELSIF tg_op = 'UPDATE' THEN
-    INSERT INTO countersign.captured (change, relation, op, before, after)
-    SELECT this_change, this_relation, 'update', b.image, a.image
+    INSERT INTO pg_temp.countersign_captured (relation, op, before, after)
+    SELECT this_relation, 'update', b.image, a.image
     FROM (SELECT row_number() OVER () AS n, to_jsonb(r) AS image FROM before_rows AS r) AS b
     JOIN (SELECT row_number() OVER () AS n, to_jsonb(r) AS image FROM after_rows AS r) AS a USING (n);
   ELSE
-    EXECUTE format('INSERT INTO countersign.captured (change, relation, op, before) SELECT $1, $2, ''truncate'', to_jsonb(r) FROM ONLY %s AS r', tg_relid::regclass)
-      USING this_change, this_relation;
+    EXECUTE format('INSERT INTO pg_temp.countersign_captured (relation, op, before) SELECT $1, ''truncate'', to_jsonb(r) FROM ONLY %s AS r', tg_relid::regclass)
+      USING this_relation;
   END IF;
   GET DIAGNOSTICS kept = ROW_COUNT;
   kept := kept + current_setting('countersign.kept')::bigint;
@@ -61,13 +60,13 @@ export interface Uncapturable {
  */
 export async function layCapture(
   client: pg.Client,
-  change: string,
   tables: readonly string[],
   maxRows: number,
 ): Promise<readonly Uncapturable[]> {
+  await client.query(CAPTURED);
   await client.query(
-    `SELECT pg_catalog.set_config('countersign.change', $1, true), pg_catalog.set_config('countersign.kept', '0', true), pg_catalog.set_config('countersign.max_rows', $2, true)`,
-    [change, String(maxRows)],
+    "SELECT pg_catalog.set_config('countersign.kept', '0', true), pg_catalog.set_config('countersign.max_rows', $1, true)",
+    [String(maxRows)],
   );
   const { rows } = await client.query<{ name: string; relkind: string; mine: boolean }>(CAPTURABLE, [tables]);
   const uncapturable: Uncapturable[] = [];
@@ -79,6 +78,19 @@ export async function layCapture(
   }
   if (statements.length > 0) await client.query(statements.join(';\n'));
   return uncapturable;
+}
+
+/** A table of the transaction's own: no WAL, no bloat, gone with it. What an applied change captured is moved to `countersign.captured`. */
+const CAPTURED = `
+  CREATE TEMPORARY TABLE countersign_captured (relation text NOT NULL, op text NOT NULL, before jsonb, after jsonb) ON COMMIT DROP`;
+
+/** Keeps what was captured beyond the transaction: the way back from an applied change (G8). */
+export async function keepCaptured(client: pg.Client, change: string): Promise<void> {
+  await client.query(
+    `INSERT INTO countersign.captured (change, relation, op, before, after)
+     SELECT $1, relation, op, before, after FROM pg_temp.countersign_captured ORDER BY ctid`,
+    [change],
+  );
 }
 
 /** The tables and all their partitions: a trigger on one level of a partition tree does not see writes to another. */
@@ -126,12 +138,11 @@ export interface CapturedRows {
   readonly truncated: number;
 }
 
-export async function capturedRows(client: pg.Client, change: string): Promise<readonly CapturedRows[]> {
+export async function capturedRows(client: pg.Client): Promise<readonly CapturedRows[]> {
   const { rows } = await client.query<Record<'table' | 'inserted' | 'updated' | 'deleted' | 'truncated', string>>(
     `SELECT relation AS table, count(*) FILTER (WHERE op = 'insert') AS inserted, count(*) FILTER (WHERE op = 'update') AS updated,
             count(*) FILTER (WHERE op = 'delete') AS deleted, count(*) FILTER (WHERE op = 'truncate') AS truncated
-     FROM countersign.captured WHERE change = $1 GROUP BY relation ORDER BY relation`,
-    [change],
+     FROM pg_temp.countersign_captured GROUP BY relation ORDER BY relation`,
   );
   return rows.map((row) => ({
     table: row.table,
@@ -150,7 +161,6 @@ export async function capturedRows(client: pg.Client, change: string): Promise<r
  */
 export async function capturedDigest(
   client: pg.Client,
-  change: string,
   volatile: Readonly<Record<string, readonly string[]>>,
 ): Promise<string> {
   const mask = Object.entries(volatile).map(
@@ -160,37 +170,32 @@ export async function capturedDigest(
   const { rows } = await client.query<{ digest: string }>(
     `SELECT pg_catalog.encode(pg_catalog.sha256(coalesce(pg_catalog.string_agg(h, ''::bytea ORDER BY h), ''::bytea)), 'hex') AS digest
      FROM (
-       SELECT pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.jsonb_build_array(c.relation, c.op, c.before - coalesce(m.columns, '{}'::text[]), c.after - coalesce(m.columns, '{}'::text[]))::text, 'UTF8')) AS h
-       FROM countersign.captured AS c LEFT JOIN (${masks}) AS m (relation, columns) ON m.relation = c.relation
-       WHERE c.change = $1
+       -- JSON has no raw control characters, and the free text comes last: no two rows are one text.
+       SELECT pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.concat_ws(E'\\x1f',
+         coalesce((c.before - coalesce(m.columns, '{}'::text[]))::text, ''), coalesce((c.after - coalesce(m.columns, '{}'::text[]))::text, ''), c.op, c.relation), 'UTF8')) AS h
+       FROM pg_temp.countersign_captured AS c LEFT JOIN (${masks}) AS m (relation, columns) ON m.relation = c.relation
      ) AS hashed`,
-    [change],
   );
   return rows[0]?.digest ?? '';
 }
 
-/** A digest of each column's values over all rows kept: columns that differ between two runs are volatile. */
-export async function capturedColumns(client: pg.Client, change: string): Promise<ReadonlyMap<string, string>> {
-  const { rows } = await client.query<{ key: string; digest: string }>(
+/** A sum over each column's values in all rows kept, whatever their order: columns that differ between two runs are volatile. */
+export async function capturedColumns(client: pg.Client): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await client.query<{ key: string; sum: string }>(
     `SELECT pg_catalog.jsonb_build_array(c.relation, v.key)::text AS key,
-            pg_catalog.md5(pg_catalog.string_agg(pg_catalog.md5(coalesce(v.value::text, '')), '' ORDER BY pg_catalog.md5(coalesce(v.value::text, '')))) AS digest
-     FROM countersign.captured AS c, pg_catalog.jsonb_each(c.after) AS v
-     WHERE c.change = $1 AND c.after IS NOT NULL GROUP BY 1`,
-    [change],
+            pg_catalog.sum(pg_catalog.hashtextextended(coalesce(v.value, ''), 0))::text AS sum
+     FROM pg_temp.countersign_captured AS c, pg_catalog.jsonb_each_text(c.after) AS v
+     WHERE c.after IS NOT NULL GROUP BY c.relation, v.key`,
   );
-  return new Map(rows.map((row) => [row.key, row.digest]));
+  return new Map(rows.map((row) => [row.key, row.sum]));
 }
 
-export async function capturedSamples(
-  client: pg.Client,
-  change: string,
-  perTable: number,
-): Promise<readonly RowSample[]> {
+export async function capturedSamples(client: pg.Client, perTable: number): Promise<readonly RowSample[]> {
   const { rows } = await client.query<{ relation: string; before: Image | null; after: Image | null }>(
     `SELECT relation, before, after FROM (
-       SELECT *, pg_catalog.row_number() OVER (PARTITION BY relation, op ORDER BY seq) AS n FROM countersign.captured WHERE change = $1
-     ) AS numbered WHERE n <= $2 ORDER BY relation, seq`,
-    [change, perTable],
+       SELECT *, ctid AS place, pg_catalog.row_number() OVER (PARTITION BY relation, op ORDER BY ctid) AS n FROM pg_temp.countersign_captured
+     ) AS numbered WHERE n <= $1 ORDER BY relation, place`,
+    [perTable],
   );
   return rows.map(({ relation, before, after }) => ({ table: relation, before: asText(before), after: asText(after) }));
 }

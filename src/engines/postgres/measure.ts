@@ -11,7 +11,6 @@ import { readFingerprint, type Tried, tryEffect } from './try-effect.ts';
 import { watchBlocking } from './watchdog.ts';
 
 const MAX_WIDENINGS = 4;
-const DRY_RUN = 'dry run';
 
 /**
  * The dry run (G2): the statements are run on the real data in a transaction that is bounded, watched and always rolled
@@ -110,7 +109,6 @@ async function trial<Result>(
   try {
     await setBounds(client, bounds);
     const tried = await tryEffect(client, {
-      change: DRY_RUN,
       statements,
       settings,
       tables,

@@ -29,15 +29,15 @@ export async function runStatements(
   }
   await client.query('SET CONSTRAINTS ALL IMMEDIATE');
   for (const { name } of actors)
-    await client.query(`SET LOCAL ${quoteIdentifier(name)} ${PINNED.get(name) ?? 'TO DEFAULT'}`);
+    await client.query(`SET LOCAL ${quoteIdentifier(name)} ${PINNED.get(name.toLowerCase()) ?? 'TO DEFAULT'}`);
 }
 
 /** What the gateway's own statements rely on. */
 const PINNED: ReadonlyMap<string, string> = new Map([
   ['search_path', "= ''"],
-  ['DateStyle', "= 'ISO, YMD'"],
-  ['IntervalStyle', "= 'postgres'"],
-  ['TimeZone', "= 'UTC'"],
+  ['datestyle', "= 'ISO, YMD'"],
+  ['intervalstyle', "= 'postgres'"],
+  ['timezone', "= 'UTC'"],
   ['extra_float_digits', '= 1'],
   ['bytea_output', "= 'hex'"],
 ]);

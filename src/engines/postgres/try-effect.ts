@@ -16,7 +16,6 @@ import { runStatements } from './run-statements.ts';
 
 /** What is run, and what is looked at, in one transaction of a dry run or an apply. */
 export interface Trial {
-  readonly change: string;
   readonly statements: readonly Statement[];
   readonly settings: readonly { readonly name: string; readonly value: string }[];
   /** Tables that capture is laid on. */
@@ -41,7 +40,7 @@ const SAMPLES_PER_TABLE = 3;
 
 /** Runs statements inside the open transaction and finds out exactly what they did. Whoever calls ends the transaction. */
 export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried> {
-  const uncapturable = await layCapture(client, trial.change, trial.tables, trial.maxRows);
+  const uncapturable = await layCapture(client, trial.tables, trial.maxRows);
   const rowsBefore = await countRows(client, trial.counted);
   const before = await readFingerprint(client);
   const walBefore = await walPosition(client);
@@ -50,20 +49,20 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
   const walBytes = (await walPosition(client)) - walBefore;
 
-  const captured = await capturedRows(client, trial.change);
+  const captured = await capturedRows(client);
   const objects = changesBetween(before, await readFingerprint(client), rowsBefore);
   const locks = await heldLocks(client);
-  const samples = await capturedSamples(client, trial.change, SAMPLES_PER_TABLE);
+  const samples = await capturedSamples(client, SAMPLES_PER_TABLE);
   const [refused] = uncapturable;
   return {
     effect: { tables: captured.map(asTableEffect), objects, locks, samples, durationMs, walBytes },
     digest: async (volatile) =>
       digestOf({
-        rows: await capturedDigest(client, trial.change, volatile),
+        rows: await capturedDigest(client, volatile),
         objects: objects.map((object) => ({ ...object })),
         definitions: await changedDefinitions(client, objects),
       }),
-    columns: () => capturedColumns(client, trial.change),
+    columns: () => capturedColumns(client),
     missed: await changedUncaptured(client, captured),
     uncapturable: refused === undefined ? null : `${refused.table} can't be watched: ${refused.why}`,
     droppedTables: objects.flatMap(({ change, object }) => {
@@ -141,7 +140,7 @@ async function changedUncaptured(client: pg.Client, captured: readonly CapturedR
     FROM pg_catalog.pg_stat_xact_user_tables AS s
     JOIN pg_catalog.pg_class AS c ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid)::oid, s.relid)
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign'`);
+    WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'`);
   return rows.map((row) => row.name).filter((name) => !known.has(name));
 }
 
