@@ -10,29 +10,27 @@ import { quoteIdentifier, quoteLiteral } from './quote.ts';
  */
 export const CAPTURE_FUNCTION = `
 CREATE OR REPLACE FUNCTION countersign.capture_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $capture$
-DECLARE
-  this_relation text := (SELECT n.nspname || '.' || c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                    WHERE c.oid = coalesce(pg_partition_root(tg_relid)::oid, tg_relid));
-  kept bigint;
+DECLARE kept bigint;
 BEGIN
   IF tg_op = 'INSERT' THEN
-    INSERT INTO pg_temp.countersign_captured (relation, op, after) SELECT this_relation, 'insert', to_jsonb(r) FROM after_rows AS r;
+    INSERT INTO pg_temp.countersign_captured (relation, op, after) SELECT tg_argv[0], 'insert', to_jsonb(r) FROM after_rows AS r;
   ELSIF tg_op = 'DELETE' THEN
-    INSERT INTO pg_temp.countersign_captured (relation, op, before) SELECT this_relation, 'delete', to_jsonb(r) FROM before_rows AS r;
+    INSERT INTO pg_temp.countersign_captured (relation, op, before) SELECT tg_argv[0], 'delete', to_jsonb(r) FROM before_rows AS r;
   ELSIF tg_op = 'UPDATE' THEN
     INSERT INTO pg_temp.countersign_captured (relation, op, before, after)
-    SELECT this_relation, 'update', b.image, a.image
+    SELECT tg_argv[0], 'update', b.image, a.image
     FROM (SELECT row_number() OVER () AS n, to_jsonb(r) AS image FROM before_rows AS r) AS b
     JOIN (SELECT row_number() OVER () AS n, to_jsonb(r) AS image FROM after_rows AS r) AS a USING (n);
   ELSE
     EXECUTE format('INSERT INTO pg_temp.countersign_captured (relation, op, before) SELECT $1, ''truncate'', to_jsonb(r) FROM ONLY %s AS r', tg_relid::regclass)
-      USING this_relation;
+      USING tg_argv[0];
   END IF;
   GET DIAGNOSTICS kept = ROW_COUNT;
-  kept := kept + current_setting('countersign.kept')::bigint;
-  PERFORM set_config('countersign.kept', kept::text, true);
-  IF kept > current_setting('countersign.max_rows')::bigint THEN
-    RAISE EXCEPTION 'more than % rows would change', current_setting('countersign.max_rows') USING ERRCODE = 'CSROW';
+  IF kept > 0 THEN
+    kept := set_config('countersign.kept', (kept + current_setting('countersign.kept')::bigint)::text, true);
+    IF kept > current_setting('countersign.max_rows')::bigint THEN
+      RAISE EXCEPTION 'more than % rows would change', current_setting('countersign.max_rows') USING ERRCODE = 'CSROW';
+    END IF;
   END IF;
   RETURN NULL;
 END $capture$`;
@@ -68,13 +66,13 @@ export async function layCapture(
     "SELECT pg_catalog.set_config('countersign.kept', '0', true), pg_catalog.set_config('countersign.max_rows', $1, true)",
     [String(maxRows)],
   );
-  const { rows } = await client.query<{ name: string; relkind: string; mine: boolean }>(CAPTURABLE, [tables]);
+  const { rows } = await client.query<{ name: string; root: string; relkind: string; mine: boolean }>(CAPTURABLE, [tables]);
   const uncapturable: Uncapturable[] = [];
   const statements: string[] = [];
-  for (const { name, relkind, mine } of rows) {
+  for (const { name, root, relkind, mine } of rows) {
     if (relkind === 'f') uncapturable.push({ table: name, why: 'it is a foreign table' });
     else if (!mine) uncapturable.push({ table: name, why: 'the apply login is not a member of its owner' });
-    else statements.push(...triggersOn(name));
+    else statements.push(...triggersOn(name, root));
   }
   if (statements.length > 0) await client.query(statements.join(';\n'));
   return uncapturable;
@@ -101,13 +99,15 @@ const CAPTURABLE = `
     UNION
     SELECT i.inhrelid FROM wanted AS w JOIN pg_catalog.pg_inherits AS i ON i.inhparent = w.oid
   )
-  SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, c.relkind, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS mine
+  SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, rn.nspname || '.' || r.relname AS root, c.relkind, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS mine
   FROM wanted AS w JOIN pg_catalog.pg_class AS c ON c.oid = w.oid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_class AS r ON r.oid = coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid) JOIN pg_catalog.pg_namespace AS rn ON rn.oid = r.relnamespace
   ORDER BY 1`;
 
-function triggersOn(table: string): readonly string[] {
+/** @param table quoted. @param root `schema.name` of the table it is a partition of, else its own: what people know it by. */
+function triggersOn(table: string, root: string): readonly string[] {
   const [insert, update, remove, truncate] = TRIGGER_NAMES.map(quoteIdentifier);
-  const each = 'FOR EACH STATEMENT EXECUTE FUNCTION countersign.capture_change()';
+  const each = `FOR EACH STATEMENT EXECUTE FUNCTION countersign.capture_change(${quoteLiteral(root)})`;
   return [
     `CREATE TRIGGER ${insert} AFTER INSERT ON ${table} REFERENCING NEW TABLE AS after_rows ${each}`,
     `CREATE TRIGGER ${update} AFTER UPDATE ON ${table} REFERENCING OLD TABLE AS before_rows NEW TABLE AS after_rows ${each}`,
