@@ -15,7 +15,9 @@ export function affectedTables(analysis: Analysis, catalogue: Catalogue): readon
 
 /** Tables that a table's triggers speak of: what they change must be seen as well, and looking there first saves a second look. */
 function namedByTriggers(table: string, catalogue: Catalogue): readonly string[] {
-  const sources = (catalogue.relations.get(table)?.triggers ?? []).filter((trigger) => trigger.enabled).map((trigger) => trigger.source);
+  const sources = (catalogue.relations.get(table)?.triggers ?? [])
+    .filter((trigger) => trigger.enabled)
+    .map((trigger) => trigger.source);
   if (sources.length === 0) return [];
   const words = new Set(sources.flatMap((source) => source.toLowerCase().match(/[a-z_][a-z0-9_$]*/g) ?? []));
   return [...catalogue.relations.values()].flatMap((relation) =>

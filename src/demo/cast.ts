@@ -30,7 +30,11 @@ export async function mcpAgent(url: string, token: string): Promise<McpAgent> {
 
 /** What a PostgreSQL client was answered. */
 export type WireAnswer =
-  | { readonly rows: readonly Record<string, unknown>[]; readonly rowCount: number | null; readonly notices: readonly string[] }
+  | {
+      readonly rows: readonly Record<string, unknown>[];
+      readonly rowCount: number | null;
+      readonly notices: readonly string[];
+    }
   | { readonly sqlstate: string; readonly message: string; readonly detail: string; readonly hint: string };
 
 /** The agent, over the PostgreSQL protocol: node-postgres, which knows nothing of Countersign. */
@@ -52,7 +56,12 @@ export async function wireAgent(url: string): Promise<{
         return { rows, rowCount, notices: [...notices] };
       } catch (error) {
         if (!(error instanceof pg.DatabaseError)) throw error;
-        return { sqlstate: error.code ?? '', message: error.message, detail: error.detail ?? '', hint: error.hint ?? '' };
+        return {
+          sqlstate: error.code ?? '',
+          message: error.message,
+          detail: error.detail ?? '',
+          hint: error.hint ?? '',
+        };
       }
     },
     leave: () => client.end(),

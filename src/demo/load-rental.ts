@@ -15,7 +15,9 @@ export async function loadRental(
   const url = new URL(admin);
   await withClient(admin, async (client) => {
     await client.query(`CREATE DATABASE ${pg.escapeIdentifier(wanted.database)}`);
-    await client.query(`DO $$ BEGIN CREATE ROLE rental_owner NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`);
+    await client.query(
+      `DO $$ BEGIN CREATE ROLE rental_owner NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`,
+    );
     await client.query(`DO $$ BEGIN CREATE ROLE rental_app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`);
   });
   url.pathname = `/${wanted.database}`;

@@ -52,20 +52,32 @@ export async function play(stage: Stage, narrator: Narrator): Promise<Played> {
   };
 
   chapter('A database is put under Countersign');
-  for (const [database, environment] of [[stage.production, 'production'], [stage.staging, 'staging']] as const) {
+  for (const [database, environment] of [
+    [stage.production, 'production'],
+    [stage.staging, 'staging'],
+  ] as const) {
     does('a person', `countersign init --database postgres://… --environment ${environment}`);
-    const init = await must(stage.command('init', '--database', database.url, '--environment', environment, '--owner', 'ada', '--yes'));
+    const init = await must(
+      stage.command('init', '--database', database.url, '--environment', environment, '--owner', 'ada', '--yes'),
+    );
     answers('flows', [firstLine(init.stdout)]);
   }
   const [pgPort, httpPort] = [await portOr(6434), await portOr(6480)];
-  stage.edit('countersign.yaml', (text) => text.replace('127.0.0.1:6434', `127.0.0.1:${pgPort}`).replace('127.0.0.1:6480', `127.0.0.1:${httpPort}`));
+  stage.edit('countersign.yaml', (text) =>
+    text.replace('127.0.0.1:6434', `127.0.0.1:${pgPort}`).replace('127.0.0.1:6480', `127.0.0.1:${httpPort}`),
+  );
   does('a person', 'countersign serve');
   const served = await stage.serve();
   answers('flows', [`PostgreSQL at ${served.pg}, MCP at ${served.mcp}`]);
   does('a person', 'countersign task open --file task.yaml');
   stage.writeFile('task.yaml', TASK);
-  const task = JSON.parse((await must(stage.command('task', 'open', '--file', 'task.yaml', '--json'))).stdout) as OpenedTask;
-  answers('flows', ['the agent gets a token for two hours: it reads the public schema, and writes five tables up to 100 rows a statement', 'it never sees a credential of the database']);
+  const task = JSON.parse(
+    (await must(stage.command('task', 'open', '--file', 'task.yaml', '--json'))).stdout,
+  ) as OpenedTask;
+  answers('flows', [
+    'the agent gets a token for two hours: it reads the public schema, and writes five tables up to 100 rows a statement',
+    'it never sees a credential of the database',
+  ]);
   const rows = await rowsOf();
   fact(`production holds ${grouped(rows)} rows.`);
 
@@ -77,7 +89,9 @@ export async function play(stage: Stage, narrator: Narrator): Promise<Played> {
   await reads(narrator, ask, wire.send);
 
   chapter('The agent destroys, or tries to');
-  say('It was told not to. Others knew the rule as well: a production database and its backups were gone in nine seconds.');
+  say(
+    'It was told not to. Others knew the rule as well: a production database and its backups were gone in nine seconds.',
+  );
   for (const sql of ['DROP TABLE public.vehicles CASCADE', 'TRUNCATE public.reservations CASCADE']) {
     does('agent (MCP)', sql);
     answers('held', heldLines(await ask(sql)));
@@ -128,7 +142,9 @@ export async function play(stage: Stage, narrator: Narrator): Promise<Played> {
   does('ada', `countersign plan show ${short}`);
   shows((await must(stage.command('plan', 'show', plan))).stdout.trimEnd().split('\n'));
   does('ada', `countersign plan approve ${short} --as ada --reason "ten test customers, seen"`);
-  const approved = await must(stage.command('plan', 'approve', plan, '--as', 'ada', '--reason', 'ten test customers, seen'));
+  const approved = await must(
+    stage.command('plan', 'approve', plan, '--as', 'ada', '--reason', 'ten test customers, seen'),
+  );
   answers('flows', [firstLine(approved.stdout)]);
 
   chapter('Applied exactly once, though asked for twice');
@@ -173,7 +189,9 @@ async function reads(
   does('agent (wire)', busiest);
   const found = await send(busiest);
   assert('rows' in found && found.rows.length === 3);
-  answers('flows', [found.rows.map((row) => `${String(row['model'])} ${grouped(Number(row['reservations']))}`).join(', ')]);
+  answers('flows', [
+    found.rows.map((row) => `${String(row['model'])} ${grouped(Number(row['reservations']))}`).join(', '),
+  ]);
 }
 
 async function staleApproval(
@@ -189,13 +207,16 @@ async function staleApproval(
   const plan = held.plan?.id ?? '';
   does('ada', `countersign plan approve ${plan.slice(7, 19)} --as ada`);
   answers('flows', [firstLine((await must(stage.command('plan', 'approve', plan, '--as', 'ada'))).stdout)]);
-  does('the world', "customer 200 pays, and is somebody now: UPDATE customers SET loyalty_points = 900 WHERE id = 200");
+  does('the world', 'customer 200 pays, and is somebody now: UPDATE customers SET loyalty_points = 900 WHERE id = 200');
   await askDirectly(stage.production.url, 'UPDATE public.customers SET loyalty_points = 900 WHERE id = 200');
   does('agent (MCP)', `apply_plan ${plan.slice(7, 19)}`);
   const stale = await agent.call('apply_plan', { plan });
   assert.equal(stale.outcome, 'stale');
   answers('denied', ['stale: the target is no longer as it was when the plan was approved.']);
-  const [kept] = await askDirectly<{ n: number }>(stage.production.url, 'SELECT count(*)::int AS n FROM customers WHERE id BETWEEN 200 AND 206');
+  const [kept] = await askDirectly<{ n: number }>(
+    stage.production.url,
+    'SELECT count(*)::int AS n FROM customers WHERE id BETWEEN 200 AND 206',
+  );
   assert.equal(kept?.n, 7);
   fact('customers 200 to 206 are still there.');
 }
@@ -243,13 +264,17 @@ async function proven(stage: Stage, { does, answers, say }: Narrator): Promise<v
   original.exec(`VACUUM INTO '${copy}'`);
   original.close();
   const forged = new DatabaseSync(copy);
-  const row = forged.prepare("SELECT idx, entry FROM ledger_entries WHERE kind = 'approval' ORDER BY idx LIMIT 1").get();
+  const row = forged
+    .prepare("SELECT idx, entry FROM ledger_entries WHERE kind = 'approval' ORDER BY idx LIMIT 1")
+    .get();
   assert(row !== undefined);
   const entry = String(row['entry']).replace('ten test', 'ten best');
   assert.notEqual(entry, row['entry']);
   forged.prepare('UPDATE ledger_entries SET entry = ? WHERE idx = ?').run(entry, Number(row['idx']));
   forged.close();
-  say(`One byte of entry ${Number(row['idx'])} is changed in a copy: "ten test customers" becomes "ten best customers".`);
+  say(
+    `One byte of entry ${Number(row['idx'])} is changed in a copy: "ten test customers" becomes "ten best customers".`,
+  );
   does('anybody', 'countersign ledger verify copy.db');
   const verdict = await stage.command('ledger', 'verify', 'copy.db');
   assert.equal(verdict.code, 1, 'a forged ledger was found sound');
@@ -270,7 +295,10 @@ function heldByWire(answer: WireAnswer): readonly string[] {
 /** The plan's number, then its measured effect. */
 function detailLines(detail: string): readonly string[] {
   const [plan = '', effect = ''] = detail.split('\n');
-  return [`a plan, ${plan.replace('Plan sha256:', '').slice(0, 12)}, and nothing executed; tried on the real data, it does this:`, ...effect.split('; ')];
+  return [
+    `a plan, ${plan.replace('Plan sha256:', '').slice(0, 12)}, and nothing executed; tried on the real data, it does this:`,
+    ...effect.split('; '),
+  ];
 }
 
 function deniedLines(answer: ToolAnswer): readonly string[] {
@@ -287,7 +315,9 @@ function refusalLines({ stderr }: { readonly stderr: string }): readonly string[
   return [firstLine(stderr)];
 }
 
-async function must<Result extends { code: number; stderr: string; stdout: string }>(running: Promise<Result>): Promise<Result> {
+async function must<Result extends { code: number; stderr: string; stdout: string }>(
+  running: Promise<Result>,
+): Promise<Result> {
   const ran = await running;
   assert.equal(ran.code, 0, `a command failed: ${ran.stderr}${ran.stdout}`);
   return ran;
@@ -306,4 +336,3 @@ function firstLine(text: string): string {
 function grouped(count: number): string {
   return count.toLocaleString('en-US');
 }
-

@@ -1,3 +1,5 @@
+import type { DatabaseFailure } from './database-failure.ts';
+
 /** SQLSTATEs of class CS: part of the contract for scripts. */
 export const SQLSTATES = {
   held: 'CS001',
@@ -32,4 +34,15 @@ export class RefusalError extends Error {
     this.name = 'RefusalError';
     this.refusal = refusal;
   }
+}
+
+/** A refusal as an error of class CS. */
+export function failureOf(refusal: Refusal): DatabaseFailure {
+  return {
+    severity: 'ERROR',
+    sqlstate: SQLSTATES[refusal.refused],
+    message: refusal.message,
+    ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
+    hint: refusal.hint,
+  };
 }

@@ -30,9 +30,15 @@ export interface EngineSession {
    * Sends an actor's frames and hands what comes back to the sink until every expected reply is there.
    * Back-pressure: while the sink is full, nothing more is read from the server.
    *
+   * @param instead what the actor is told in place of an error that the gateway itself has caused.
    * @throws SessionLost when the connection ends first.
    */
-  relay(frames: readonly Buffer[], replies: readonly ExpectedReply[], sink: ReplySink): Promise<Relayed>;
+  relay(
+    frames: readonly Buffer[],
+    replies: readonly ExpectedReply[],
+    sink: ReplySink,
+    instead?: (failure: DatabaseFailure) => DatabaseFailure | undefined,
+  ): Promise<Relayed>;
 
   /** Asks the server to cancel what runs, by the cancel protocol. Resolves when the request was delivered. */
   cancel(): Promise<void>;

@@ -3,7 +3,7 @@ import { changesMeaning } from '../analysis/settings.ts';
 import type { Analysis, SessionAct, TransactionAct } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
-import { type Refusal, RefusalError } from '../domain/refusal.ts';
+import { failureOf, type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
 import { quoteIdentifier, quoteLiteral } from '../engines/postgres/quote.ts';
@@ -13,6 +13,7 @@ import {
   type ExpectedReply,
   type Relayed,
   type ReplySink,
+  SessionLost,
   type TransactionStatus,
 } from '../engines/session.ts';
 import { type Connections, createConnections, type Setting } from '../execution/connections.ts';
@@ -180,8 +181,16 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   ): Promise<Relayed> {
     const mine = { connection, sinceMs: deps.now(), overdue: false };
     busy = mine;
+    const whyEnded = (): Refusal | undefined => ended ?? stopped ?? (mine.overdue ? overdue(task) : undefined);
     try {
-      return await connection.relay(frames, replies, sink);
+      return await connection.relay(frames, replies, sink, ({ sqlstate }) => {
+        const refusal = sqlstate === CANCELLED ? whyEnded() : undefined;
+        return refusal === undefined ? undefined : failureOf(refusal);
+      });
+    } catch (error) {
+      const refusal = whyEnded();
+      if (error instanceof SessionLost && refusal !== undefined) throw new RefusalError(refusal, { cause: error });
+      throw error;
     } finally {
       if (busy === mine) busy = null;
     }
@@ -463,6 +472,17 @@ function settingOf(name: string, value: string | null): Setting {
 }
 
 const NOWHERE: ReplySink = { write: () => true, drained: () => Promise.resolve() };
+
+/** query_canceled: whoever asked for it knows better why than the database does. */
+const CANCELLED = '57014';
+
+function overdue({ limits }: Task): Refusal {
+  return {
+    refused: 'overLimit',
+    message: `The statement ran longer than the task's ${limits.statementTimeoutMs / 1000} s, and was cancelled.`,
+    hint: 'Ask for less at once, or open a task that declares a longer statementTimeout.',
+  };
+}
 
 const CLOSED: Refusal = { refused: 'unavailable', message: 'The session is closed.', hint: 'Connect again.' };
 const LOST: Refusal = {

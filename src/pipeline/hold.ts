@@ -100,7 +100,10 @@ export function createHold(deps: {
   /** Names mean what the session's search path says; the login that tries and applies the plan has another of its own. */
   function withSearchPath(settings: HoldRequest['settings']): HoldRequest['settings'] {
     if (settings.some(({ name }) => name.toLowerCase() === 'search_path')) return settings;
-    const value = target.catalogue().searchPath.map((schema) => `"${schema.replaceAll('"', '""')}"`).join(', ');
+    const value = target
+      .catalogue()
+      .searchPath.map((schema) => `"${schema.replaceAll('"', '""')}"`)
+      .join(', ');
     return [...settings, { name: 'search_path', value }];
   }
 

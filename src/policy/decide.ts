@@ -102,7 +102,10 @@ function reasons(
   for (const { effect, by } of refused) {
     for (const id of by.length === 0 ? [NO_POLICY] : by) {
       const named = objects.get(id) ?? new Set();
-      objects.set(id, named.add(effect.verb === 'server' ? objectName(effect.object) : `${effect.verb} ${objectName(effect.object)}`));
+      objects.set(
+        id,
+        named.add(effect.verb === 'server' ? objectName(effect.object) : `${effect.verb} ${objectName(effect.object)}`),
+      );
     }
   }
   return [...objects].map(([policy, named]) => ({

@@ -1,5 +1,4 @@
-import type { DatabaseFailure } from '../../domain/database-failure.ts';
-import { type Refusal, SQLSTATES } from '../../domain/refusal.ts';
+import { failureOf, type Refusal } from '../../domain/refusal.ts';
 import { commandComplete, errorResponse, noticeResponse } from '../../engines/postgres/wire-messages.ts';
 import type { ReplySink } from '../../engines/session.ts';
 import type { Outcome } from '../../pipeline/outcome.ts';
@@ -22,17 +21,6 @@ export function tell(sink: ReplySink, outcome: Outcome): void {
     default:
       outcome satisfies never;
   }
-}
-
-/** A refusal as an error of class CS. */
-export function failureOf(refusal: Refusal): DatabaseFailure {
-  return {
-    severity: 'ERROR',
-    sqlstate: SQLSTATES[refusal.refused],
-    message: refusal.message,
-    ...(refusal.detail === undefined ? {} : { detail: refusal.detail }),
-    hint: refusal.hint,
-  };
 }
 
 export function unsupportedMessage(what: string): Refusal {

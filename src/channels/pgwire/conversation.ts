@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { DatabaseFailure } from '../../domain/database-failure.ts';
-import { RefusalError, SQLSTATES } from '../../domain/refusal.ts';
+import { failureOf, RefusalError, SQLSTATES } from '../../domain/refusal.ts';
 import {
   EMPTY_QUERY,
   errorResponse,
@@ -11,7 +11,7 @@ import {
 import { type ReplySink, SessionLost } from '../../engines/session.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import { carryQuery, type Steps } from '../../pipeline/carry-query.ts';
-import { failureOf, tell, unsupportedMessage } from './conversation-replies.ts';
+import { tell, unsupportedMessage } from './conversation-replies.ts';
 import { createExtended } from './extended.ts';
 import { CLIENT_MESSAGE, createClientFrameReader } from './frames.ts';
 

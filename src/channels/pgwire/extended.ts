@@ -1,6 +1,6 @@
 import type { DatabaseFailure } from '../../domain/database-failure.ts';
 import type { Parameter, Statement } from '../../domain/intent.ts';
-import type { Refusal } from '../../domain/refusal.ts';
+import { failureOf, type Refusal } from '../../domain/refusal.ts';
 import {
   BIND_COMPLETE,
   type Bind,
@@ -24,7 +24,7 @@ import type { ActorSession } from '../../pipeline/actor-session.ts';
 import type { Steps } from '../../pipeline/carry-query.ts';
 import { decodeParameters } from '../../pipeline/decode-parameters.ts';
 import type { Judgement } from '../../pipeline/judge.ts';
-import { failureOf, tell } from './conversation-replies.ts';
+import { tell } from './conversation-replies.ts';
 import { CLIENT_MESSAGE } from './frames.ts';
 
 /** The extended query protocol of one client (PostgreSQL, "Extended Query"). */

@@ -1,11 +1,11 @@
 import type { DatabaseFailure } from '../../domain/database-failure.ts';
+import { failureOf } from '../../domain/refusal.ts';
 import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../../engines/postgres/wire-messages.ts';
 import { EngineFailure } from '../../engines/session.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import type { Steps } from '../../pipeline/carry-query.ts';
 import type { Refused } from '../../pipeline/gateway.ts';
 import { converse } from './conversation.ts';
-import { failureOf } from './conversation-replies.ts';
 import type { WireConnection } from './listener.ts';
 
 /** Opens the session of an authenticated task on the target that the client named. */

@@ -87,7 +87,10 @@ async function runCompared(
   });
   const volatileColumns = approved.measured ? approved.effect.volatileColumns : {};
   const effect: MeasuredEffect = { ...tried.effect, volatileColumns, digest: await tried.digest(volatileColumns) };
-  const beyond = [...tried.missed.map((table) => `${table}: not approved, and changed now`), ...(tried.uncapturable === null ? [] : [tried.uncapturable])];
+  const beyond = [
+    ...tried.missed.map((table) => `${table}: not approved, and changed now`),
+    ...(tried.uncapturable === null ? [] : [tried.uncapturable]),
+  ];
   if (!approved.measured) return { effect, changed: [] };
   if (beyond.length > 0) return { effect, changed: beyond };
   if (effect.digest === approved.effect.digest) return { effect, changed: [] };

@@ -66,7 +66,9 @@ export async function layCapture(
     "SELECT pg_catalog.set_config('countersign.kept', '0', true), pg_catalog.set_config('countersign.max_rows', $1, true)",
     [String(maxRows)],
   );
-  const { rows } = await client.query<{ name: string; root: string; relkind: string; mine: boolean }>(CAPTURABLE, [tables]);
+  const { rows } = await client.query<{ name: string; root: string; relkind: string; mine: boolean }>(CAPTURABLE, [
+    tables,
+  ]);
   const uncapturable: Uncapturable[] = [];
   const statements: string[] = [];
   for (const { name, root, relkind, mine } of rows) {

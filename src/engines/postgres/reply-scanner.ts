@@ -10,8 +10,8 @@ export interface ReplyScanner {
 }
 
 export interface ReplyHandler {
-  /** A whole message other than a row or copied data; `body` is without the header. Returns whether it is passed on. */
-  message(type: number, body: Buffer): boolean;
+  /** A whole message other than a row or copied data; `body` is without the header. Returns whether it is passed on, or what is instead. */
+  message(type: number, body: Buffer): boolean | Buffer;
   /** Bytes to pass on: whole messages, or pieces of big ones, in order. Valid only during the call. */
   pass(bytes: Buffer): void;
 }
@@ -55,8 +55,10 @@ export function createReplyScanner(handler: ReplyHandler): ReplyScanner {
       }
       if (end - at > MAX_MESSAGE_BYTES) throw new ProtocolViolation(`a message of type ${type} is too long`);
       if (end > bytes.length) break;
-      if (!handler.message(type, bytes.subarray(at + HEADER_BYTES, end))) {
+      const shown = handler.message(type, bytes.subarray(at + HEADER_BYTES, end));
+      if (shown !== true) {
         if (at > runStart) handler.pass(bytes.subarray(runStart, at));
+        if (shown !== false) handler.pass(shown);
         runStart = end;
       }
       at = end;

@@ -18,6 +18,7 @@ import {
   bind,
   copyFail,
   describe,
+  errorResponse,
   execute,
   ProtocolViolation,
   parse,
@@ -51,6 +52,7 @@ interface Exchange {
   readonly commands: string[];
   failure: DatabaseFailure | null;
   copyInRefused: boolean;
+  readonly instead: ((failure: DatabaseFailure) => DatabaseFailure | undefined) | undefined;
   /** The beginning of a row of the gateway's own whose end is still to come. */
   piece: Buffer | null;
   /** Results of the gateway's own statements, one a ReadyForQuery. */
@@ -129,7 +131,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
     }
   }
 
-  function onMessage(type: number, body: Buffer): boolean {
+  function onMessage(type: number, body: Buffer): boolean | Buffer {
     if (type === TYPE.parameterStatus) {
       const [name, value] = readParameterStatus(body);
       parameters.set(name, value);
@@ -188,10 +190,11 @@ export function carryOver(connection: StartedConnection): EngineSession {
   }
 
   /** After an error the server skips everything up to the next Sync: so do the expected replies. */
-  function onError(exchange: Exchange, expected: ExpectedReply, body: Buffer, shown: boolean): boolean {
+  function onError(exchange: Exchange, expected: ExpectedReply, body: Buffer, shown: boolean): boolean | Buffer {
     const failure = readFailure(body);
+    const instead = exchange.instead?.(failure);
     if (failure.severity === 'FATAL' || failure.severity === 'PANIC') farewell = failure;
-    exchange.failure ??= failure;
+    exchange.failure ??= instead ?? failure;
     const own = exchange.own.at(-1);
     if (own !== undefined) own.failure = failure;
     if (expected.to !== 'query' && expected.to !== 'sync') {
@@ -199,6 +202,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
       exchange.at = sync === -1 ? exchange.replies.length : sync;
       if (sync === -1) queueMicrotask(() => complete(exchange));
     }
+    if (shown && instead !== undefined) return errorResponse(instead);
     return shown;
   }
 
@@ -237,6 +241,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
     frames: readonly Buffer[],
     replies: readonly ExpectedReply[],
     sink: ReplySink | null,
+    instead?: (failure: DatabaseFailure) => DatabaseFailure | undefined,
   ): Promise<Exchange> {
     if (ended !== null)
       return Promise.reject(new SessionLost('the connection to the target is closed', { cause: ended }));
@@ -249,6 +254,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
         commands: [],
         failure: null,
         copyInRefused: false,
+        instead,
         piece: null,
         own: sink === null ? [emptyOwn()] : [],
         resolve: () => resolve(begun),
@@ -312,8 +318,8 @@ export function carryOver(connection: StartedConnection): EngineSession {
       assert(result !== undefined);
       return ownResult(result);
     },
-    async relay(frames, replies, sink): Promise<Relayed> {
-      const { commands, failure, copyInRefused } = await exchange(frames, replies, sink);
+    async relay(frames, replies, sink, instead): Promise<Relayed> {
+      const { commands, failure, copyInRefused } = await exchange(frames, replies, sink, instead);
       return { commands, failure, copyInRefused };
     },
     cancel: () => requestCancel(connection),
