@@ -176,7 +176,7 @@ function known(findings: Findings, kind: string, node: Tree, walk: Walk): Defini
     case 'CreateFunctionStmt':
       return createFunction(findings, node);
     case 'AlterFunctionStmt':
-      addEffect(findings, 'alter', named('function', names(((node['func'] as Tree | undefined) ?? {})['objname'])));
+      addEffect(findings, 'alter', named('function', names((node['func'] as Tree | undefined)?.['objname'])));
       return definition('ALTER FUNCTION', true);
     case 'CreateSchemaStmt':
       addEffect(findings, 'create', { kind: 'schema', schema: '', name: String(node['schemaname'] ?? '') });

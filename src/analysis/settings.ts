@@ -56,7 +56,7 @@ export function classifySetting(node: Tree): StatementClass | { readonly kind: '
   const local = node['is_local'] === true;
   if (kind === 'VAR_RESET_ALL') return session({ act: 'discard', what: 'settings' });
   if (kind === 'VAR_SET_MULTI') return transactionCharacteristics(name, node);
-  const value = kind === 'VAR_SET_VALUE' ? valueOf(node, name) : null;
+  const value = kind === 'VAR_SET_VALUE' ? settingValue(node, name) : null;
   if (!isHarmless(name, value)) return { kind: 'forbidden', name };
   return session({ act: 'set', name, value, local });
 }
@@ -91,7 +91,7 @@ function session(act: SessionAct): StatementClass {
   return { kind: 'session', act };
 }
 
-function valueOf(node: Tree, name: string): string {
+function settingValue(node: Tree, name: string): string {
   const values = ((node['args'] as unknown[] | undefined) ?? []).map((arg) => constantOf(arg) ?? '');
   return name === 'search_path'
     ? values.map((value) => `"${value.replaceAll('"', '""')}"`).join(', ')

@@ -19,7 +19,7 @@ const name = z
 
 const reference = z
   .string()
-  .regex(/^\$\{(env|file):[^}]+\}$/, 'a secret is never written here: refer to it with ${env:NAME} or ${file:path}');
+  .regex(/^\$\{(env|file):[^}]+\}$/, `a secret is never written here: refer to it with \${env:NAME} or \${file:path}`);
 
 const address = z.string().regex(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, 'write host:port, e.g. 127.0.0.1:6434');
 

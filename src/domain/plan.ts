@@ -89,3 +89,8 @@ export interface PlanRecord {
 export function isLive(record: PlanRecord, nowMs: number): boolean {
   return (record.state === 'held' || record.state === 'approved') && nowMs < Date.parse(record.plan.expiresAt);
 }
+
+/** Enough of a plan's id to type: the first twelve hexadecimal digits. */
+export function shortId(id: string): string {
+  return id.replace(/^sha256:/, '').slice(0, 12);
+}

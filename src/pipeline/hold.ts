@@ -5,12 +5,12 @@ import { digestOf, type Json } from '../domain/digest.ts';
 import { rowsChanged } from '../domain/effect.ts';
 import { instantOf } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
-import { isLive, type Measurement, type Plan, type PlanRecord } from '../domain/plan.ts';
+import { isLive, type Measurement, type Plan, type PlanRecord, shortId } from '../domain/plan.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { Measured } from '../engines/engine.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
-import { summariseObjects } from '../planning/summarise-objects.ts';
+import { describeEffect } from '../planning/describe-effect.ts';
 import { undoPath } from '../planning/undo-path.ts';
 import { insertPlan, livePlan } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
@@ -210,28 +210,6 @@ export function heldRefusal(record: PlanRecord): Refusal {
     hint: `Stop and ask. A person decides with: countersign plan show ${shortId(record.id)}. After approval send the identical statement again in this task, or apply the plan.`,
     plan: record.id,
   };
-}
-
-export function describeEffect(plan: Plan): string {
-  if (!plan.measurement.measured) return `Not measured: ${plan.measurement.why}.`;
-  const { tables, objects } = plan.measurement.effect;
-  const parts = tables.map((table) => {
-    const counts = [
-      [table.inserted, 'inserted'],
-      [table.updated, 'updated'],
-      [table.deleted, 'deleted'],
-      [table.truncated, 'truncated'],
-    ] as const;
-    const said = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
-    return `${table.table}: ${said.join(', ')}${table.via === 'direct' ? '' : ` (${table.via})`}`;
-  });
-  const changed = summariseObjects(objects);
-  return [...parts, ...changed].join('; ') || 'It would change nothing.';
-}
-
-/** Enough of a plan's id to type: the first twelve hexadecimal digits. */
-export function shortId(id: string): string {
-  return id.replace(/^sha256:/, '').slice(0, 12);
 }
 
 function endTransactionFirst(record: PlanRecord): Refusal {

@@ -3,12 +3,12 @@ import { verifyQuorum } from '../approval/quorum.ts';
 import type { ApprovalEnvelope } from '../domain/approval.ts';
 import { asId, type PlanId } from '../domain/ids.ts';
 import type { PlanRecord } from '../domain/plan.ts';
+import { shortId } from '../domain/plan.ts';
 import { approvalsOf } from '../store/approvals.ts';
 import { plansByPrefix } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
 import type { PlanView } from './gateway.ts';
-import { shortId } from './hold.ts';
 import type { TargetRules } from './target-rules.ts';
 
 /** Shows plans with their approvals, each verified anew. */

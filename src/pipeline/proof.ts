@@ -3,7 +3,7 @@ import type { Json } from '../domain/digest.ts';
 import type { EntryKind } from '../domain/entry.ts';
 import { type Instant, instantOf } from '../domain/ids.ts';
 import type { Ledger, Recorded } from '../ledger/ledger.ts';
-import type { Write } from '../store/store.ts';
+import type { Write } from '../store/write.ts';
 
 /** How the pipeline proves: one entry and the state transition that goes with it, durable together or not at all (G7). */
 export interface Proof {

@@ -2,7 +2,8 @@ import type { ApprovalEnvelope, ApprovalStatement } from '../domain/approval.ts'
 import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { PlanId } from '../domain/ids.ts';
 import { statements } from './schema.ts';
-import { type Store, type Write, write } from './store.ts';
+import type { Store } from './store.ts';
+import { type Write, write } from './write.ts';
 
 /** Keeps a person's verdict on a plan: one each, and the first one stands. */
 export function insertApproval(statement: ApprovalStatement, envelope: ApprovalEnvelope): Write {

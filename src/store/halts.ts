@@ -1,7 +1,8 @@
 import type { Halt, HaltScope } from '../domain/halt.ts';
 import type { ActorId, HaltId, Instant } from '../domain/ids.ts';
 import { statements } from './schema.ts';
-import { type Store, type Write, write } from './store.ts';
+import type { Store } from './store.ts';
+import { type Write, write } from './write.ts';
 
 export function insertHalt(halt: Halt): Write {
   return write(

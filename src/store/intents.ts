@@ -1,6 +1,7 @@
 import type { Instant, IntentId, TargetId, TaskId } from '../domain/ids.ts';
 import { statements } from './schema.ts';
-import { type Store, type Write, write } from './store.ts';
+import type { Store } from './store.ts';
+import { type Write, write } from './write.ts';
 
 /** A write that a gateway has begun to commit; without an outcome it is what recovery must look up. */
 export interface OpenIntent {

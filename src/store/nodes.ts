@@ -1,6 +1,7 @@
 import type { Instant } from '../domain/ids.ts';
 import { statements } from './schema.ts';
-import { type Store, type Write, write } from './store.ts';
+import type { Store } from './store.ts';
+import { type Write, write } from './write.ts';
 
 /** A running gateway, so that commands find its addresses and recovery knows whose unfinished work is nobody's. */
 export interface GatewayNode {

@@ -3,7 +3,8 @@ import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { Digest, Instant, PlanId, TaskId } from '../domain/ids.ts';
 import { PLAN_TRANSITIONS, type Plan, type PlanRecord, type PlanState } from '../domain/plan.ts';
 import { type PlanRow, statements } from './schema.ts';
-import { type Store, type Write, write } from './store.ts';
+import type { Store } from './store.ts';
+import { type Write, write } from './write.ts';
 
 export function insertPlan(made: {
   readonly id: PlanId;

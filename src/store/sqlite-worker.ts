@@ -3,11 +3,9 @@ import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { MIGRATIONS } from './schema.ts';
-import type { Write } from './store.ts';
+import type { SqlValue, Write } from './write.ts';
 
 /** The thread that holds the SQLite connection, so that waiting for the disk never stops the event loop. */
-
-export type SqlValue = null | string | number | bigint | Uint8Array;
 
 export type StoreRequest =
   | { readonly kind: 'open' }

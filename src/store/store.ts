@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
-import type { Compilable, CompiledQuery } from 'kysely';
-import type { SqlValue, StoreReply, StoreRequest } from './sqlite-worker.ts';
+import type { Compilable } from 'kysely';
+import type { StoreReply, StoreRequest } from './sqlite-worker.ts';
+import type { Write } from './write.ts';
 
 /** The state of Countersign: tasks, plans, approvals, halts, and the ledger's tree. Several processes may have it open. */
 export interface Store {
@@ -20,24 +21,11 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** A statement that changes state, made by a repository and executed with the entry that proves it. */
-export interface Write {
-  readonly sql: string;
-  readonly parameters: readonly SqlValue[];
-  /** How many rows it must change; any other number means that the state was not what the caller believed. */
-  readonly expectChanges?: number;
-}
-
 export class StoreUnavailable extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StoreUnavailable';
   }
-}
-
-export function write(query: Compilable<unknown>, expectChanges?: number): Write {
-  const { sql, parameters }: CompiledQuery = query.compile();
-  return { sql, parameters: parameters.map(toSqlValue), ...(expectChanges === undefined ? {} : { expectChanges }) };
 }
 
 /**
@@ -89,8 +77,8 @@ export async function openStore(location: string, options: { readonly readOnly?:
   }
 
   async function all<Row>(query: Compilable<Row>): Promise<Row[]> {
-    const { sql, parameters } = query.compile();
-    const reply = await ask({ kind: 'all', sql, parameters: parameters.map(toSqlValue) });
+    const { sql, parameters } = write(query);
+    const reply = await ask({ kind: 'all', sql, parameters });
     if (reply.kind !== 'rows') throw new Error('the store answered something else');
     return reply.rows as Row[];
   }
@@ -112,12 +100,4 @@ export async function openStore(location: string, options: { readonly readOnly?:
       await worker.terminate();
     },
   };
-}
-
-function toSqlValue(value: unknown): SqlValue {
-  if (value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint')
-    return value;
-  if (value instanceof Uint8Array) return value;
-  if (typeof value === 'boolean') return value ? 1 : 0;
-  throw new TypeError(`${typeof value} can't be stored`);
 }

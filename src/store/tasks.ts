@@ -4,7 +4,8 @@ import type { Instant, TaskId } from '../domain/ids.ts';
 import type { ScramVerifier } from '../domain/scram.ts';
 import type { Task } from '../domain/task.ts';
 import { statements, type TaskRow } from './schema.ts';
-import { type Store, type Write, write } from './store.ts';
+import type { Store } from './store.ts';
+import { type Write, write } from './write.ts';
 
 /** A task with what the store keeps beside it. */
 export interface StoredTask {

@@ -35,7 +35,10 @@ function steady(text: string): string {
     .replaceAll(/\bid=\d{4,}\b/g, 'id=<n>')
     .replaceAll(/\(\d+ ms after/g, '(<n> ms after')
     .replaceAll(/by \S+@localhost/g, 'by <user>@localhost')
-    .replaceAll(/Sound\. \d+ entries, \d+ signed checkpoints, root \S+/g, 'Sound. <n> entries, <n> signed checkpoints, root <root>')
+    .replaceAll(
+      /Sound\. \d+ entries, \d+ signed checkpoints, root \S+/g,
+      'Sound. <n> entries, <n> signed checkpoints, root <root>',
+    )
     .replaceAll(/entry \d+/g, 'entry <n>')
     .replaceAll(/Played in \d+ s/g, 'Played in <n> s');
 }

@@ -167,6 +167,15 @@ export async function runStdioBridge(options: StdioBridgeOptions): Promise<void>
 
 const SERVER_ERROR = -32000;
 const CLOSING_MS = 2_000;
+/** With these the request never left; with any other error it may have arrived. */
+const NEVER_CONNECTED = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
 const LOST =
   'Countersign: the connection to the gateway ended before the answer came. A write may or may not have taken effect: ask get_status before you repeat it.';
 
@@ -188,6 +197,7 @@ function reasonOf(error: unknown, url: URL): string {
   if (error instanceof SdkHttpError)
     return `Countersign: the gateway answered with HTTP ${error.status}: ${error.message}`;
   if (error instanceof TypeError) {
+    if (!NEVER_CONNECTED.has(String((error.cause as { readonly code?: unknown } | undefined)?.code))) return LOST;
     const cause = error.cause instanceof Error ? ` (${error.cause.message || error.cause.name})` : '';
     return `Countersign: no gateway can be reached at ${url.href}${cause}. Is \`countersign serve\` running there?`;
   }

@@ -137,7 +137,7 @@ function differing(first: ReadonlyMap<string, string>, second: ReadonlyMap<strin
   for (const [key, digest] of first) {
     if (second.get(key) === digest) continue;
     const [table, column] = JSON.parse(key) as [string, string];
-    (columns[table] ??= []).push(column);
+    columns[table] = [...(columns[table] ?? []), column];
   }
   for (const names of Object.values(columns)) names.sort();
   return columns;

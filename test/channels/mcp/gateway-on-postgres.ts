@@ -47,6 +47,8 @@ export interface TestGateway extends Gateway {
 
 export function gatewayOnPostgres(url: string): TestGateway {
   const admin = new pg.Pool({ connectionString: url, max: 4 });
+  // The server may end before the pool does.
+  admin.on('error', () => undefined);
   const tasks = new Map<string, Task>();
   const plans = new Map<string, PlanRecord>();
   const open = new Set<pg.Client>();
