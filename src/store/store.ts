@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Compilable } from 'kysely';
 import type { StoreReply, StoreRequest } from './sqlite-worker.ts';
-import type { Write } from './write.ts';
+import { type Write, write } from './write.ts';
 
 /** The state of Countersign: tasks, plans, approvals, halts, and the ledger's tree. Several processes may have it open. */
 export interface Store {
