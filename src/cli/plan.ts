@@ -225,6 +225,7 @@ async function apply(countersign: Countersign, named: string, options: PersonOpt
   if (view.state === 'approved' && (await declined(options, `${planText(view, countersign)}\n`, 'Apply this plan?')))
     return undecided();
   await countersign.announce({ pg: '', http: '' });
+  if (view.state === 'applying' || view.state === 'indeterminate') await countersign.recover();
   const reply = await countersign.applyPlan(view.id, { person: person.id });
   if (reply.reply === 'refused') throw new RefusalError(reply.refusal);
   const said = reply.already ? 'had been applied before: once only' : 'is applied';

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
 import { createAnalysisCache } from '../analysis/analysis-cache.ts';
 import { initAnalyser } from '../analysis/parse.ts';
 import type { Config } from '../config/load.ts';
@@ -16,6 +17,7 @@ import { createPlanViews, type PlanViews } from '../pipeline/plan-view.ts';
 import { createProof, type Log, type Proof } from '../pipeline/proof.ts';
 import { createTargetRules, type TargetRules } from '../pipeline/target-rules.ts';
 import { createTasks, type Tasks } from '../pipeline/tasks.ts';
+import { type Recovered, recover } from '../pipeline/recover.ts';
 import { createReceiveVerdict, type ReceiveVerdict } from '../pipeline/verdicts.ts';
 import { createDecide } from '../policy/decide.ts';
 import { type PolicySet, parsePolicies } from '../policy/policy-set.ts';
@@ -44,6 +46,8 @@ export interface Countersign {
   rules(target: string): TargetRules | undefined;
   /** Opens the target's engine when it is first needed. What can't be opened is tried anew the next time. */
   target(id: TargetId): Promise<GovernedTarget | Refusal>;
+  /** Finds out how work ended that a process which died had begun (G6). */
+  recover(): Promise<readonly Recovered[]>;
   /** Lets other processes know that this one lives, and where it listens. */
   announce(addresses: { readonly pg: string; readonly http: string }): Promise<void>;
   close(): Promise<void>;
@@ -58,7 +62,7 @@ export async function openCountersign(config: Config, log: Log, clock: Clock = s
   const key = loadSigningKey(config.ledgerKey, config.origin);
   const store = await openStore(config.state);
   const ledger = await openLedger({ store, key, clock });
-  const node = `node_${randomBytes(8).toString('hex')}`;
+  const node = `node_${randomBytes(8).toString('hex')}@${hostname()}`;
   const proof = createProof({ ledger, clock, node, log });
   const halts = await createHalts({ store, proof });
   const now = () => clock.now();
@@ -172,6 +176,16 @@ export async function openCountersign(config: Config, log: Log, clock: Clock = s
       stopped: ({ plan }) => halts.covering({ agent: plan.actor, task: plan.task, target: plan.target }),
       now,
     }),
+    recover: () =>
+      recover({
+        store,
+        proof,
+        async engine(id) {
+          const opened = await target(id);
+          return 'refused' in opened ? undefined : opened.engine;
+        },
+        nowMs: now,
+      }),
     async announce(addresses) {
       const tell = () =>
         store.commit([announceNode({ id: node, pid: process.pid, ...addresses, startedAt }, clock.now())]);

@@ -9,7 +9,6 @@ import { asId, type TargetId } from '../domain/ids.ts';
 import { createGateway } from '../pipeline/create-gateway.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
 import { createReadLog } from '../pipeline/read-log.ts';
-import { recover } from '../pipeline/recover.ts';
 import { taskById } from '../store/tasks.ts';
 import type { Countersign } from './open-countersign.ts';
 
@@ -27,7 +26,7 @@ const MAX_CONNECTIONS = 500;
 const STARTUP_TIMEOUT_MS = 15_000;
 const CLOSE_GRACE_MS = 5000;
 /** How often unfinished work of gateways that died is looked for. */
-const RECOVER_EVERY_MS = 5000;
+const RECOVER_EVERY_MS = 1000;
 
 /**
  * Opens the channels of a gateway. What another gateway left unfinished is found out first, as far as its targets can be
@@ -120,6 +119,7 @@ export async function serve(countersign: Countersign, version: string, log: Logg
   });
   const addresses = { pg: `${pg.address.host}:${pg.address.port}`, http: http.url };
   await countersign.announce(addresses);
+  let recoveringNow = false;
   const recovering = setInterval(() => void recoverNow(), RECOVER_EVERY_MS);
   recovering.unref();
   const warm = warmUp();
@@ -147,21 +147,17 @@ export async function serve(countersign: Countersign, version: string, log: Logg
   }
 
   async function recoverNow(): Promise<void> {
+    if (recoveringNow) return;
+    recoveringNow = true;
     try {
-      const found = await recover({
-        store,
-        proof,
-        async engine(id) {
-          const target = await countersign.target(id);
-          return 'refused' in target ? undefined : target.engine;
-        },
-        nowMs: now,
-      });
+      const found = await countersign.recover();
       for (const { subject, outcome } of found) {
         if (outcome !== 'still unknown') log.warn({ subject, outcome }, 'the end of unfinished work was found out');
       }
     } catch (error) {
       log.error({ err: error }, 'unfinished work could not be looked for');
+    } finally {
+      recoveringNow = false;
     }
   }
 

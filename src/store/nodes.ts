@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { Instant } from '../domain/ids.ts';
 import { statements } from './schema.ts';
 import type { Store } from './store.ts';
@@ -5,6 +6,7 @@ import { type Write, write } from './write.ts';
 
 /** A running gateway, so that commands find its addresses and recovery knows whose unfinished work is nobody's. */
 export interface GatewayNode {
+  /** Ends in `@` and the name of its machine. */
   readonly id: string;
   readonly pid: number;
   readonly pg: string;
@@ -44,11 +46,22 @@ export async function liveNodes(store: Store, nowMs: number): Promise<readonly G
       .where('heartbeat_ms', '>', nowMs - NODE_DEAD_AFTER_MS)
       .orderBy('heartbeat_ms', 'desc'),
   );
-  return rows.map((row) => ({
+  return rows.filter(isRunning).map((row) => ({
     id: row.id,
     pid: row.pid,
     pg: row.pg,
     http: row.http,
     startedAt: row.started_at as Instant,
   }));
+}
+
+/** On its own machine a process that ended is known to be dead at once; elsewhere only its silence tells. */
+function isRunning({ id, pid }: { readonly id: string; readonly pid: number }): boolean {
+  if (!id.endsWith(`@${hostname()}`) || pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
