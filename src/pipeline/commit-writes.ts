@@ -110,6 +110,8 @@ export function createCommitWrites(deps: {
       const rolledBack = relayed?.failure !== undefined && relayed.failure !== null;
       state = rolledBack || relayed?.commands.at(-1) === 'ROLLBACK' ? 'not applied' : 'applied';
       if (relayed?.failure) reply = { outcome: 'failed', failure: relayed.failure };
+      // A COMMIT that failed before it was executed leaves the transaction open.
+      if (connection.transaction !== 'idle') await connection.own('ROLLBACK');
     } catch (error) {
       if (error instanceof EngineFailure) {
         await connection.own('ROLLBACK');

@@ -15,9 +15,9 @@ import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-
 import { createHalts, type Halts } from '../pipeline/halts.ts';
 import { createPlanViews, type PlanViews } from '../pipeline/plan-view.ts';
 import { createProof, type Log, type Proof } from '../pipeline/proof.ts';
+import { type Recovered, recover } from '../pipeline/recover.ts';
 import { createTargetRules, type TargetRules } from '../pipeline/target-rules.ts';
 import { createTasks, type Tasks } from '../pipeline/tasks.ts';
-import { type Recovered, recover } from '../pipeline/recover.ts';
 import { createReceiveVerdict, type ReceiveVerdict } from '../pipeline/verdicts.ts';
 import { createDecide } from '../policy/decide.ts';
 import { type PolicySet, parsePolicies } from '../policy/policy-set.ts';

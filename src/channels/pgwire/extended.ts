@@ -236,11 +236,12 @@ export function createExtended(deps: {
     const statement = prepared.get(name);
     if (statement === undefined) return failWith(unknownStatement(name));
     const { judgement } = statement;
-    if (judgement !== 'empty' && judgement.verdict === 'apply') {
+    // The server never hears of these before they are executed; none has parameters or returns rows.
+    if (judgement === 'empty' || judgement.verdict === 'apply' || judgement.verdict === 'transaction') {
       await answerHere(parameterDescription([]));
       return answerHere(NO_DATA);
     }
-    const opened = session.connectionFor(judgement === 'empty' ? null : judgement);
+    const opened = session.connectionFor(judgement);
     const connection = opened instanceof Promise ? await opened : opened;
     await turnTo(connection);
     if (skipping) return;
