@@ -1,4 +1,4 @@
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { closeSync, createReadStream, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
@@ -61,8 +61,19 @@ export async function* exportLedger(store: Store, ledger: Ledger): AsyncGenerato
  * @throws when it is neither, or can't be read.
  */
 export async function openLedgerCopy(path: string): Promise<LedgerCopy> {
-  const start = readFileSync(path).subarray(0, 15).toString('latin1');
+  const start = beginningOf(path);
+  if (start === '') throw new Error(`${path} is empty`);
   return start === 'SQLite format 3' ? openDatabase(path) : openArchive(path);
+}
+
+function beginningOf(path: string): string {
+  const file = openSync(path, 'r');
+  try {
+    const bytes = Buffer.alloc(15);
+    return bytes.subarray(0, readSync(file, bytes)).toString('latin1');
+  } finally {
+    closeSync(file);
+  }
 }
 
 function openDatabase(path: string): LedgerCopy {

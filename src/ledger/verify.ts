@@ -40,6 +40,9 @@ export async function verifyLedger(path: string, trustedKey?: string): Promise<V
 async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Promise<Verdict> {
   const keyText = trustedKey ?? copy.verifierKey;
   if (keyText === null) return tampered(0, 'entry 0 does not name the key of this ledger');
+  if (trustedKey !== undefined && copy.verifierKey !== null && copy.verifierKey !== trustedKey.trim()) {
+    return tampered(null, `the copy names ${copy.verifierKey} as its key, which is not the one to be trusted`);
+  }
   const key = parseVerifierKey(keyText);
   const roots = new Map<number, Buffer>();
   let newest = 0;
