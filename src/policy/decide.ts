@@ -66,7 +66,7 @@ function ask(set: PolicySet, standing: Standing, effect: Effect, extent: Extent)
 
 /** How many people would make all of it allowed once no freeze stands in the way; `undefined` when no number does. */
 function needed(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): number | undefined {
-  for (let approvals = extent.approvals; approvals <= MAX_APPROVALS; approvals++) {
+  for (let approvals = extent.approvals; approvals <= Math.max(MAX_APPROVALS, extent.approvals); approvals++) {
     const stronger = { ...extent, approvals, freeze: undefined };
     if (effects.every((effect) => ask(set, standing, effect, stronger).allowed)) return approvals;
   }
@@ -108,7 +108,10 @@ function reasons(
       );
     }
   }
-  return [...objects].map(([policy, named]) => ({
+  // In the order of the files: Cedar's own order changes from call to call, and plans hold these words.
+  const order = [...set.policies.keys()];
+  const inOrder = [...objects].sort(([a], [b]) => order.indexOf(a) - order.indexOf(b));
+  return inOrder.map(([policy, named]) => ({
     policy,
     reason: `${reasonOf(set, policy)}: ${[...named].join(', ')}.`,
   }));

@@ -1,0 +1,261 @@
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Decision } from '../../src/domain/decision.ts';
+import { type Effect, VERBS, type Verb } from '../../src/domain/effect.ts';
+import { TIERS, type Tier } from '../../src/domain/environment.ts';
+import { asId } from '../../src/domain/ids.ts';
+import type { Extent, Standing } from '../../src/policy/circumstances.ts';
+import { createDecide, type Decide } from '../../src/policy/decide.ts';
+import { PolicyError, parsePolicies } from '../../src/policy/policy-set.ts';
+import { readPolicies, SHIPPED_POLICIES } from '../../src/policy/read-policies.ts';
+
+let decide: Decide;
+beforeAll(async () => {
+  decide = createDecide(parsePolicies(await readPolicies(SHIPPED_POLICIES)));
+});
+
+const BEFORE: Extent = { rows: 0, measured: true, reversible: true, approvals: 0, freeze: undefined };
+const FREEZE = {
+  environment: '*',
+  from: asId('2026-01-01T00:00:00.000Z'),
+  until: asId('2026-01-02T00:00:00.000Z'),
+  reason: 'the migration',
+} as const;
+
+function standing(change: { readonly tier?: Tier; readonly propose?: Standing['role']['propose'] } = {}): Standing {
+  const tier = change.tier ?? 'production';
+  return {
+    actor: { kind: 'agent', id: asId('migrator'), owner: asId('ada'), role: asId('migrator') },
+    role: {
+      id: asId('migrator'),
+      read: ['public.*'],
+      write: ['public.*'],
+      propose: change.propose ?? ['truncate', 'schema'],
+      maxRowsPerStatement: 10_000,
+      maxRowsPerTask: 100_000,
+      maxTaskMs: 1,
+    },
+    target: asId('rental'),
+    environment: {
+      id: asId(tier),
+      tier,
+      owner: asId('ada'),
+      rowsWithoutApproval: 100,
+      quorum: 1,
+      quorumUnmeasured: 2,
+      planLifetimeMs: 1,
+    },
+    radius: { target: asId('rental'), read: ['public.customers'], write: ['public.reservations'] },
+    limits: { rowsPerStatement: 50, rowsPerTask: 1000, statementTimeoutMs: 1 },
+    channel: 'mcp',
+  };
+}
+
+function effect(verb: Verb, name: string, more: Partial<Effect> = {}): Effect {
+  return { verb, object: { kind: 'table', schema: 'public', name }, via: 'direct', ...more };
+}
+
+function said(decision: Decision): string {
+  const by = decision.policies.map(({ policy }) => policy).join(' ');
+  if (decision.decision !== 'hold') return `${decision.decision} ${by}`;
+  return `hold ${by}: ${decision.missing.map((missing) => (missing.obligation === 'approvals' ? missing.count : missing.obligation)).join(', ')}`;
+}
+
+describe('the default policies, in production', () => {
+  it.each<[what: string, effects: Effect[], extent: Partial<Extent>, expected: string]>([
+    ['a read in scope', [effect('read', 'customers')], {}, 'allow read-in-scope'],
+    ['a read of what is declared to be written', [effect('read', 'reservations')], {}, 'allow read-in-scope'],
+    ['a read out of scope', [effect('read', 'payments')], {}, 'deny read-outside-scope'],
+    [
+      'a read of the system’s catalogues',
+      [{ verb: 'read', object: { kind: 'view', schema: 'pg_catalog', name: 'pg_tables' }, via: 'direct' }],
+      {},
+      'allow read-in-scope',
+    ],
+    ['a write in scope', [effect('update', 'reservations')], {}, 'allow write-in-scope'],
+    ['a write out of scope', [effect('update', 'customers')], {}, 'deny write-outside-scope'],
+    ['fifty rows', [effect('update', 'reservations')], { rows: 50 }, 'allow write-in-scope'],
+    ['more than the task declares', [effect('update', 'reservations')], { rows: 51 }, 'hold over-task-limit: 1'],
+    [
+      'more than the environment lets through',
+      [effect('update', 'reservations')],
+      { rows: 101 },
+      'hold over-threshold over-task-limit: 1',
+    ],
+    ['more than the role ever may', [effect('update', 'reservations')], { rows: 10_001 }, 'deny over-role-ceiling'],
+    ['every row', [effect('delete', 'reservations', { wholeTable: true })], {}, 'hold whole-table: 1'],
+    [
+      'what a trigger inserts elsewhere',
+      [effect('insert', 'audit_log', { via: 'trigger' })],
+      { rows: 5 },
+      'allow write-that-follows',
+    ],
+    [
+      'what a cascade takes elsewhere',
+      [effect('delete', 'payments', { via: 'cascade' })],
+      { rows: 5 },
+      'hold loss-outside-scope: 1',
+    ],
+    ['a drop that can’t be taken back', [effect('drop', 'reservations')], { reversible: false }, 'hold destructive: 2'],
+    ['a drop out of scope', [effect('drop', 'customers')], {}, 'deny change-outside-scope'],
+    ['a truncate', [effect('truncate', 'reservations')], {}, 'hold destructive: 1'],
+    ['a schema change', [effect('alter', 'reservations')], {}, 'hold schema-change: 1'],
+    ['what the role may not propose', [effect('privilege', 'reservations')], {}, 'deny change-not-proposable'],
+    ['the server', [effect('server', 'anything')], {}, 'deny server-matters'],
+    [
+      'the strictest of several',
+      [effect('read', 'customers'), effect('update', 'reservations'), effect('drop', 'payments')],
+      {},
+      'deny change-outside-scope',
+    ],
+    ['a write in a freeze', [effect('update', 'reservations')], { freeze: FREEZE }, 'hold freeze: after freeze'],
+    ['a read in a freeze', [effect('read', 'customers')], { freeze: FREEZE }, 'allow read-in-scope'],
+    [
+      'a drop in a freeze',
+      [effect('drop', 'reservations')],
+      { freeze: FREEZE, reversible: false },
+      'hold destructive freeze: 2, after freeze',
+    ],
+    [
+      'what enough people have approved',
+      [effect('truncate', 'reservations')],
+      { approvals: 1 },
+      'allow change-in-scope',
+    ],
+    [
+      'what too few have approved',
+      [effect('drop', 'reservations')],
+      { approvals: 1, reversible: false },
+      'hold destructive: 2',
+    ],
+    [
+      'what was approved, in a freeze',
+      [effect('truncate', 'reservations')],
+      { approvals: 1, freeze: FREEZE },
+      'hold freeze: after freeze',
+    ],
+  ])('%s', (_, effects, extent, expected) => {
+    expect(said(decide(standing(), effects, { ...BEFORE, ...extent }))).toBe(expected);
+  });
+
+  it('lets an unfiltered write through in development, up to the limits', () => {
+    const whole = [effect('delete', 'reservations', { wholeTable: true })];
+    expect(said(decide(standing({ tier: 'development' }), whole, { ...BEFORE, rows: 50 }))).toBe(
+      'allow write-in-scope',
+    );
+    expect(decide(standing({ tier: 'staging' }), whole, BEFORE).decision).toBe('hold');
+  });
+
+  it('says what would be allowed instead', () => {
+    const denied = decide(standing(), [effect('read', 'payments')], BEFORE);
+    expect(denied).toMatchObject({ decision: 'deny', instead: expect.stringContaining('Open a task') });
+    expect(denied.policies[0]?.reason).toContain('read public.payments');
+  });
+});
+
+const anyEffect = fc.record({
+  verb: fc.constantFrom(...VERBS),
+  name: fc.constantFrom('customers', 'reservations', 'payments'),
+  via: fc.constantFrom<Effect['via']>('direct', 'cascade', 'trigger', 'rule'),
+  wholeTable: fc.boolean(),
+});
+const anyExtent = fc.record({
+  rows: fc.constantFrom(0, 1, 50, 51, 100, 101, 10_000, 10_001),
+  measured: fc.boolean(),
+  reversible: fc.boolean(),
+  approvals: fc.integer({ min: 0, max: 5 }),
+  freeze: fc.constantFrom(undefined, FREEZE),
+});
+
+describe('whatever is asked', () => {
+  it('no more approvals make more forbidden, and no fewer make more allowed', () => {
+    fc.assert(
+      fc.property(anyEffect, anyExtent, fc.constantFrom(...TIERS), ({ name, ...rest }, extent, tier) => {
+        const asked = [effect(rest.verb, name, rest)];
+        const rank = { deny: 0, hold: 1, allow: 2 } as const;
+        const now = rank[decide(standing({ tier }), asked, extent).decision];
+        const more = rank[decide(standing({ tier }), asked, { ...extent, approvals: extent.approvals + 1 }).decision];
+        expect(more).toBeGreaterThanOrEqual(now);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('nothing but reads, declared writes within limits and what follows them is ever allowed without a person', () => {
+    fc.assert(
+      fc.property(anyEffect, anyExtent, ({ name, ...rest }, extent) => {
+        const decision = decide(standing(), [effect(rest.verb, name, rest)], { ...extent, approvals: 0 });
+        if (decision.decision !== 'allow') return;
+        if (rest.verb === 'read') {
+          expect(name).not.toBe('payments');
+          return;
+        }
+        expect(['insert', 'update', 'delete', 'lock']).toContain(rest.verb);
+        expect(extent.rows).toBeLessThanOrEqual(50);
+        expect(extent.freeze).toBeUndefined();
+        if (rest.via === 'direct') expect(name).toBe('reservations');
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('what is missing is enough, and one approval fewer is not', () => {
+    fc.assert(
+      fc.property(anyEffect, anyExtent, ({ name, ...rest }, extent) => {
+        const asked = [effect(rest.verb, name, rest)];
+        const decision = decide(standing(), asked, extent);
+        if (decision.decision !== 'hold') return;
+        const count = decision.missing.reduce(
+          (most, missing) => (missing.obligation === 'approvals' ? missing.count : most),
+          extent.approvals,
+        );
+        const with_ = (approvals: number) =>
+          decide(standing(), asked, { ...extent, approvals, freeze: undefined }).decision;
+        expect(with_(count)).toBe('allow');
+        if (count > extent.approvals) expect(with_(count - 1)).not.toBe('allow');
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('checking policies', () => {
+  const parse = async (text: string) =>
+    parsePolicies({ ...(await readPolicies(SHIPPED_POLICIES)), files: [{ name: 'own.cedar', text }] });
+  it.each([
+    ['without an id', 'permit (principal, action, resource);', /no @id/],
+    ['without a reason', '@id("a") permit (principal, action, resource);', /no @reason/],
+    [
+      'with an id twice',
+      '@id("a") @reason("r") permit (principal, action, resource); @id("a") @reason("r") forbid (principal, action, resource);',
+      /two policies a/,
+    ],
+    [
+      'that names what there is not',
+      '@id("a") @reason("r") permit (principal, action, resource) when { context.mood == "good" };',
+      /mood/,
+    ],
+    [
+      'that names an action there is not',
+      '@id("a") @reason("r") permit (principal, action == Action::"explode", resource);',
+      /explode/,
+    ],
+    ['that is no Cedar', 'allow everything', /unexpected|line 1/i],
+  ])('refuses one %s', async (_, text, message) => {
+    await expect(parse(text)).rejects.toThrow(PolicyError);
+    await expect(parse(text)).rejects.toThrow(message);
+  });
+
+  it('gives every change of a byte another digest', async () => {
+    const shipped = await readPolicies(SHIPPED_POLICIES);
+    const changed = shipped.files.map((file, index) => (index === 0 ? { ...file, text: `${file.text} ` } : file));
+    expect(parsePolicies({ ...shipped, files: changed }).digest).not.toBe(parsePolicies(shipped).digest);
+  });
+
+  it('denies everything under an empty set of permissions', async () => {
+    const only = createDecide(
+      await parse('@id("nothing") @reason("nothing") forbid (principal, action, resource) when { false };'),
+    );
+    expect(said(only(standing(), [effect('read', 'customers')], BEFORE))).toBe('deny default');
+  });
+});
