@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { Freeze } from '../../src/domain/actor.ts';
 import type { Decision } from '../../src/domain/decision.ts';
 import { type Effect, VERBS, type Verb } from '../../src/domain/effect.ts';
 import { TIERS, type Tier } from '../../src/domain/environment.ts';
@@ -15,12 +16,12 @@ beforeAll(async () => {
 });
 
 const BEFORE: Extent = { rows: 0, measured: true, reversible: true, approvals: 0, freeze: undefined };
-const FREEZE = {
+const FREEZE: Freeze = {
   environment: '*',
   from: asId('2026-01-01T00:00:00.000Z'),
   until: asId('2026-01-02T00:00:00.000Z'),
   reason: 'the migration',
-} as const;
+};
 
 function standing(change: { readonly tier?: Tier; readonly propose?: Standing['role']['propose'] } = {}): Standing {
   const tier = change.tier ?? 'production';
