@@ -24,6 +24,7 @@ import type { CommitWrites } from './commit-writes.ts';
 import type { Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
 import type { ReadLog } from './read-log.ts';
+import type { SettingAhead } from './settings-ahead.ts';
 
 /**
  * One actor's session on one target: where the way of a statement meets the connections it travels on. A channel asks
@@ -39,7 +40,9 @@ export interface ActorSession {
   /** Why nothing may run now (halted, expired, closed), or `undefined`. */
   standing(): Refusal | undefined;
   /** What is to become of a statement. Cached; no I/O. */
-  judge(text: string): Judgement;
+  judge(text: string, ahead?: readonly SettingAhead[]): Judgement;
+  /** Whether a statement, where it runs now, could change anything: then it is noted, and measured. */
+  mayWrite(judgement: Judgement): boolean;
   /** The connection on which a judged statement runs, in the transaction it needs. */
   enter(judgement: Runnable): EngineSession | Promise<EngineSession>;
   /** Whether entering begins or ends a transaction: then no message of the actor's may be half-way. */
@@ -288,8 +291,12 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
         }
         const measured = transaction?.purpose === 'write' && connection.transaction === 'open';
         if (!measured || transaction?.writes.length === 0) {
+          const made = transaction?.settings ?? [];
           transaction = null;
-          await carry(connection, sink);
+          const { failure, commands } = await carry(connection, sink);
+          if (failure === null && commands.at(-1) === 'COMMIT') {
+            for (const setting of made) await connections.adopt(setting, connection);
+          }
           return DONE;
         }
         const output = createHeldOutput(HELD_OUTPUT_BYTES);
@@ -322,12 +329,12 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     }
   }
 
-  function settings(): readonly { readonly name: string; readonly value: string }[] {
+  function settings(ahead: readonly SettingAhead[] = []): readonly { readonly name: string; readonly value: string }[] {
     const kept = connections.settings().filter(({ name }) => changesMeaning(name));
-    if (transaction === null || (transaction.settings.length === 0 && transaction.localSettings.length === 0))
-      return kept;
+    const made = [...(transaction?.settings ?? []), ...(transaction?.localSettings ?? []), ...ahead];
+    if (made.length === 0) return kept;
     const now = new Map<string, string | null>(kept.map(({ name, value }) => [name, value]));
-    for (const { name, value } of [...transaction.settings, ...transaction.localSettings]) now.set(name, value);
+    for (const { name, value } of made) now.set(name, value);
     return [...now].flatMap(([name, value]) => (value === null || !changesMeaning(name) ? [] : [{ name, value }]));
   }
 
@@ -353,6 +360,9 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   }
 
   async function adopt(act: SessionAct, made: EngineSession, carry: () => Promise<Relayed>): Promise<Outcome> {
+    if (act.act === 'discard' && act.what === 'settings' && transaction !== null) {
+      return { outcome: 'refused', refusal: RESET_INSIDE };
+    }
     const relayed = await carry();
     if (relayed.failure !== null) {
       failedInBatch = true;
@@ -378,8 +388,11 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       return current()?.transaction ?? 'failed';
     },
     standing,
-    judge: (text) => deps.judge(text, settings()),
-    settings,
+    judge: (text, ahead = []) => deps.judge(text, settings(ahead)),
+    mayWrite: (judgement) =>
+      judgement.verdict === 'run' &&
+      (judgement.how === 'write' || (judgement.how === 'pinned read' && transaction?.purpose === 'write')),
+    settings: () => settings(),
     get pendingWrites() {
       return transaction?.writes ?? [];
     },
@@ -484,6 +497,11 @@ function overdue({ limits }: Task): Refusal {
   };
 }
 
+const RESET_INSIDE: Refusal = {
+  refused: 'unsupported',
+  message: 'RESET ALL is not carried inside a transaction.',
+  hint: 'End the transaction first.',
+};
 const CLOSED: Refusal = { refused: 'unavailable', message: 'The session is closed.', hint: 'Connect again.' };
 const LOST: Refusal = {
   refused: 'unavailable',

@@ -6,6 +6,7 @@ import type { EngineSession, ExpectedReply, Relayed, ReplySink } from '../engine
 import type { ActorSession, Runnable } from './actor-session.ts';
 import type { Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
+import { createSettingsAhead } from './settings-ahead.ts';
 
 /** What happens to statements that don't simply run, wired together once and the same for every channel. */
 export interface Steps {
@@ -35,6 +36,13 @@ const APPLY_ALONE: Refusal = {
   hint: 'Send the CALL by itself.',
 };
 
+const SETTINGS_BETWEEN: Refusal = {
+  refused: 'unsupported',
+  message:
+    'What names mean would change midway through this text, in a way that can’t be told beforehand; nothing was run.',
+  hint: 'Send SET, BEGIN, ROLLBACK and their kin by themselves.',
+};
+
 const QUERY_REPLY: readonly ExpectedReply[] = [{ to: 'query' }];
 
 /**
@@ -60,14 +68,18 @@ export async function carryQuery(
   if (parts.length === 0) return { outcome: 'empty' };
 
   const judged: JudgedStatement[] = [];
+  const ahead = createSettingsAhead(session.transaction !== 'idle');
   for (const part of parts) {
-    const judgement = session.judge(part.text);
+    const judgement = session.judge(part.text, ahead.settings);
     const statement = { text: part.text, parameters: [] };
     if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
     if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
       return abort(session, { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) });
     }
     judged.push({ statement, judgement });
+    if (parts.length > 1 && !ahead.pass(judgement)) {
+      return abort(session, { outcome: 'refused', refusal: SETTINGS_BETWEEN });
+    }
   }
   const apply = judged.find(({ judgement }) => judgement.verdict === 'apply')?.judgement;
   if (apply?.verdict === 'apply') {
@@ -105,7 +117,7 @@ async function run(
   const entered = session.enter(judgement);
   const connection = entered instanceof Promise ? await entered : entered;
   if (judgement.verdict === 'session') return session.adopt(judgement.act, connection, () => send(connection, sink));
-  if (judgement.how === 'write') session.note({ statement, analysis: judgement.analysis });
+  if (session.mayWrite(judgement)) session.note({ statement, analysis: judgement.analysis });
   else session.noteRead(judgement.analysis);
   const relayed = await send(connection, session.output(sink));
   if (relayed.failure !== null) session.noteFailure();

@@ -17,6 +17,7 @@ import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
 import type { Outcome } from './outcome.ts';
 import type { Proof } from './proof.ts';
+import type { ReadLog } from './read-log.ts';
 
 /** Ends a transaction that wrote: measures it, decides on what was measured, and commits it or turns it into a plan (G5). */
 export type CommitWrites = (request: CommitRequest) => Promise<Outcome>;
@@ -36,6 +37,7 @@ export function createCommitWrites(deps: {
   readonly target: GovernedTarget;
   readonly proof: Proof;
   readonly hold: Hold;
+  readonly readLog: ReadLog;
 }): CommitWrites {
   const { target, proof } = deps;
 
@@ -57,6 +59,7 @@ export function createCommitWrites(deps: {
       return deps.hold({ ...request, decision });
     }
     const rows = rowsChanged(tables);
+    if (rows === 0) return withoutEffect(request);
     proof.underWay.add(intent);
     try {
       // G7: the intent and its measured effect are durable before the effect is.
@@ -79,6 +82,21 @@ export function createCommitWrites(deps: {
     }
     return commit(request, tables).finally(() => proof.underWay.delete(intent));
   };
+
+  /** Nothing changed: there is nothing to be proven before it happens, and nothing to be found out after a crash. */
+  async function withoutEffect(request: CommitRequest): Promise<Outcome> {
+    for (const { analysis } of request.writes) {
+      deps.readLog.note({ task: request.task.id, target: target.id, channel: request.channel, shape: analysis.shape });
+    }
+    try {
+      const relayed = await request.commit();
+      return relayed?.failure ? { outcome: 'failed', failure: relayed.failure } : { outcome: 'done', tables: [] };
+    } catch (error) {
+      if (!(error instanceof EngineFailure)) throw error;
+      await request.connection.own('ROLLBACK');
+      return { outcome: 'failed', failure: error.failure };
+    }
+  }
 
   async function measured(request: CommitRequest): Promise<TableEffect[]> {
     const counted = await measureTransaction(request.connection);

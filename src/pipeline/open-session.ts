@@ -64,7 +64,7 @@ export function createSessionDesk(deps: {
           engine: target.engine,
           logins: await target.engine.provision(target.profile(task)),
           judge: target.judging(task, channel),
-          commitWrites: createCommitWrites({ target, proof, hold }),
+          commitWrites: createCommitWrites({ target, proof, hold, readLog: deps.readLog }),
           readLog: deps.readLog,
           now,
           newIntentId: () => asId<IntentId>(`intent_${randomBytes(10).toString('hex')}`),

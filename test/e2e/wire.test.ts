@@ -153,6 +153,43 @@ describe.each(servers)('the wire channel before $name', ({ binaries }) => {
     ).toEqual([{ right: true }]);
   });
 
+  it('G1 judges by what names will mean when a statement runs', async () => {
+    await asSuperuser(
+      site.databaseUrl,
+      'CREATE SCHEMA IF NOT EXISTS shadow; CREATE TABLE IF NOT EXISTS shadow.customers (id int)',
+    );
+    const restricted = await site.openTask(WORK);
+    await withClient(async (client) => {
+      // In one text: what comes after SET is judged under it.
+      expect(await codeOf(client.query('SET search_path = shadow; SELECT * FROM customers'))).toBe('CS002');
+      expect((await client.query('SHOW search_path')).rows).not.toEqual([{ search_path: 'shadow' }]);
+      for (const text of [
+        'BEGIN; SET search_path = shadow; ROLLBACK; SELECT * FROM customers',
+        'SET LOCAL search_path = shadow; SELECT * FROM customers',
+        'RESET ALL; SELECT * FROM customers',
+      ]) {
+        expect(await codeOf(client.query(text)), text).toMatch(/^CS00[28]$/);
+        await client.query('ROLLBACK');
+      }
+      // Across a transaction: what was set in it holds after COMMIT, and not after ROLLBACK.
+      await client.query('BEGIN; SET search_path = shadow');
+      await client.query('COMMIT');
+      expect(await codeOf(client.query('SELECT * FROM customers'))).toBe('CS002');
+      await client.query('SET search_path = public');
+      await client.query('BEGIN');
+      await client.query('SAVEPOINT a');
+      await client.query('SET search_path = shadow');
+      await client.query('ROLLBACK TO a');
+      await client.query('SELECT * FROM customers LIMIT 1');
+      await client.query('ROLLBACK');
+      // Prepared before, bound after: looked up anew.
+      const prepared = { name: 'p', text: 'SELECT count(*) FROM customers' };
+      await client.query(prepared);
+      await client.query('SET search_path = shadow');
+      expect(await codeOf(client.query(prepared))).toBe('CS002');
+    }, restricted.postgres);
+  });
+
   it('streams a large result without keeping it, though the client reads slowly', async () => {
     const before = await memoryOf(gateway);
     await withClient(async (client) => {

@@ -46,7 +46,8 @@ interface Prepared {
   readonly name: string;
   readonly text: string;
   types: readonly number[];
-  readonly judgement: Carried | 'empty';
+  /** As it was judged when it was last bound: settings, catalogue and freezes move on. */
+  judgement: Carried | 'empty';
   readonly on: Map<EngineSession, number>;
 }
 
@@ -175,6 +176,7 @@ export function createExtended(deps: {
     const bind = readBind(body);
     const statement = prepared.get(bind.statement);
     if (statement === undefined) return failWith(unknownStatement(bind.statement));
+    if (!(await judgeAgain(statement))) return;
     const { judgement } = statement;
     if (judgement === 'empty' || judgement.verdict === 'transaction') {
       portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection: null, parameters: null });
@@ -186,14 +188,27 @@ export function createExtended(deps: {
       portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection: null, parameters });
       return answerHere(BIND_COMPLETE);
     }
-    const writes = judgement.verdict === 'run' && judgement.how === 'write';
-    const parameters = writes ? await parametersOf(statement, bind) : null;
+    const parameters = session.mayWrite(judgement) ? await parametersOf(statement, bind) : null;
     const connection = await enter(judgement);
     await turnTo(connection);
     if (skipping) return;
     know(statement, connection);
     add(connection, frame, { to: 'bind' });
     portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection, parameters });
+  }
+
+  /** The server, too, looks up names anew when it plans a bound statement. False when it was refused. */
+  async function judgeAgain(statement: Prepared): Promise<boolean> {
+    if (statement.judgement === 'empty') return true;
+    const now = session.judge(statement.text);
+    if (now.verdict === 'failed') {
+      await failWith(now.failure);
+      return false;
+    }
+    statement.judgement = now;
+    if (now.verdict !== 'deny' && now.verdict !== 'unsupported') return true;
+    await failWith(failureOf(await steps.deny(session, { text: statement.text, parameters: [] }, now)));
+    return false;
   }
 
   /** Values in text form, as plans show and keep them; values in binary form are asked of the server. */
@@ -278,10 +293,14 @@ export function createExtended(deps: {
       const outcome = await session.adopt(judgement.act, connection, () =>
         session.relay(connection, [...sending.frames, SYNC], [...sending.replies, { to: 'sync' }], out()),
       );
-      if (outcome.outcome !== 'done') tell(out(), outcome);
+      if (outcome.outcome === 'done') return;
+      tell(out(), outcome);
+      await session.fail();
+      session.noteFailure();
+      skipping = true;
       return;
     }
-    if (judgement.verdict === 'run' && judgement.how === 'write') {
+    if (session.mayWrite(judgement)) {
       session.note({
         statement: { text: statement.text, parameters: portal.parameters ?? [] },
         analysis: judgement.analysis,

@@ -1,0 +1,46 @@
+import { changesMeaning } from '../analysis/settings.ts';
+import type { Judgement } from './judge.ts';
+
+/** Settings that statements of one text make for those after them: all of it is judged before any of it runs. */
+export interface SettingsAhead {
+  readonly settings: readonly SettingAhead[];
+  /** Takes note of a statement. False when what it does to the names in later ones can't be told beforehand. */
+  pass(judgement: Judgement): boolean;
+}
+
+export interface SettingAhead {
+  readonly name: string;
+  /** `null`: back to the default. */
+  readonly value: string | null;
+}
+
+/** @param open a transaction of the actor's is open as the text begins. */
+export function createSettingsAhead(open: boolean): SettingsAhead {
+  const settings: SettingAhead[] = [];
+  let inside = open;
+  let ended = false;
+  return {
+    settings,
+    pass(judgement) {
+      // A transaction that ended took settings back, or didn't: nothing that needs names may follow.
+      if (ended && settings.length > 0 && judgement.verdict !== 'transaction') return false;
+      if (judgement.verdict === 'transaction') {
+        const { act } = judgement.act;
+        if (act === 'begin') inside = true;
+        else if (act === 'commit' || act === 'rollback' || act === 'rollback to') {
+          ended = true;
+          if (act !== 'rollback to') inside = false;
+        }
+        return true;
+      }
+      if (judgement.verdict !== 'session') return true;
+      const { act } = judgement;
+      if (act.act === 'discard' && (act.what === 'all' || act.what === 'settings')) return false;
+      if (act.act !== 'set' || !changesMeaning(act.name)) return true;
+      // Whether SET LOCAL does anything outside of BEGIN depends on what ran before it.
+      if (act.local && !inside) return false;
+      settings.push({ name: act.name, value: act.value });
+      return true;
+    },
+  };
+}
