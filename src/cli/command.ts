@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import pino from 'pino';
-import { defaultConfigFile, loadConfig } from '../config/load.ts';
+import { type Config, defaultConfigFile, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/parse-yaml.ts';
 import type { Json } from '../domain/digest.ts';
 import { type Refusal, RefusalError, SQLSTATES } from '../domain/refusal.ts';
@@ -37,7 +38,7 @@ export async function answerWith(
   work: (countersign: Countersign) => Promise<Answer>,
 ): Promise<void> {
   await answer(options, async () => {
-    const config = await loadConfig(options.config ?? defaultConfigFile());
+    const config = await configOf(options);
     const countersign = await openCountersign(config, pino({ level: 'error' }, pino.destination(2)));
     try {
       return await work(countersign);
@@ -45,6 +46,18 @@ export async function answerWith(
       await countersign.close();
     }
   });
+}
+
+/** @throws UsageError when there is none; ConfigError with what is wrong in it. */
+export async function configOf(options: CommonOptions): Promise<Config> {
+  const file = options.config ?? defaultConfigFile();
+  if (!existsSync(file)) {
+    throw new UsageError(
+      `There is no configuration at ${file}.`,
+      'Name one with --config, or make one: countersign init --database URL --environment NAME',
+    );
+  }
+  return loadConfig(file);
 }
 
 export async function answer(options: CommonOptions, work: () => Promise<Answer>): Promise<void> {
@@ -79,6 +92,13 @@ function failureOf(error: unknown): { readonly exit: number; readonly refusal: R
   if (error instanceof ConfigError || error instanceof PolicyError) {
     const hint = 'Mend the file; `countersign policy check` checks all of them.';
     return { exit: EXIT.usage, refusal: { refused: 'denied', message: error.message, hint } };
+  }
+  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+    const hint = 'Another gateway, or something else, listens there: end it, or change `listen` in the configuration.';
+    return {
+      exit: EXIT.unavailable,
+      refusal: { refused: 'unavailable', message: `The address is taken: ${error.message}`, hint },
+    };
   }
   const known = error instanceof StoreUnavailable || error instanceof LedgerUnavailable;
   const message = error instanceof Error ? error.message : String(error);

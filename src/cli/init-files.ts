@@ -106,7 +106,11 @@ export function writeConfiguration(
   setIfMissing(['actors', 'people', owner], { name: owner, publicKeys: [publicKey], approves: ['*'], mayHalt: true });
   setIfMissing(['actors', 'agents', agent], { owner, role: agent, tokenHash: agentTokenHash });
   const patterns = inspected.schemas.map((schema) => `${schema}.*`);
-  setIfMissing(['roles', agent], { read: patterns, write: [...patterns], propose: ['truncate', 'schema', 'maintain'] });
+  setIfMissing(['roles', agent], {
+    read: patterns,
+    write: [...patterns],
+    propose: ['truncate', 'schema', 'privilege', 'unknown', 'maintain'],
+  });
 
   if (!existsSync(file)) document.commentBefore = HEAD;
   const half = `${file}.new`;

@@ -2,14 +2,14 @@ import { createWriteStream, existsSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { defaultConfigFile, loadConfig } from '../config/load.ts';
+import { defaultConfigFile } from '../config/load.ts';
 import { ENTRY_KINDS } from '../domain/entry.ts';
 import { exportLedger } from '../ledger/archive.ts';
 import type { StoredEntry } from '../ledger/ledger.ts';
 import { loadSigningKey, verifierKey } from '../ledger/signing-key.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import type { Countersign } from '../server/open-countersign.ts';
-import { answer, answerWith, type CommonOptions, UsageError, withCommonOptions } from './command.ts';
+import { answer, answerWith, type CommonOptions, configOf, UsageError, withCommonOptions } from './command.ts';
 import { EXIT } from './exit.ts';
 
 interface ShowOptions extends CommonOptions {
@@ -86,8 +86,8 @@ function gist(body: unknown): string {
 }
 
 async function verify(file: string | undefined, options: VerifyOptions) {
-  const configFile = options.config ?? defaultConfigFile();
-  const config = file === undefined || existsSync(configFile) ? await loadConfig(configFile) : undefined;
+  const config =
+    file === undefined || existsSync(options.config ?? defaultConfigFile()) ? await configOf(options) : undefined;
   const path = file ?? config?.state.slice('sqlite:'.length) ?? '';
   const own = file === undefined && config !== undefined ? loadSigningKey(config.ledgerKey, config.origin) : undefined;
   const trusted = options.key ?? (own === undefined ? undefined : verifierKey(own.name, own.publicKey));

@@ -2,7 +2,6 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { defaultConfigFile, loadConfig } from '../config/load.ts';
 import { loadTaskFile } from '../config/task-file.ts';
 import type { Decision, Obligation } from '../domain/decision.ts';
 import type { Effect } from '../domain/effect.ts';
@@ -14,7 +13,15 @@ import { parsePolicies } from '../policy/policy-set.ts';
 import { readPolicies } from '../policy/read-policies.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { taskById } from '../store/tasks.ts';
-import { answer, answerWith, type CommonOptions, orRefused, UsageError, withCommonOptions } from './command.ts';
+import {
+  answer,
+  answerWith,
+  type CommonOptions,
+  configOf,
+  orRefused,
+  UsageError,
+  withCommonOptions,
+} from './command.ts';
 import { EXIT } from './exit.ts';
 
 interface ExplainOptions extends CommonOptions {
@@ -45,7 +52,7 @@ export function registerPolicy(program: Command): void {
 }
 
 async function check(tasks: readonly string[], options: CommonOptions) {
-  const config = await loadConfig(options.config ?? defaultConfigFile());
+  const config = await configOf(options);
   const set = parsePolicies(await readPolicies(config.policies));
   const files = tasks.length > 0 ? tasks : await taskFilesBeside(config.directory);
   for (const file of files) await loadTaskFile(file);
@@ -100,7 +107,7 @@ async function explain(countersign: Countersign, options: ExplainOptions) {
     policyDigest: countersign.policies.digest,
   };
   const lines = [
-    `${analysis.command || 'This'} on ${target}: ${FORECAST[verdict]}`,
+    `${analysis.command || 'This'} on ${target}: ${analysis.class.kind === 'read' && verdict === 'allow' ? 'would run' : FORECAST[verdict]}`,
     ...analysis.effects.map((effect) => `  ${effectText(effect)}`),
     ...analysis.unknown.map((what) => `  not known: ${what}`),
     ...(decision === undefined ? [] : decisionLines(decision)),

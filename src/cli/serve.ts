@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
 import pino from 'pino';
-import { defaultConfigFile, loadConfig } from '../config/load.ts';
 import { openCountersign } from '../server/open-countersign.ts';
 import { serve } from '../server/serve.ts';
-import { answer, type CommonOptions, withCommonOptions } from './command.ts';
+import { answer, type CommonOptions, configOf, withCommonOptions } from './command.ts';
 import { VERSION } from './exit.ts';
 
 interface ServeOptions extends CommonOptions {
@@ -18,7 +17,7 @@ export function registerServe(program: Command): void {
 }
 
 async function run(options: ServeOptions) {
-  const config = await loadConfig(options.config ?? defaultConfigFile());
+  const config = await configOf(options);
   const log = pino(
     { level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination(2),
