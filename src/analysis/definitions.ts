@@ -108,7 +108,16 @@ const PRIVILEGE_STATEMENTS = new Set([
   'AlterPolicyStmt',
 ]);
 
-const POWERFUL = new Set(['superuser', 'isreplication', 'bypassrls', 'createrole', 'createdb']);
+/** Roles and their passwords belong to the whole cluster, not to one database. */
+const ROLE_STATEMENTS = new Set([
+  'CreateRoleStmt',
+  'AlterRoleStmt',
+  'AlterRoleSetStmt',
+  'DropRoleStmt',
+  'GrantRoleStmt',
+  'ReassignOwnedStmt',
+  'DropOwnedStmt',
+]);
 const TRUSTED_LANGUAGES = new Set(['sql', 'plpgsql']);
 
 /** Finds the effects of a statement other than a query or a row change. @returns undefined for kinds that are not known. */
@@ -316,11 +325,9 @@ function createFunction(findings: Findings, node: Tree): Definition {
 
 function privilege(findings: Findings, kind: string, node: Tree): Definition {
   const role = String((node['role'] as Tree | undefined)?.['rolename'] ?? node['role'] ?? spoken(kind));
-  const options = JSON.stringify(node['options'] ?? []);
-  const powerful = [...POWERFUL].some((option) => options.includes(`"defname":"${option}"`));
-  const wide = kind === 'GrantRoleStmt' && /"(?:pg_[a-z_]+|postgres)"/.test(JSON.stringify(node));
+  const aboutRoles = ROLE_STATEMENTS.has(kind);
   const aboutServer = SERVER_OBJECTS.has(String(node['objtype'] ?? node['objectType']));
-  addEffect(findings, powerful || wide || aboutServer ? 'server' : 'privilege', {
+  addEffect(findings, aboutRoles || aboutServer ? 'server' : 'privilege', {
     kind: 'role',
     schema: '',
     name: role,

@@ -296,7 +296,7 @@ function heldByWire(answer: WireAnswer): readonly string[] {
 function detailLines(detail: string): readonly string[] {
   const [plan = '', effect = ''] = detail.split('\n');
   return [
-    `a plan, ${plan.replace('Plan sha256:', '').slice(0, 12)}, and nothing executed; tried on the real data, it does this:`,
+    `a plan, ${plan.replace('Plan sha256:', '').slice(0, 12)}, and nothing executed${/^Not measured/.test(effect) ? ':' : '; tried on the real data, it does this:'}`,
     ...effect.split('; '),
   ];
 }

@@ -49,7 +49,8 @@ export function questionOf(standing: Standing, effect: Effect, extent: Extent): 
   const resource = { type: 'Object', id: `${target}/${object.kind}/${objectName(object)}` } as const;
   const declared = (patterns: readonly string[], ceiling: readonly string[]) =>
     within(object, patterns) && within(object, ceiling);
-  const inWriteScope = declared(radius.write, role.write);
+  // Tables are declared, code isn't: whether it may be proposed is the role's, and what it does a person's to judge.
+  const inWriteScope = verb === 'unknown' || declared(radius.write, role.write);
   return {
     principal,
     action: { type: 'Action', id: verb },
