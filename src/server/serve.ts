@@ -7,6 +7,7 @@ import { listenPgwire } from '../channels/pgwire/listener.ts';
 import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
 import { asId, type TargetId } from '../domain/ids.ts';
 import { createGateway } from '../pipeline/create-gateway.ts';
+import { expirePlans } from '../pipeline/expire-plans.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
 import { createReadLog } from '../pipeline/read-log.ts';
 import { taskById } from '../store/tasks.ts';
@@ -27,6 +28,7 @@ const STARTUP_TIMEOUT_MS = 15_000;
 const CLOSE_GRACE_MS = 5000;
 /** How often unfinished work of gateways that died is looked for. */
 const RECOVER_EVERY_MS = 1000;
+const EXPIRE_EVERY_MS = 10_000;
 
 /**
  * Opens the channels of a gateway. What another gateway left unfinished is found out first, as far as its targets can be
@@ -120,6 +122,12 @@ export async function serve(countersign: Countersign, version: string, log: Logg
   const addresses = { pg: `${pg.address.host}:${pg.address.port}`, http: http.url };
   await countersign.announce(addresses);
   let recoveringNow = false;
+  const expiring = setInterval(() => {
+    expirePlans({ store, proof, nowMs: now }).catch((error: unknown) =>
+      log.error({ err: error }, 'plans that are over could not be written down as such'),
+    );
+  }, EXPIRE_EVERY_MS);
+  expiring.unref();
   const recovering = setInterval(() => void recoverNow(), RECOVER_EVERY_MS);
   recovering.unref();
   const warm = warmUp();
@@ -130,6 +138,7 @@ export async function serve(countersign: Countersign, version: string, log: Logg
     mcp: `${http.url}/mcp`,
     async close() {
       clearInterval(recovering);
+      clearInterval(expiring);
       await Promise.all([pg.close(CLOSE_GRACE_MS), http.close(CLOSE_GRACE_MS)]);
       await sessions.closeAll();
       await warm;
