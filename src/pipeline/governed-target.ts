@@ -4,6 +4,7 @@ import { attributeEffects } from '../analysis/attribute-effects.ts';
 import { schemasOf } from '../analysis/settings.ts';
 import type { Approved } from '../domain/approval.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
+import type { Decision } from '../domain/decision.ts';
 import type { Analysis, Effect, TableEffect } from '../domain/effect.ts';
 import type { Channel } from '../domain/intent.ts';
 import { matchesPattern } from '../domain/object.ts';
@@ -68,18 +69,27 @@ export function createGovernedTarget(deps: {
     analyse,
     judging(task, channel) {
       let judgements = new Map<string, Judgement>();
+      /** Statements of one shape have the same effects, and so the same decision, whatever their constants. */
+      let decisions = new Map<string, Decision>();
       let rests: readonly unknown[] = [];
       return (text, settings) => {
         const now = [engine.currentCatalogue(), rules.freeze(), settings.find((s) => s.name === 'search_path')?.value];
         if (now.some((part, index) => part !== rests[index])) {
           judgements = new Map();
+          decisions = new Map();
           rests = now;
         }
         const known = judgements.get(text);
         if (known !== undefined) return known;
         const made = judge(text, {
           analyse: (sql) => analyse(sql, settings),
-          decide: (analysis) => rules.decideStatement(task, channel, analysis),
+          decide(analysis) {
+            const effects = JSON.stringify(analysis.effects);
+            const decided = decisions.get(effects) ?? rules.decideStatement(task, channel, analysis);
+            if (decisions.size >= MAX_JUDGEMENTS) decisions.clear();
+            decisions.set(effects, decided);
+            return decided;
+          },
         });
         if (judgements.size >= MAX_JUDGEMENTS) judgements.clear();
         if (text.length <= MAX_REMEMBERED_CHARS) judgements.set(text, made);

@@ -81,16 +81,21 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
     }
     queuedBytes -= next.frame.length;
     if (socket.isPaused() && queuedBytes <= MAX_QUEUED_BYTES) socket.resume();
-    if (next.type === CLIENT_MESSAGE.terminate) return;
+    if (next.type === CLIENT_MESSAGE.terminate) {
+      sink.flush();
+      return;
+    }
     try {
       await answer(next.type, next.frame);
     } catch (error) {
       sink.write(errorResponse(lastWords(error)));
+      sink.flush();
       return;
     }
   }
   if (signal.aborted) sink.write(errorResponse(SHUTTING_DOWN));
   else if (broken()) sink.write(errorResponse(lastWords(over)));
+  sink.flush();
 
   function broken(): boolean {
     return over instanceof ProtocolViolation;
@@ -157,9 +162,32 @@ function lastWords(error: unknown): DatabaseFailure {
   };
 }
 
-function socketSink(socket: Socket): ReplySink {
+/** Small replies that come one after another leave in one write. */
+const COALESCED_BYTES = 16 * 1024;
+
+function socketSink(socket: Socket): ReplySink & { flush(): void } {
+  let waiting: Buffer[] = [];
+  let bytes = 0;
+  const flush = (): boolean => {
+    if (bytes === 0) return true;
+    const all = waiting.length === 1 && waiting[0] !== undefined ? waiting[0] : Buffer.concat(waiting, bytes);
+    waiting = [];
+    bytes = 0;
+    return socket.destroyed || socket.write(all);
+  };
   return {
-    write: (chunk) => socket.destroyed || socket.write(chunk),
+    flush,
+    write(chunk) {
+      if (bytes + chunk.length > COALESCED_BYTES) {
+        const room = flush();
+        return (socket.destroyed || socket.write(chunk)) && room;
+      }
+      // What comes is lent for the length of the call. The rest of a reply follows before the next turn of the event loop.
+      if (bytes === 0) setImmediate(flush);
+      waiting.push(Buffer.from(chunk));
+      bytes += chunk.length;
+      return true;
+    },
     drained: () =>
       new Promise((resolve) => {
         if (socket.destroyed || !socket.writableNeedDrain) return resolve();
