@@ -5,7 +5,7 @@ import { addCascades } from './cascades.ts';
 import { define, spoken } from './definitions.ts';
 import { addEffect, addUnknown, createFindings, type Findings, resolveRelation } from './findings.ts';
 import { type ParsedStatement, parseStatement, shapeOf, type Tree } from './parse.ts';
-import { classifySetting, constantOf } from './settings.ts';
+import { classifySetConfig, classifySetting, constantOf } from './settings.ts';
 import { names, walkQuery } from './walk.ts';
 
 const ROW_STATEMENTS: Readonly<Record<string, string>> = {
@@ -44,6 +44,8 @@ interface Classified {
 }
 
 function classify(findings: Findings, { kind, node }: ParsedStatement): Classified {
+  const setConfig = kind === 'SelectStmt' ? classifySetConfig(node) : undefined;
+  if (setConfig !== undefined) return { statementClass: setConfig, command: 'SELECT' };
   const row = ROW_STATEMENTS[kind];
   if (row !== undefined) return rows(findings, kind, node, row);
   switch (kind) {
@@ -71,10 +73,12 @@ function classify(findings: Findings, { kind, node }: ParsedStatement): Classifi
     case 'TruncateStmt':
       return truncate(findings, node);
     case 'LockStmt': {
+      // ACCESS SHARE is what every read takes.
+      const reads = Number(node['mode']) === 1;
       for (const item of (node['relations'] as Tree[] | undefined) ?? []) {
-        addEffect(findings, 'lock', relationOf(findings, item['RangeVar'] as Tree));
+        addEffect(findings, reads ? 'read' : 'lock', relationOf(findings, item['RangeVar'] as Tree));
       }
-      return { statementClass: { kind: 'write' }, command: 'LOCK TABLE' };
+      return { statementClass: reads ? { kind: 'read', pure: false } : { kind: 'write' }, command: 'LOCK TABLE' };
     }
     case 'CallStmt':
       return call(findings, node);

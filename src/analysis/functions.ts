@@ -52,6 +52,34 @@ const HARMLESS_VOLATILE = new Set([
   'pg_sequence_last_value',
   'pg_get_keywords',
   'pg_isolation_test_session_is_blocked',
+  'pg_partition_ancestors',
+  'pg_partition_tree',
+  'pg_get_sequence_data',
+  'pg_control_system',
+  'pg_control_checkpoint',
+  'pg_control_init',
+  'pg_control_recovery',
+  'pg_collation_actual_version',
+  'pg_database_collation_actual_version',
+  'pg_current_logfile',
+  'pg_current_wal_flush_lsn',
+  'pg_jit_available',
+  'pg_last_committed_xact',
+  'pg_prepared_xact',
+  'pg_xact_commit_timestamp',
+  'pg_xact_status',
+  'txid_status',
+  'pg_stat_clear_snapshot',
+  'pg_stat_have_stats',
+  'pg_get_wait_events',
+  'pg_get_multixact_members',
+  'pg_show_replication_origin_status',
+  'current_query',
+  'array_sample',
+  'array_shuffle',
+  'bernoulli',
+  'system',
+  'amvalidate',
 ]);
 
 /** Declared stable or immutable, and yet they change something or run a string as SQL. */
@@ -119,7 +147,7 @@ export function routineSafety(routine: Routine): CallSafety {
     if (SEQUENCE_FUNCTIONS.has(name)) return 'sequence';
     if (UNSAFE_DESPITE_VOLATILITY.test(name) || /^lo_|^lowrite$|^loread$/.test(name)) return 'unknown';
     if (volatility !== 'volatile' || kind === 'aggregate' || kind === 'window') return 'pure';
-    return HARMLESS_VOLATILE.has(name) ? 'pure' : 'unknown';
+    return HARMLESS_VOLATILE.has(name) || /^pg_stat_get_/.test(name) ? 'pure' : 'unknown';
   }
   if (extension === null || !TRUSTED_EXTENSIONS.has(extension)) return 'unknown';
   return volatility !== 'volatile' || TRUSTED_VOLATILE.test(name) ? 'trusted' : 'unknown';

@@ -61,6 +61,28 @@ export function classifySetting(node: Tree): StatementClass | { readonly kind: '
   return session({ act: 'set', name, value, local });
 }
 
+/**
+ * `SELECT set_config('name', 'value', local)` by itself is SET in another dress: drivers and pg_dump write it so.
+ *
+ * @returns undefined for any other query.
+ */
+export function classifySetConfig(select: Tree): StatementClass | undefined {
+  const plain = Object.keys(select).every((key) => ['targetList', 'limitOption', 'op'].includes(key));
+  const [only, ...more] = (select['targetList'] as Tree[] | undefined) ?? [];
+  const target = only?.['ResTarget'] as Tree | undefined;
+  const call = (target?.['val'] as Tree | undefined)?.['FuncCall'] as Tree | undefined;
+  if (!plain || more.length > 0 || call === undefined) return undefined;
+  const name = ((call['funcname'] as Tree[] | undefined) ?? []).map((part) =>
+    String((part['String'] as Tree | undefined)?.['sval']),
+  );
+  if (!['set_config', 'pg_catalog.set_config'].includes(name.join('.'))) return undefined;
+  const [setting, value, local, ...others] = ((call['args'] as unknown[] | undefined) ?? []).map(constantOf);
+  if (setting === undefined || value === undefined || local === undefined || others.length > 0) return undefined;
+  const lower = setting.toLowerCase();
+  if (!isHarmless(lower, value)) return undefined;
+  return session({ act: 'set', name: lower, value, local: local === 'true' });
+}
+
 function isHarmless(name: string, value: string | null): boolean {
   if (HARMLESS.has(name)) return true;
   if (name === 'client_encoding' || name === 'names') return value === null || UTF8.test(value);
