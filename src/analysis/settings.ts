@@ -67,6 +67,7 @@ export function classifySetting(node: Tree): StatementClass | { readonly kind: '
  * @returns undefined for any other query.
  */
 export function classifySetConfig(select: Tree): StatementClass | undefined {
+  if (isDumpsOwnRestriction(select)) return session({ act: 'show' });
   const plain = Object.keys(select).every((key) => ['targetList', 'limitOption', 'op'].includes(key));
   const [only, ...more] = (select['targetList'] as Tree[] | undefined) ?? [];
   const target = only?.['ResTarget'] as Tree | undefined;
@@ -82,6 +83,15 @@ export function classifySetConfig(select: Tree): StatementClass | undefined {
   if (!isHarmless(lower, value)) return undefined;
   return session({ act: 'set', name: lower, value, local: local === 'true' });
 }
+
+/** What pg_dump sends to forbid itself views and foreign tables; it changes nothing but what this session may read. */
+function isDumpsOwnRestriction(select: Tree): boolean {
+  const text = JSON.stringify(select).replaceAll(/,?"location":\d+/g, '');
+  return text === DUMPS_OWN_RESTRICTION;
+}
+
+const DUMPS_OWN_RESTRICTION =
+  '{"targetList":[{"ResTarget":{"val":{"FuncCall":{"funcname":[{"String":{"sval":"set_config"}}],"args":[{"ColumnRef":{"fields":[{"String":{"sval":"name"}}]}},{"A_Const":{"sval":{"sval":"view, foreign-table"}}},{"A_Const":{"boolval":{}}}],"funcformat":"COERCE_EXPLICIT_CALL"}}}}],"fromClause":[{"RangeVar":{"relname":"pg_settings","inh":true,"relpersistence":"p"}}],"whereClause":{"A_Expr":{"kind":"AEXPR_OP","name":[{"String":{"sval":"="}}],"lexpr":{"ColumnRef":{"fields":[{"String":{"sval":"name"}}]}},"rexpr":{"A_Const":{"sval":{"sval":"restrict_nonsystem_relation_kind"}}}}},"limitOption":"LIMIT_OPTION_DEFAULT","op":"SETOP_NONE"}';
 
 function isHarmless(name: string, value: string | null): boolean {
   if (HARMLESS.has(name)) return true;
