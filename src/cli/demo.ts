@@ -33,7 +33,8 @@ async function demo(options: DemoOptions): Promise<void> {
   narrator.say('Two real PostgreSQL servers start from npm; a car rental’s data is loaded …');
   const stage = await setStage(scale);
   const interrupted = new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+    // npm passes on a signal that the terminal has sent as well: the second one must not cut the ending short.
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
   });
   try {
     const playing = play(stage, narrator);

@@ -33,7 +33,8 @@ async function run(options: ServeOptions) {
   ].join('\n');
   process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : `${text}\n`);
   await new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+    // npm passes on a signal that the terminal has sent as well: the second one must not cut the ending short.
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
   });
   log.info({}, 'the gateway ends: what runs may finish');
   await running.close();
