@@ -43,6 +43,7 @@ const MEASURE_BOUNDS: MeasureBounds = {
   blockingToleranceMs: 250,
   maxRows: 1_000_000,
 };
+const WRITABLE_KINDS: ReadonlySet<string> = new Set(['table', 'partitioned table', 'view', 'foreign table']);
 const MAX_JUDGEMENTS = 2000;
 const MAX_REMEMBERED_CHARS = 16 * 1024;
 
@@ -103,15 +104,16 @@ export function createGovernedTarget(deps: {
       const relations = [...engine.currentCatalogue().relations.values()].filter(
         (relation) => !relation.system && relation.kind !== 'index' && relation.kind !== 'composite type',
       );
-      const matching = (patterns: readonly string[]) =>
+      const matching = (patterns: readonly string[], kinds?: ReadonlySet<string>) =>
         relations
+          .filter((relation) => kinds?.has(relation.kind) !== false)
           .filter((relation) => patterns.some((pattern) => matchesPattern(relation, pattern)))
           .map((relation) => `${relation.schema}.${relation.name}`)
           .sort();
       return {
         target: rules.id,
         read: matching([...radius.read, ...radius.write]),
-        write: matching(radius.write),
+        write: matching(radius.write, WRITABLE_KINDS),
         statementTimeoutMs: task.limits.statementTimeoutMs,
       };
     },

@@ -78,7 +78,8 @@ export function createSessionDesk(deps: {
         await session.connections.open('read');
       } catch (error) {
         if (error instanceof RefusalError) return { refused: error.refusal };
-        throw error;
+        proof.log.error({ err: error, task: task.id, target: id }, 'a session could not be opened');
+        return { refused: notOpened(id, error) };
       }
       sessions.add(session);
       forget = halts.watch(session, subject);
@@ -105,4 +106,12 @@ export function createSessionDesk(deps: {
 
 function closedTask(id: TaskId): Refusal {
   return { refused: 'denied', message: `Task ${id} was closed.`, hint: 'Open a new task.' };
+}
+
+function notOpened(target: TargetId, error: unknown): Refusal {
+  return {
+    refused: 'unavailable',
+    message: `No session could be opened on ${target}: ${error instanceof Error ? error.message : String(error)}.`,
+    hint: 'An operator must look at the gateway’s log; running `countersign init` again mends missing grants.',
+  };
 }

@@ -34,8 +34,9 @@ export async function provisionProfile(
     await client.query(
       "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('countersign profiles', 0))",
     );
+    const grantable = await grantablePart(client, profile);
     for (const credential of [read, ...(write === undefined ? [] : [write])]) {
-      const wanted: Login = { ...credential, profile, digest, writes: credential === write };
+      const wanted: Login = { ...credential, profile: grantable, digest, writes: credential === write };
       await bringAbout(client, wanted, deps.target.endpoint.database);
     }
     await client.query('COMMIT');
@@ -46,7 +47,30 @@ export async function provisionProfile(
   return write === undefined ? { read } : { read, write };
 }
 
+/** Tables made since by others than the known owners were not given to the session login: `init` says so, and mends it. */
+async function grantablePart(client: pg.Client, profile: Profile): Promise<Profile> {
+  const { rows } = await client.query<{ name: string; read: boolean; write: boolean }>(
+    `SELECT n.nspname || '.' || c.relname AS name,
+            pg_catalog.has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS read,
+            pg_catalog.has_table_privilege(c.oid, 'INSERT WITH GRANT OPTION')
+              AND pg_catalog.has_table_privilege(c.oid, 'UPDATE WITH GRANT OPTION')
+              AND pg_catalog.has_table_privilege(c.oid, 'DELETE WITH GRANT OPTION') AS write
+     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname || '.' || c.relname = ANY ($1::text[])
+       AND pg_catalog.has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION')`,
+    [[...profile.read, ...profile.write]],
+  );
+  const may = (right: 'read' | 'write') => new Set(rows.filter((row) => row[right]).map((row) => row.name));
+  const [readable, writable] = [may('read'), may('write')];
+  return {
+    ...profile,
+    read: profile.read.filter((name) => readable.has(name)),
+    write: profile.write.filter((name) => readable.has(name) && writable.has(name)),
+  };
+}
+
 interface Login extends Credential {
+  /** As far as the session login may pass it on: what it may not, the database refuses to the task as well. */
   readonly profile: Profile;
   readonly digest: string;
   readonly writes: boolean;
@@ -102,7 +126,8 @@ async function grant(client: pg.Client, login: Login, database: string): Promise
   if (relations.length > 0)
     await client.query(`GRANT SELECT ON ${relations.map(quoteQualified).join(', ')} TO ${role}`);
   if (!writes) return;
-  await client.query(`GRANT INSERT, UPDATE, DELETE ON ${profile.write.map(quoteQualified).join(', ')} TO ${role}`);
+  if (profile.write.length > 0)
+    await client.query(`GRANT INSERT, UPDATE, DELETE ON ${profile.write.map(quoteQualified).join(', ')} TO ${role}`);
   for (const sequence of await ownedSequences(client, profile.write)) {
     await client.query(`GRANT USAGE, SELECT ON SEQUENCE ${sequence} TO ${role}`);
   }
