@@ -4,9 +4,9 @@ import type { Catalogue } from '../engines/catalogue.ts';
 import { addCascades } from './cascades.ts';
 import { define, spoken } from './definitions.ts';
 import { addEffect, addUnknown, createFindings, type Findings, resolveRelation } from './findings.ts';
-import { type ParsedStatement, parseStatement, shapeOf, type Tree } from './parse.ts';
+import { names, type ParsedStatement, parseStatement, shapeOf, type Tree } from './parse.ts';
 import { classifySetConfig, classifySetting, constantOf } from './settings.ts';
-import { names, walkQuery } from './walk.ts';
+import { walkQuery } from './walk.ts';
 
 const ROW_STATEMENTS: Readonly<Record<string, string>> = {
   SelectStmt: 'SELECT',

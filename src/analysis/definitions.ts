@@ -1,8 +1,8 @@
 import type { Verb } from '../domain/effect.ts';
 import type { ObjectKind, ObjectRef } from '../domain/object.ts';
 import { addEffect, type Findings, resolveRelation } from './findings.ts';
-import type { Tree } from './parse.ts';
-import { names, type walkQuery } from './walk.ts';
+import { names, type Tree } from './parse.ts';
+import type { walkQuery } from './walk.ts';
 
 /** What is found of a statement that defines, grants or maintains. */
 export interface Definition {

@@ -98,3 +98,16 @@ function parseTree(
 export function syntaxError(message: string): DatabaseFailure {
   return { sqlstate: '42601', severity: 'ERROR', message };
 }
+
+/** The strings of a list of name parts. */
+export function names(list: unknown): readonly string[] {
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((item) => {
+    const text = isTree(item) ? (item['String'] as Tree | undefined)?.['sval'] : undefined;
+    return typeof text === 'string' ? [text] : [];
+  });
+}
+
+export function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

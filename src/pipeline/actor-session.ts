@@ -24,6 +24,17 @@ import type { CommitWrites } from './commit-writes.ts';
 import type { Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
 import type { ReadLog } from './read-log.ts';
+import {
+  ANSWER_TOO_LARGE,
+  CANCELLED,
+  CLOSED,
+  expired,
+  HELD_OUTPUT_MB,
+  LOST,
+  overdue,
+  RESET_INSIDE,
+  UNRECORDED,
+} from './session-refusals.ts';
 import type { SettingAhead } from './settings-ahead.ts';
 
 /**
@@ -111,8 +122,7 @@ export interface ActorSessionDeps {
   readonly onLost: (reason: Error) => void;
 }
 
-/** Replies to a write are kept up to this size until its commit; a write is at most a few thousand rows. */
-const HELD_OUTPUT_BYTES = 32 * 1024 * 1024;
+const HELD_OUTPUT_BYTES = HELD_OUTPUT_MB * 1024 * 1024;
 /** How long a cancelled statement may take to end before its server process is ended (G11). */
 const CANCEL_GRACE_MS = 40;
 
@@ -485,44 +495,3 @@ function settingOf(name: string, value: string | null): Setting {
 }
 
 const NOWHERE: ReplySink = { write: () => true, drained: () => Promise.resolve() };
-
-/** query_canceled: whoever asked for it knows better why than the database does. */
-const CANCELLED = '57014';
-
-function overdue({ limits }: Task): Refusal {
-  return {
-    refused: 'overLimit',
-    message: `The statement ran longer than the task's ${limits.statementTimeoutMs / 1000} s, and was cancelled.`,
-    hint: 'Ask for less at once, or open a task that declares a longer statementTimeout.',
-  };
-}
-
-const RESET_INSIDE: Refusal = {
-  refused: 'unsupported',
-  message: 'RESET ALL is not carried inside a transaction.',
-  hint: 'End the transaction first.',
-};
-const CLOSED: Refusal = { refused: 'unavailable', message: 'The session is closed.', hint: 'Connect again.' };
-const LOST: Refusal = {
-  refused: 'unavailable',
-  message: 'The connection to the target was lost.',
-  hint: 'Nothing that was not committed took effect. Connect again.',
-};
-const UNRECORDED: Refusal = {
-  refused: 'unavailable',
-  message: 'The ledger can’t be written, so nothing more may run unrecorded.',
-  hint: 'An operator must make the state store reachable again: see `countersign doctor`.',
-};
-const ANSWER_TOO_LARGE: Refusal = {
-  refused: 'overLimit',
-  message: `The write returned more than ${HELD_OUTPUT_BYTES / 1024 / 1024} MB before it could be committed; it was rolled back.`,
-  hint: 'Leave out RETURNING, or write fewer rows at a time.',
-};
-
-function expired(task: Task): Refusal {
-  return {
-    refused: 'denied',
-    message: `Task ${task.id} expired at ${task.expiresAt}.`,
-    hint: 'Open a new task.',
-  };
-}

@@ -109,7 +109,7 @@ async function start(client: pg.Client, target: Target): Promise<void> {
       {
         refused: 'unavailable',
         message: `The target ${target.id} can't be reached: ${error instanceof Error ? error.message : String(error)}.`,
-        hint: 'Nothing was executed. Try again; if it stays so, an operator looks with: countersign doctor',
+        hint: 'Nothing was executed. Try again; if it stays so, an operator must look at the target and at the gateway’s log.',
       },
       { cause: error },
     );

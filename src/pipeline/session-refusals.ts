@@ -1,0 +1,46 @@
+import type { Refusal } from '../domain/refusal.ts';
+import type { Task } from '../domain/task.ts';
+
+/** Replies to a write are kept up to this size until its commit; a write is at most a few thousand rows. */
+export const HELD_OUTPUT_MB = 32;
+
+/** query_canceled: whoever asked for it knows better why than the database does. */
+export const CANCELLED = '57014';
+
+export function overdue({ limits }: Task): Refusal {
+  return {
+    refused: 'overLimit',
+    message: `The statement ran longer than the task's ${limits.statementTimeoutMs / 1000} s, and was cancelled.`,
+    hint: 'Ask for less at once, or open a task that declares a longer statementTimeout.',
+  };
+}
+
+export const RESET_INSIDE: Refusal = {
+  refused: 'unsupported',
+  message: 'RESET ALL is not carried inside a transaction.',
+  hint: 'End the transaction first.',
+};
+export const CLOSED: Refusal = { refused: 'unavailable', message: 'The session is closed.', hint: 'Connect again.' };
+export const LOST: Refusal = {
+  refused: 'unavailable',
+  message: 'The connection to the target was lost.',
+  hint: 'Nothing that was not committed took effect. Connect again.',
+};
+export const UNRECORDED: Refusal = {
+  refused: 'unavailable',
+  message: 'The ledger can’t be written, so nothing more may run unrecorded.',
+  hint: 'An operator must see that the state file can be written: disk full, or locked by another process.',
+};
+export const ANSWER_TOO_LARGE: Refusal = {
+  refused: 'overLimit',
+  message: `The write returned more than ${HELD_OUTPUT_MB} MB before it could be committed; it was rolled back.`,
+  hint: 'Leave out RETURNING, or write fewer rows at a time.',
+};
+
+export function expired(task: Task): Refusal {
+  return {
+    refused: 'denied',
+    message: `Task ${task.id} expired at ${task.expiresAt}.`,
+    hint: 'Open a new task.',
+  };
+}
