@@ -2,7 +2,7 @@ import { isAlwaysTrue } from './always-true.ts';
 import { addCascades } from './cascades.ts';
 import { addEffect, addUnknown, type Findings, resolveRelation } from './findings.ts';
 import { callSafety, routineSafety } from './functions.ts';
-import { isTree, names, type Tree } from './parse.ts';
+import { isTree, names, parseStatement, type Tree } from './parse.ts';
 
 /**
  * Walks over queries and row changes. Node types are allow-listed: one that isn't known here makes the statement unknown,
