@@ -83,7 +83,18 @@ export async function openStore(location: string, options: { readonly readOnly?:
     return reply.rows as Row[];
   }
 
-  await ask({ kind: 'open' });
+  try {
+    await ask({ kind: 'open' });
+  } catch (error) {
+    await worker.terminate();
+    throw error;
+  }
+  let closing: Promise<void> | null = null;
+  async function end(): Promise<void> {
+    if (gone !== null) return;
+    await ask({ kind: 'close' });
+    await worker.terminate();
+  }
   return {
     path,
     all,
@@ -94,10 +105,9 @@ export async function openStore(location: string, options: { readonly readOnly?:
       return reply.failedAt;
     },
     onChange: (listener) => listeners.push(listener),
-    async close() {
-      if (gone !== null) return;
-      await ask({ kind: 'close' });
-      await worker.terminate();
+    close() {
+      closing ??= end();
+      return closing;
     },
   };
 }
