@@ -44,8 +44,9 @@ const MEASURE_BOUNDS: MeasureBounds = {
   maxRows: 1_000_000,
 };
 const WRITABLE_KINDS: ReadonlySet<string> = new Set(['table', 'partitioned table', 'view', 'foreign table']);
-const MAX_JUDGEMENTS = 2000;
-const MAX_REMEMBERED_CHARS = 16 * 1024;
+/** A session keeps few: hundreds may be open, and analyses are kept once for all of them. */
+const MAX_JUDGEMENTS = 256;
+const MAX_REMEMBERED_CHARS = 4096;
 
 export function createGovernedTarget(deps: {
   readonly rules: TargetRules;
