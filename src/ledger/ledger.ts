@@ -4,6 +4,7 @@ import type { Clock } from '../domain/clock.ts';
 import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { Entry, EntryKind } from '../domain/entry.ts';
 import { instantOf } from '../domain/ids.ts';
+import { beginsWith } from '../store/prefix.ts';
 import { statements } from '../store/schema.ts';
 import { type Store, StoreUnavailable } from '../store/store.ts';
 import { type Write, write } from '../store/write.ts';
@@ -161,7 +162,7 @@ export async function openLedger(deps: {
         .selectAll()
         .orderBy('idx', filter.from === undefined ? 'desc' : 'asc')
         .limit(filter.limit);
-      if (filter.subject !== undefined) query = query.where('subject', 'like', `${filter.subject}%`);
+      if (filter.subject !== undefined) query = query.where(beginsWith('subject', filter.subject));
       if (filter.kind !== undefined) query = query.where('kind', '=', filter.kind);
       if (filter.from !== undefined) query = query.where('idx', '>=', filter.from);
       const rows = await store.all(query);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { Digest, Instant, PlanId, TaskId } from '../domain/ids.ts';
 import { PLAN_TRANSITIONS, type Plan, type PlanRecord, type PlanState } from '../domain/plan.ts';
+import { beginsWith } from './prefix.ts';
 import { type PlanRow, statements } from './schema.ts';
 import type { Store } from './store.ts';
 import { type Write, write } from './write.ts';
@@ -65,7 +66,7 @@ export async function getPlan(store: Store, id: string): Promise<PlanRecord | un
 
 /** Plans whose id begins so; more than one means that the beginning is too short. */
 export async function plansByPrefix(store: Store, prefix: string): Promise<readonly PlanRecord[]> {
-  const rows = await store.all(statements.selectFrom('plans').selectAll().where('id', 'like', `${prefix}%`).limit(3));
+  const rows = await store.all(statements.selectFrom('plans').selectAll().where(beginsWith('id', prefix)).limit(3));
   return rows.flatMap((row) => recorded(row) ?? []);
 }
 
