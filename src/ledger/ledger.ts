@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { renameSync, writeFileSync } from 'node:fs';
+import { sql } from 'kysely';
 import type { Clock } from '../domain/clock.ts';
 import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { Entry, EntryKind } from '../domain/entry.ts';
@@ -101,6 +102,7 @@ export async function openLedger(deps: {
     if (closed) return Promise.reject(new LedgerUnavailable('the ledger is closed'));
     if (queue.length >= MAX_WAITING) return Promise.reject(new LedgerUnavailable('too many entries wait for the disk'));
     return new Promise((resolve, reject) => {
+      assert(fact.entries.length > 0, 'G7: the state changes with an entry that proves it, or not at all');
       const bytes = fact.entries.map((entry) => canonicalJson(entry as unknown as Json));
       queue.push({ bytes, entries: fact.entries, writes: fact.writes ?? [], resolve, reject });
       running ??= drain();
@@ -132,11 +134,12 @@ export async function openLedger(deps: {
       );
       const note = signCheckpoint({ origin: key.name, size: grown.frontier.size, root: rootOf(grown.frontier) }, key);
       const { writes, owners } = writesOf(left, frontier.size, grown, note);
+      const publish = keepBeside(store.path, note);
       const failedAt = await store.commit(writes);
       if (failedAt === null) {
-        keepBeside(store.path, note);
         resolveAll(left, frontier.size);
         frontier = grown.frontier;
+        publish();
         return;
       }
       if (failedAt === 0) {
@@ -146,7 +149,9 @@ export async function openLedger(deps: {
         continue;
       }
       const owner = owners[failedAt];
-      assert(owner !== undefined);
+      if (owner === undefined) {
+        throw new LedgerCorrupt(`the ledger in ${store.path} goes beyond its size; run: countersign ledger verify`);
+      }
       owner.reject(new GuardFailed());
       left = left.filter((waiting) => waiting !== owner);
     }
@@ -183,7 +188,13 @@ export async function openLedger(deps: {
   if (frontier.size === 0) {
     const body = { origin: key.name, verifierKey: ledger.verifierKey };
     const at = instantOf(deps.clock.now());
-    await record({ entries: [{ v: 1, kind: 'genesis', at, subject: key.name, body }] });
+    const first = write(statements.updateTable('ledger_head').set({ size: 1 }).where('size', '=', 1), 1);
+    try {
+      await record({ entries: [{ v: 1, kind: 'genesis', at, subject: key.name, body }], writes: [first] });
+    } catch (error) {
+      // Another process has begun it in the same instant, with the same key.
+      if (!(error instanceof GuardFailed)) throw error;
+    }
   }
   return ledger;
 }
@@ -201,7 +212,7 @@ function writesOf(
   for (const waiting of batch) {
     for (const [position, { kind, subject, at }] of waiting.entries.entries()) {
       writes.push({ sql: INSERT_ENTRY, parameters: [index++, kind, subject, at, waiting.bytes[position] ?? ''] });
-      owners.push(waiting);
+      owners.push(undefined);
     }
     for (const change of waiting.writes) {
       writes.push(change);
@@ -223,10 +234,25 @@ function resolveAll(batch: readonly Waiting[], size: number): void {
   for (const waiting of batch) waiting.resolve({ indexes: waiting.entries.map(() => index++) });
 }
 
+/** The size, what is signed and what is there, of one moment. */
+const HEAD = statements.selectFrom('ledger_head').select((eb) => [
+  'size',
+  eb
+    .selectFrom('checkpoints')
+    .select((in_) => in_.fn.max('checkpoints.size').as('size'))
+    .as('signed'),
+  eb.selectFrom('ledger_entries').select(sql<number | null>`max(idx) + 1`.as('count')).as('entries'),
+]);
+
 /** The tree's right edge as it is kept, checked against the checkpoint that was signed for that size. */
 async function loadFrontier(store: Store, key: SigningKey): Promise<Frontier> {
-  const head = await store.first(statements.selectFrom('ledger_head').select('size'));
+  const head = await store.first(HEAD);
   const size = head?.size ?? 0;
+  if ((head?.signed ?? 0) !== size || (head?.entries ?? 0) !== size) {
+    throw new LedgerCorrupt(
+      `the ledger in ${store.path} says that it has ${size} entries, and has ${head?.entries ?? 0} of ${head?.signed ?? 0} that were signed; run: countersign ledger verify`,
+    );
+  }
   if (size === 0) return EMPTY_FRONTIER;
   const edge = await Promise.all(edgePositions(size).map(({ level, index }) => nodeAt(store, level, index)));
   const frontier = { size, edge };
@@ -258,12 +284,21 @@ async function nodeAt(store: Store, level: number, index: number): Promise<Buffe
   return Buffer.from(row.hash);
 }
 
-/** The newest checkpoint beside the database, so that a database cut back to an earlier size is noticed. */
-function keepBeside(path: string, note: string): void {
+/**
+ * Keeps the newest checkpoint beside the database, so that a database cut back to an earlier size is noticed. Written
+ * before the commit, so that a disk that has no room for it refuses the record.
+ *
+ * @returns puts it in place; called once the commit is durable, or it would vouch for entries that never came.
+ */
+function keepBeside(path: string, note: string): () => void {
   const file = checkpointFile(path);
   const making = `${file}.${process.pid}`;
-  writeFileSync(making, note, { mode: 0o600 });
-  renameSync(making, file);
+  try {
+    writeFileSync(making, note, { mode: 0o600 });
+  } catch (error) {
+    throw new LedgerUnavailable(`the checkpoint can't be written to ${making}`, { cause: error });
+  }
+  return () => renameSync(making, file);
 }
 
 export function checkpointFile(storePath: string): string {

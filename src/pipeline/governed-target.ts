@@ -43,7 +43,13 @@ const MEASURE_BOUNDS: MeasureBounds = {
   blockingToleranceMs: 250,
   maxRows: 1_000_000,
 };
-const WRITABLE_KINDS: ReadonlySet<string> = new Set(['table', 'partitioned table', 'view', 'foreign table']);
+const WRITABLE_KINDS: ReadonlySet<string> = new Set([
+  'table',
+  'partitioned table',
+  'view',
+  'foreign table',
+  'sequence',
+]);
 /** A session keeps few: hundreds may be open, and analyses are kept once for all of them. */
 const MAX_JUDGEMENTS = 256;
 const MAX_REMEMBERED_CHARS = 4096;

@@ -107,18 +107,30 @@ function commit(writes: readonly Write[]): number | null {
   const db = opened();
   db.exec('BEGIN IMMEDIATE');
   try {
-    for (const [index, { sql, parameters, expectChanges }] of writes.entries()) {
-      const { changes } = statement(sql).run(...parameters);
-      if (expectChanges !== undefined && Number(changes) !== expectChanges) {
-        db.exec('ROLLBACK');
-        return index;
-      }
+    for (const [index, change] of writes.entries()) {
+      if (execute(change)) continue;
+      db.exec('ROLLBACK');
+      return index;
     }
     db.exec('COMMIT');
     return null;
   } catch (error) {
     // SQLite has already rolled back after some errors (a full disk).
     if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+const SQLITE_CONSTRAINT = 19;
+
+/** Whether the write did what it should: one that breaks a constraint did not, and says nothing of the others. */
+function execute({ sql, parameters, expectChanges }: Write): boolean {
+  try {
+    const { changes } = statement(sql).run(...parameters);
+    return expectChanges === undefined || Number(changes) === expectChanges;
+  } catch (error) {
+    const code = Number((error as { readonly errcode?: unknown }).errcode);
+    if ((code & 0xff) === SQLITE_CONSTRAINT) return false;
     throw error;
   }
 }

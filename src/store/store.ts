@@ -12,7 +12,8 @@ export interface Store {
   /**
    * Executes all writes in one durable transaction, or none.
    *
-   * @returns the index of the first write that changed another number of rows than it expects, or `null` when all did.
+   * @returns the index of the first write that changed another number of rows than it expects or broke a constraint, or
+   * `null` when all did what they should.
    * @throws StoreUnavailable when the file can't be written (disk full, locked by another process for too long, gone).
    */
   commit(writes: readonly Write[]): Promise<number | null>;

@@ -312,7 +312,7 @@ describe('approvals', () => {
     expect(await store.commit([insertApproval(statement('ada', 'approve', 1), envelope('a'))])).toBeNull();
     expect(await store.commit([insertApproval(statement('bob', 'reject', 3), envelope('c'))])).toBe(0);
     const orphan = { ...statement('eve', 'approve', 4), plan: digestOf('no plan') as PlanId };
-    await expect(store.commit([insertApproval(orphan, envelope('d'))])).rejects.toThrow(/FOREIGN KEY/);
+    expect(await store.commit([insertApproval(orphan, envelope('d'))])).toBe(0);
     expect((await approvalsOf(store, id)).map(({ payload }) => payload)).toEqual(['a', 'b']);
   });
 });

@@ -48,30 +48,37 @@ export async function provisionProfile(
 }
 
 /** Tables made since by others than the known owners were not given to the session login: `init` says so, and mends it. */
-async function grantablePart(client: pg.Client, profile: Profile): Promise<Profile> {
-  const { rows } = await client.query<{ name: string; read: boolean; write: boolean }>(
+async function grantablePart(client: pg.Client, profile: Profile): Promise<GrantablePart> {
+  const { rows } = await client.query<{ name: string; read: boolean; write: boolean; sequence: boolean }>(
     `SELECT n.nspname || '.' || c.relname AS name,
             pg_catalog.has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AS read,
-            pg_catalog.has_table_privilege(c.oid, 'INSERT WITH GRANT OPTION')
+            c.relkind <> 'S' AND pg_catalog.has_table_privilege(c.oid, 'INSERT WITH GRANT OPTION')
               AND pg_catalog.has_table_privilege(c.oid, 'UPDATE WITH GRANT OPTION')
-              AND pg_catalog.has_table_privilege(c.oid, 'DELETE WITH GRANT OPTION') AS write
+              AND pg_catalog.has_table_privilege(c.oid, 'DELETE WITH GRANT OPTION') AS write,
+            CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'USAGE WITH GRANT OPTION') ELSE false END AS sequence
      FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname || '.' || c.relname = ANY ($1::text[])
        AND pg_catalog.has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION')`,
     [[...profile.read, ...profile.write]],
   );
-  const may = (right: 'read' | 'write') => new Set(rows.filter((row) => row[right]).map((row) => row.name));
-  const [readable, writable] = [may('read'), may('write')];
+  const may = (right: 'read' | 'write' | 'sequence') =>
+    new Set(rows.filter((row) => row[right]).map((row) => row.name));
+  const [readable, writable, sequences] = [may('read'), may('write'), may('sequence')];
   return {
     ...profile,
     read: profile.read.filter((name) => readable.has(name)),
     write: profile.write.filter((name) => readable.has(name) && writable.has(name)),
+    sequences: profile.write.filter((name) => sequences.has(name)),
   };
+}
+
+interface GrantablePart extends Profile {
+  readonly sequences: readonly string[];
 }
 
 interface Login extends Credential {
   /** As far as the session login may pass it on: what it may not, the database refuses to the task as well. */
-  readonly profile: Profile;
+  readonly profile: GrantablePart;
   readonly digest: string;
   readonly writes: boolean;
 }
@@ -128,7 +135,8 @@ async function grant(client: pg.Client, login: Login, database: string): Promise
   if (!writes) return;
   if (profile.write.length > 0)
     await client.query(`GRANT INSERT, UPDATE, DELETE ON ${profile.write.map(quoteQualified).join(', ')} TO ${role}`);
-  for (const sequence of await ownedSequences(client, profile.write)) {
+  const sequences = [...(await ownedSequences(client, profile.write)), ...profile.sequences.map(quoteQualified)];
+  for (const sequence of new Set(sequences)) {
     await client.query(`GRANT USAGE, SELECT ON SEQUENCE ${sequence} TO ${role}`);
   }
   await client.query(`GRANT USAGE ON SCHEMA countersign TO ${role}`);

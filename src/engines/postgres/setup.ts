@@ -56,6 +56,13 @@ export async function planSetup(
     for (const { kind, name } of await ask(SUPERUSER_OBJECTS)) {
       add(`ALTER ${kind} ${name} OWNER TO ${OWNER_ROLE}`, 'so that an approved plan can change it without a superuser');
     }
+    for (const schema of schemas) {
+      const quoted = quoteIdentifier(schema);
+      const why = 'what it takes over goes on working: foreign keys and views act with their owner’s rights';
+      add(`GRANT USAGE ON SCHEMA ${quoted} TO ${OWNER_ROLE}`, why);
+      add(`GRANT ALL ON ALL TABLES IN SCHEMA ${quoted} TO ${OWNER_ROLE}`, why);
+      add(`GRANT ALL ON ALL SEQUENCES IN SCHEMA ${quoted} TO ${OWNER_ROLE}`, why);
+    }
     add(`GRANT ${OWNER_ROLE} TO ${APPLY_ROLE}`, 'changes to tables need their owner’s rights');
   }
   for (const { owner } of owners.filter((row) => row['superuser'] !== true && row['owner'] !== APPLY_ROLE)) {
@@ -142,16 +149,36 @@ const OWNERS = `
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
   ORDER BY 1`;
 
-/** Objects of superusers in user schemas; sequences of columns and members of extensions go with what they belong to. */
+/**
+ * Objects of superusers in user schemas; sequences of columns, types of tables and members of extensions go with what they
+ * belong to. A function that runs with its owner's rights stays: with another owner it would be another function.
+ */
 const SUPERUSER_OBJECTS = `
   SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END AS kind,
-         pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+         pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, CASE c.relkind WHEN 'p' THEN 0 ELSE 1 END AS place
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
   WHERE r.rolsuper AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype IN ('e', 'a', 'i') AND (d.deptype = 'e' OR c.relkind = 'S'))
-  ORDER BY c.relkind <> 'p', 2`;
+  UNION ALL
+  SELECT CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, pg_catalog.format('%I.%I', n.nspname, t.typname), 2
+  FROM pg_catalog.pg_type AS t
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+  JOIN pg_catalog.pg_roles AS r ON r.oid = t.typowner
+  WHERE r.rolsuper AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+    AND (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
+  UNION ALL
+  SELECT CASE p.prokind WHEN 'p' THEN 'PROCEDURE' WHEN 'a' THEN 'AGGREGATE' ELSE 'FUNCTION' END,
+         pg_catalog.format('%I.%I(%s)', n.nspname, p.proname, pg_catalog.pg_get_function_identity_arguments(p.oid)), 3
+  FROM pg_catalog.pg_proc AS p
+  JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+  JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
+  JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+  WHERE r.rolsuper AND NOT p.prosecdef AND (l.lanpltrusted OR p.prokind = 'a') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
+  ORDER BY 3, 2`;
 
 const LOGINS = `
   SELECT rolname FROM pg_catalog.pg_roles

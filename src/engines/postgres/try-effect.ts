@@ -140,7 +140,9 @@ async function changedUncaptured(client: pg.Client, captured: readonly CapturedR
     FROM pg_catalog.pg_stat_xact_user_tables AS s
     JOIN pg_catalog.pg_class AS c ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid)::oid, s.relid)
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'`);
+    WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'
+      -- What a materialized view holds follows from other tables, and can be made again.
+      AND c.relkind <> 'm'`);
   return rows.map((row) => row.name).filter((name) => !known.has(name));
 }
 
