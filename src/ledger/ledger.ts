@@ -74,6 +74,9 @@ const MAX_BATCH = 2000;
 const MAX_WAITING = 50_000;
 const MAX_RACES = 50;
 
+/** How many ledgers this process has opened: each writes its checkpoints under a name of its own. */
+let openings = 0;
+
 interface Waiting {
   readonly bytes: readonly string[];
   readonly entries: readonly Entry[];
@@ -93,6 +96,7 @@ export async function openLedger(deps: {
   readonly clock: Clock;
 }): Promise<Ledger> {
   const { store, key } = deps;
+  const opening = ++openings;
   const queue: Waiting[] = [];
   let frontier = await loadFrontier(store, key);
   let running: Promise<void> | null = null;
@@ -134,7 +138,7 @@ export async function openLedger(deps: {
       );
       const note = signCheckpoint({ origin: key.name, size: grown.frontier.size, root: rootOf(grown.frontier) }, key);
       const { writes, owners } = writesOf(left, frontier.size, grown, note);
-      const publish = keepBeside(store.path, note);
+      const publish = keepBeside(store.path, opening, note);
       const failedAt = await store.commit(writes);
       if (failedAt === null) {
         resolveAll(left, frontier.size);
@@ -290,9 +294,9 @@ async function nodeAt(store: Store, level: number, index: number): Promise<Buffe
  *
  * @returns puts it in place; called once the commit is durable, or it would vouch for entries that never came.
  */
-function keepBeside(path: string, note: string): () => void {
+function keepBeside(path: string, opening: number, note: string): () => void {
   const file = checkpointFile(path);
-  const making = `${file}.${process.pid}`;
+  const making = `${file}.${process.pid}-${opening}`;
   try {
     writeFileSync(making, note, { mode: 0o600 });
   } catch (error) {

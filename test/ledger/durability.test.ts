@@ -119,11 +119,11 @@ describe('G7 when it can’t be written', () => {
   });
 
   it('says so when the checkpoint beside it can’t be written, and leaves nothing behind', async () => {
-    const inTheWay = `${checkpointFile(made.path)}.${process.pid}`;
-    mkdirSync(inTheWay);
+    const inTheWay = Array.from({ length: 99 }, (_, n) => `${checkpointFile(made.path)}.${process.pid}-${n}`);
+    for (const path of inTheWay) mkdirSync(path);
     await expect(made.ledger.record({ entries: [entry('a')], writes: [halt('h')] })).rejects.toThrow(LedgerUnavailable);
     expect(await kept()).toEqual({ subjects: [], halts: [] });
-    rmSync(inTheWay, { recursive: true });
+    for (const path of inTheWay) rmSync(path, { recursive: true });
     await made.ledger.record({ entries: [entry('b')] });
     expect(await kept()).toEqual({ subjects: ['b'], halts: [] });
     expect(await verifyLedger(made.path, made.ledger.verifierKey)).toMatchObject({ verdict: 'sound', entries: 2 });
