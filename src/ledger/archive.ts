@@ -1,5 +1,4 @@
 import { closeSync, createReadStream, existsSync, openSync, readFileSync, readSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { statements } from '../store/schema.ts';
@@ -14,6 +13,10 @@ export interface LedgerCopy {
   /** Entries in the order and under the numbers they are kept, with the leaf hash that is kept for each. */
   entries(): AsyncIterable<KeptEntry> | Iterable<KeptEntry>;
   readonly checkpoints: readonly { readonly size: number; readonly note: string }[];
+  /** How many entries it says that it has; `null` where it doesn't say. */
+  readonly size: number | null;
+  /** The kept hash of a complete subtree, where the copy keeps them. */
+  readonly nodeAt?: (level: number, index: number) => Buffer | undefined;
   close(): void;
 }
 
@@ -21,6 +24,8 @@ export interface KeptEntry {
   readonly index: number;
   readonly entry: string;
   readonly leaf: Buffer;
+  /** What is wrong with how it is kept, where something is. */
+  readonly problem?: string;
 }
 
 const HEADER = z.strictObject({
@@ -77,37 +82,50 @@ function beginningOf(path: string): string {
 }
 
 function openDatabase(path: string): LedgerCopy {
+  // Before the database: a ledger that is being written is then never behind what stands beside it.
+  const beside = checkpointFile(path);
+  const note = existsSync(beside) ? readFileSync(beside, 'utf8') : null;
   const database = new DatabaseSync(path, { readOnly: true });
+  // All of it as of one moment.
+  database.exec('BEGIN');
   const genesis = database.prepare('SELECT entry FROM ledger_entries WHERE idx = 0').get();
-  const entries = database.prepare(
-    'SELECT e.idx, e.entry, n.hash FROM ledger_entries e LEFT JOIN ledger_nodes n ON n.level = 0 AND n.idx = e.idx ORDER BY e.idx',
-  );
   const checkpoints = database
     .prepare('SELECT size, note FROM checkpoints ORDER BY size')
     .all()
     .map((row) => ({ size: Number(row['size']), note: String(row['note']) }));
-  const beside = checkpointFile(path);
-  if (existsSync(beside)) {
-    const note = readFileSync(beside, 'utf8');
+  if (note !== null) {
     const size = Number(note.split('\n')[1]);
     // The database may have gone on since: only a checkpoint that it doesn't know any more says something.
-    if (size > (checkpoints.at(-1)?.size ?? 0)) checkpoints.push({ size, note });
+    if (!(size <= (checkpoints.at(-1)?.size ?? 0))) checkpoints.push({ size, note });
   }
+  const entries = database.prepare(
+    'SELECT e.idx, e.kind, e.subject, e.at, e.entry, n.hash FROM ledger_entries e LEFT JOIN ledger_nodes n ON n.level = 0 AND n.idx = e.idx ORDER BY e.idx',
+  );
+  const node = database.prepare('SELECT hash FROM ledger_nodes WHERE level = ? AND idx = ?');
+  const bytesOf = (hash: unknown) => (hash instanceof Uint8Array ? Buffer.from(hash) : undefined);
   return {
     verifierKey: keyNamedIn(genesis?.['entry']),
     *entries() {
       for (const row of entries.iterate()) {
-        const hash = row['hash'];
-        yield {
-          index: Number(row['idx']),
-          entry: String(row['entry']),
-          leaf: hash instanceof Uint8Array ? Buffer.from(hash) : Buffer.alloc(0),
-        };
+        const entry = String(row['entry']);
+        const kept = { index: Number(row['idx']), entry, leaf: bytesOf(row['hash']) ?? Buffer.alloc(0) };
+        const misfiled = misfiledBy(row, parsedOrNull(entry));
+        yield misfiled === undefined
+          ? kept
+          : { ...kept, problem: `it is filed under another ${misfiled} than its own` };
       }
     },
     checkpoints,
+    size: null,
+    nodeAt: (level, index) => bytesOf(node.get(level, index)?.['hash']),
     close: () => database.close(),
   };
+}
+
+/** The column by which an entry is looked for and that is not what the entry says; no hash covers the columns. */
+function misfiledBy(row: Readonly<Record<string, unknown>>, entry: unknown): string | undefined {
+  if (typeof entry !== 'object' || entry === null) return undefined;
+  return ['kind', 'subject', 'at'].find((column) => row[column] !== (entry as Record<string, unknown>)[column]);
 }
 
 function keyNamedIn(genesis: unknown): string | null {
@@ -126,10 +144,10 @@ function parsedOrNull(text: string): unknown {
 
 async function openArchive(path: string): Promise<LedgerCopy> {
   const checkpoints: { size: number; note: string }[] = [];
-  let verifierKey: string | null = null;
+  let header: z.infer<typeof HEADER> | null = null;
   for await (const [line] of numberedLines(path)) {
-    if (verifierKey === null) {
-      verifierKey = HEADER.parse(JSON.parse(line)).verifierKey;
+    if (header === null) {
+      header = HEADER.parse(JSON.parse(line));
       continue;
     }
     const parsed = LINE.parse(JSON.parse(line));
@@ -137,7 +155,7 @@ async function openArchive(path: string): Promise<LedgerCopy> {
     checkpoints.push({ size: parsed.size, note: parsed.checkpoint });
   }
   return {
-    verifierKey,
+    verifierKey: header?.verifierKey ?? null,
     async *entries() {
       for await (const [line, number] of numberedLines(path)) {
         if (number === 0) continue;
@@ -145,10 +163,13 @@ async function openArchive(path: string): Promise<LedgerCopy> {
         if (!parsed.success) throw new UnreadableLine(number, line);
         if ('checkpoint' in parsed.data) continue;
         const { index, entry, leaf } = parsed.data;
-        yield { index, entry, leaf: Buffer.from(leaf, 'base64') };
+        const bytes = Buffer.from(leaf, 'base64');
+        if (bytes.toString('base64') !== leaf) throw new UnreadableLine(number, line);
+        yield { index, entry, leaf: bytes };
       }
     },
     checkpoints,
+    size: header?.size ?? null,
     close: () => undefined,
   };
 }
@@ -164,9 +185,14 @@ export class UnreadableLine extends Error {
   }
 }
 
+/** Only a line feed ends a line: `node:readline` would also end it at U+2028, which may stand in any entry. */
 async function* numberedLines(path: string): AsyncGenerator<readonly [line: string, number: number]> {
   let number = 0;
-  for await (const line of createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })) {
-    yield [line, number++];
+  let rest = '';
+  for await (const chunk of createReadStream(path, 'utf8')) {
+    const lines = `${rest}${chunk}`.split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) yield [line, number++];
   }
+  if (rest !== '') yield [rest, number];
 }

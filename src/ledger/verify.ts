@@ -60,11 +60,21 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
 
   let frontier: Frontier = EMPTY_FRONTIER;
   let vouched = 0;
-  for await (const { index, entry, leaf } of copy.entries()) {
+  for await (const { index, entry, leaf, problem } of copy.entries()) {
     if (index !== frontier.size) return tampered(frontier.size, `entry ${frontier.size} was removed`);
     const computed = leafHash(Buffer.from(entry, 'utf8'));
     if (!computed.equals(leaf)) return tampered(index, `entry ${index} was changed: it is not what was recorded`);
-    frontier = grow(frontier, [computed]).frontier;
+    if (problem !== undefined) return tampered(index, `entry ${index} was changed: ${problem}`);
+    const grown = grow(frontier, [computed]);
+    frontier = grown.frontier;
+    const wrong =
+      copy.nodeAt && grown.nodes.find((node) => copy.nodeAt?.(node.level, node.index)?.equals(node.hash) !== true);
+    if (wrong !== undefined) {
+      return tampered(
+        index,
+        `the tree was changed at entry ${index}: node ${wrong.index} of level ${wrong.level} is not what was recorded`,
+      );
+    }
     const signed = roots.get(frontier.size);
     if (signed === undefined) continue;
     if (!signed.equals(rootOf(frontier))) {
@@ -81,6 +91,9 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
       frontier.size,
       `the ledger was cut off: it ends at ${frontier.size} entries, a signed checkpoint covers ${newest}`,
     );
+  }
+  if (copy.size !== null && copy.size !== frontier.size) {
+    return tampered(frontier.size, `the copy says that it has ${copy.size} entries, and has ${frontier.size}`);
   }
   if (vouched < frontier.size) {
     return tampered(vouched, `no signed checkpoint covers the entries from ${vouched} on`);
