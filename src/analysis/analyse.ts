@@ -195,11 +195,14 @@ function explain(findings: Findings, node: Tree): Classified {
   });
   if (analyses || found.statementClass.kind === 'read') return { ...found, command: 'EXPLAIN' };
   if (found.statementClass.kind !== 'write') return { ...found, command: 'EXPLAIN' };
-  // Planning changes no row; what it may evaluate is the server's own code, or the statement would not be a write.
+  // Planning changes no row; what it may evaluate is the server's own code, or the statement would not be a write. Yet the
+  // server asks for the rights of the write, so it runs where those are, and needs the table to be in scope.
   const effects = [...findings.effects.values()];
   findings.effects.clear();
-  for (const { object } of effects) addEffect(findings, 'read', object);
-  return { statementClass: { kind: 'read', pure: false }, command: 'EXPLAIN' };
+  for (const { verb, object, via } of effects) {
+    if (via === 'direct') addEffect(findings, verb === 'read' ? 'read' : 'lock', object);
+  }
+  return { statementClass: { kind: 'write' }, command: 'EXPLAIN' };
 }
 
 function copy(findings: Findings, node: Tree): Classified {

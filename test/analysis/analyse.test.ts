@@ -50,7 +50,6 @@ describe('reads', () => {
     ["SELECT to_tsvector('english', full_name) @@ to_tsquery('ada') FROM customers"],
     ['SELECT generate_series(1, 10)'],
     ['EXPLAIN SELECT * FROM customers'],
-    ['EXPLAIN DELETE FROM customers'],
     ['COPY customers TO STDOUT'],
     ['COPY (SELECT * FROM customers) TO STDOUT'],
     ['SELECT now(), clock_timestamp(), current_user, version()'],
@@ -178,6 +177,7 @@ describe('effects', () => {
     ['DELETE FROM notes WHERE id = 1 OR true', ['delete public.notes whole', 'read public.notes']],
     ['DELETE FROM notes WHERE id = 1', ['delete public.notes', 'read public.notes']],
     ['DROP TABLE notes', ['drop public.notes']],
+    ['EXPLAIN DELETE FROM notes', ['lock public.notes', 'read public.notes']],
     ['DROP DATABASE rental', ['server rental']],
     ['ALTER TABLE notes ADD COLUMN x int', ['alter public.notes']],
   ])('%s', (sql, expected) => {

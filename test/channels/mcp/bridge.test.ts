@@ -120,9 +120,11 @@ describe.each(PROTOCOLS)('the stdio bridge with MCP %s', (version) => {
 
   it('answers a call whose connection is lost, rather than leaving it open', async () => {
     const client = await overStdio(version, running.gateway.task().token);
+    const before = running.gateway.sessionsEverOpened();
     const pending = call(client, 'execute_sql', { target, sql: 'SELECT pg_sleep(30) AS lost' });
     const outcome = expect(pending).rejects.toThrow(/may or may not have taken effect/);
-    await sleep(500);
+    await expect.poll(() => running.gateway.sessionsEverOpened(), { timeout: 10_000 }).toBeGreaterThan(before);
+    await sleep(200);
     await running.restart();
     await outcome;
     await client.close();
