@@ -257,8 +257,9 @@ describe.each(servers)('the wire channel before $name', ({ binaries }) => {
         expect(await codeOf(withClient(async () => undefined))).toBe('CS004');
       }
       await site.ask('resume', ...scope, '--reason', 'done');
-      await sleep(100);
-      expect(await codeOf(withClient((client) => client.query('SELECT 1')))).toBe('it was not refused');
+      await expect
+        .poll(() => codeOf(withClient((client) => client.query('SELECT 1'))), { timeout: 5000 })
+        .toBe('it was not refused');
     }
   });
 
@@ -269,8 +270,7 @@ describe.each(servers)('the wire channel before $name', ({ binaries }) => {
     await withClient(async (client) => {
       await client.query('SELECT 1');
       await site.ask('task', 'close', other.task);
-      await sleep(200);
-      expect(await codeOf(client.query('SELECT 1'))).toBe('CS002');
+      await expect.poll(() => codeOf(client.query('SELECT 1')), { timeout: 5000 }).toBe('CS002');
     }, url.href);
     expect(await codeOf(withClient(async () => undefined, url.href))).toBe('28P01');
   });
