@@ -1,5 +1,6 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Analysis, StatementClass, TransactionAct } from '../domain/effect.ts';
+import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import { addCascades } from './cascades.ts';
 import { define, spoken } from './definitions.ts';
@@ -23,6 +24,16 @@ const ROW_STATEMENTS: Readonly<Record<string, string>> = {
  * @returns the error that PostgreSQL would report when the text is no statement of its grammar.
  */
 export function analyse(text: string, catalogue: Catalogue, searchPath: readonly string[]): Analysis | DatabaseFailure {
+  try {
+    return analysisOf(text, catalogue, searchPath);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    // The call stack is at its end: nobody writes such a statement by hand.
+    return { sqlstate: '54001', severity: 'ERROR', message: 'the statement is nested too deeply' };
+  }
+}
+
+function analysisOf(text: string, catalogue: Catalogue, searchPath: readonly string[]): Analysis | DatabaseFailure {
   const parsed = parseStatement(text);
   if (parsed === 'empty')
     return { class: { kind: 'read', pure: true }, effects: [], unknown: [], shape: '', command: '' };
@@ -76,9 +87,12 @@ function classify(findings: Findings, { kind, node }: ParsedStatement): Classifi
       // ACCESS SHARE is what every read takes.
       const reads = Number(node['mode']) === 1;
       for (const item of (node['relations'] as Tree[] | undefined) ?? []) {
-        addEffect(findings, reads ? 'read' : 'lock', relationOf(findings, item['RangeVar'] as Tree));
+        const object = relationOf(findings, item['RangeVar'] as Tree);
+        addEffect(findings, isOwn(object) ? 'server' : reads ? 'read' : 'lock', object);
       }
-      return { statementClass: reads ? { kind: 'read', pure: false } : { kind: 'write' }, command: 'LOCK TABLE' };
+      findings.writes ||= !reads;
+      findings.pure = false;
+      return { statementClass: rowClass(findings), command: 'LOCK TABLE' };
     }
     case 'CallStmt':
       return call(findings, node);
@@ -220,10 +234,16 @@ function truncate(findings: Findings, node: Tree): Classified {
   const cascades = node['behavior'] === 'DROP_CASCADE';
   for (const item of (node['relations'] as Tree[] | undefined) ?? []) {
     const object = relationOf(findings, item['RangeVar'] as Tree);
-    addEffect(findings, object.schema === 'countersign' ? 'server' : 'truncate', object, { wholeTable: true });
+    addEffect(findings, isOwn(object) ? 'server' : 'truncate', object, { wholeTable: true });
     if (cascades) addCascades(findings, `${object.schema}.${object.name}`, 'truncate');
   }
-  return { statementClass: { kind: 'write' }, command: 'TRUNCATE TABLE' };
+  findings.writes = true;
+  return { statementClass: rowClass(findings), command: 'TRUNCATE TABLE' };
+}
+
+/** The schema that proves what was applied is nobody's to change. */
+function isOwn(object: ObjectRef): boolean {
+  return object.schema === 'countersign';
 }
 
 function relationOf(findings: Findings, node: Tree) {

@@ -143,8 +143,7 @@ function known(findings: Findings, kind: string, node: Tree, walk: Walk): Defini
     case 'CreateTableAsStmt': {
       const into = (node['into'] as Tree | undefined)?.['rel'] as Tree | undefined;
       addEffect(findings, 'create', rangeVar(findings, into));
-      const [inner] = Object.entries((node['query'] as Tree | undefined) ?? {});
-      if (inner !== undefined) walk(findings, inner[0], inner[1] as Tree);
+      walkInner(findings, node['query'], walk);
       return definition('CREATE TABLE AS', true);
     }
     case 'ViewStmt':
@@ -152,6 +151,7 @@ function known(findings: Findings, kind: string, node: Tree, walk: Walk): Defini
         ...rangeVar(findings, node['view'] as Tree),
         kind: 'view',
       });
+      walkInner(findings, node['query'], walk);
       return definition('CREATE VIEW', true);
     case 'CreateSeqStmt':
       addEffect(findings, 'create', { ...rangeVar(findings, node['sequence'] as Tree), kind: 'sequence' });
@@ -251,6 +251,11 @@ function known(findings: Findings, kind: string, node: Tree, walk: Walk): Defini
   }
 }
 
+function walkInner(findings: Findings, query: unknown, walk: Walk): void {
+  const [inner] = Object.entries((query as Tree | undefined) ?? {});
+  if (inner !== undefined) walk(findings, inner[0], inner[1] as Tree);
+}
+
 /** The schema that proves what was applied is nobody's to change. */
 function guardOwnSchema(findings: Findings): void {
   for (const effect of [...findings.effects.values()]) {
@@ -289,7 +294,7 @@ function drop(findings: Findings, node: Tree): Definition {
       kind === 'foreign table' ||
       kind === 'sequence' ||
       kind === 'index';
-    const object = holdsRelation ? resolved(findings, parts, kind) : named(kind ?? 'object', parts);
+    const object = holdsRelation ? resolved(findings, parts, kind) : part(findings, kind ?? 'object', parts);
     addEffect(findings, SERVER_OBJECTS.has(type) ? 'server' : 'drop', object);
   }
   return definition(
@@ -300,7 +305,7 @@ function drop(findings: Findings, node: Tree): Definition {
 
 function namesOf(item: Tree): readonly string[] {
   const list = item['List'] as Tree | undefined;
-  if (list !== undefined) return names(list['items']);
+  if (list !== undefined) return ((list['items'] as Tree[] | undefined) ?? []).flatMap(namesOf);
   const routine = item['ObjectWithArgs'] as Tree | undefined;
   if (routine !== undefined) return names(routine['objname']);
   const type = item['TypeName'] as Tree | undefined;
@@ -335,11 +340,35 @@ function privilege(findings: Findings, kind: string, node: Tree): Definition {
   for (const item of (node['objects'] as Tree[] | undefined) ?? []) {
     const relation = item['RangeVar'] as Tree | undefined;
     if (relation !== undefined) addEffect(findings, 'privilege', rangeVar(findings, relation));
+    else addEffect(findings, 'privilege', grantedOn(node, namesOf(item)));
   }
+  for (const schema of schemasOfDefaults(node)) addEffect(findings, 'privilege', schemaNamed(schema));
+  const owned = namesOf((node['object'] as Tree | undefined) ?? {});
+  if (owned.length > 0) addEffect(findings, 'privilege', grantedOn(node, owned));
   const table = node['table'] ?? node['relation'];
   if (typeof table === 'object' && table !== null) addEffect(findings, 'privilege', rangeVar(findings, table as Tree));
   guardOwnSchema(findings);
   return definition(spoken(kind), true);
+}
+
+/** What rights are given on: a schema, all that is in one, or an object by its name. */
+function grantedOn(node: Tree, parts: readonly string[]): ObjectRef {
+  const type = String(node['objtype'] ?? node['objectType']);
+  if (type === 'OBJECT_SCHEMA' || node['targtype'] === 'ACL_TARGET_ALL_IN_SCHEMA') return schemaNamed(parts.join('.'));
+  return named(OBJECT_KINDS[type] ?? 'object', parts);
+}
+
+/** `ALTER DEFAULT PRIVILEGES IN SCHEMA …` */
+function schemasOfDefaults(node: Tree): readonly string[] {
+  if (node['action'] === undefined) return [];
+  return ((node['options'] as Tree[] | undefined) ?? []).flatMap((item) => {
+    const option = item['DefElem'] as Tree | undefined;
+    return option?.['defname'] === 'schemas' ? namesOf((option['arg'] as Tree | undefined) ?? {}) : [];
+  });
+}
+
+function schemaNamed(name: string): ObjectRef {
+  return { kind: 'schema', schema: '', name };
 }
 
 function onRelation(findings: Findings, verb: Verb, node: Tree, command: string): Definition {
@@ -351,12 +380,27 @@ function onNamed(findings: Findings, verb: Verb, node: Tree, command: string): D
   const type = String(node['renameType'] ?? node['objectType'] ?? node['objtype']);
   const relation = node['relation'] as Tree | undefined;
   const kind = OBJECT_KINDS[type] ?? 'object';
-  const object =
-    relation === undefined
-      ? named(kind, namesOf((node['object'] as Tree | undefined) ?? {}))
-      : rangeVar(findings, relation);
+  const object = relation === undefined ? part(findings, kind, namedIn(node)) : rangeVar(findings, relation);
   addEffect(findings, SERVER_OBJECTS.has(type) || type === 'OBJECT_ROLE' ? 'server' : verb, object);
+  if (typeof node['newschema'] === 'string')
+    addEffect(findings, 'create', { ...object, schema: node['newschema'], name: object.name });
   return definition(command, true);
+}
+
+/** A schema that is renamed stands in a field of its own. */
+function namedIn(node: Tree): readonly string[] {
+  const names = namesOf((node['object'] as Tree | undefined) ?? {});
+  return names.length === 0 && typeof node['subname'] === 'string' ? [node['subname']] : names;
+}
+
+const PARTS: readonly ObjectKind[] = ['trigger', 'rule', 'policy', 'constraint', 'column'];
+
+/** An object by its name; what is part of a table is named after it, and changes it. */
+function part(findings: Findings, kind: ObjectKind, parts: readonly string[]): ObjectRef {
+  if (!PARTS.includes(kind) || parts.length < 2) return named(kind, parts);
+  const table = resolved(findings, parts.slice(0, -1), 'table');
+  addEffect(findings, 'alter', table);
+  return { kind, schema: table.schema, name: `${table.name}.${parts.at(-1)}` };
 }
 
 function rangeVar(findings: Findings, node: Tree | undefined): ObjectRef {

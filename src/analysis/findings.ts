@@ -48,14 +48,17 @@ export function addUnknown(findings: Findings, what: string, object: ObjectRef):
   addEffect(findings, 'unknown', object);
 }
 
-/** Resolves a name as PostgreSQL does: `pg_catalog` first, then along the search path. */
+/** Resolves a name as PostgreSQL does: along the search path, and in `pg_catalog` first unless the path says where. */
 export function resolveRelation(
   findings: Findings,
   schema: string | null,
   name: string,
 ): { readonly object: ObjectRef; readonly relation: Relation | undefined } {
   const { relations } = findings.catalogue;
-  const schemas = schema === null ? ['pg_catalog', ...findings.searchPath] : [schema];
+  const path = findings.searchPath.includes('pg_catalog')
+    ? findings.searchPath
+    : ['pg_catalog', ...findings.searchPath];
+  const schemas = schema === null ? path : [schema];
   for (const candidate of schemas) {
     const relation = relations.get(`${candidate}.${name}`);
     if (relation !== undefined) return { object: objectOf(relation), relation };

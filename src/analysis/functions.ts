@@ -86,6 +86,10 @@ const HARMLESS_VOLATILE = new Set([
 const UNSAFE_DESPITE_VOLATILITY =
   /^(?:set_config|ts_stat|ts_rewrite|txid_current|pg_current_xact_id|(?:query|table|schema|database|cursor)_to_xml.*|query_to_xmlschema|pg_export_snapshot|pg_advisory.*|pg_try_advisory.*|binary_upgrade_.*)$/;
 
+/** They read a value of any type, and so run that type's checks. */
+const READS_ANY_TYPE =
+  /^(?:(?:domain|array|record|range|multirange)_(?:in|recv)|pg_input_.*|jsonb?_populate_record(?:set)?(?:_valid)?)$/;
+
 /** Never for an agent, approved or not. */
 const SERVER_FUNCTIONS =
   /^(?:pg_read_.*|pg_ls_.*|pg_stat_file|lo_import|lo_export|pg_file_.*|pg_reload_conf|pg_rotate_logfile.*|pg_terminate_backend|pg_cancel_backend|pg_log_backend_memory_contexts|pg_switch_wal|pg_create_restore_point|pg_promote|pg_wal_replay_.*|pg_backup_.*|pg_start_backup|pg_stop_backup|pg_(?:create|drop|copy|replication|logical|sync)_.*slot.*|pg_replication_origin_.*|pg_logical_emit_message|pg_import_system_collations|dblink.*|postgres_fdw_.*|http_?.*|pg_execute_server_program|pg_stat_reset.*|pg_extension_config_dump|currtid2?)$/;
@@ -146,6 +150,7 @@ export function routineSafety(routine: Routine): CallSafety {
   if (builtIn) {
     if (SEQUENCE_FUNCTIONS.has(name)) return 'sequence';
     if (UNSAFE_DESPITE_VOLATILITY.test(name) || /^lo_|^lowrite$|^loread$/.test(name)) return 'unknown';
+    if (READS_ANY_TYPE.test(name)) return 'trusted';
     if (volatility !== 'volatile' || kind === 'aggregate' || kind === 'window') return 'pure';
     return HARMLESS_VOLATILE.has(name) || /^pg_stat_get_/.test(name) ? 'pure' : 'unknown';
   }

@@ -52,18 +52,25 @@ export function parseStatement(text: string): ParsedStatement | DatabaseFailure 
 
 /** The text with its constants taken out. */
 export function shapeOf(text: string): string {
+  return withoutLiterals(normalised(text)).replace(/\s+/g, ' ').trim().slice(0, 2000);
+}
+
+function normalised(text: string): string {
   try {
-    return normalizeSync(text).replace(/\s+/g, ' ').trim().slice(0, 2000);
+    return normalizeSync(text);
   } catch (error) {
-    // Utility statements can't all be normalised; without their constants nothing would be left of them.
-    return error instanceof Error
-      ? text
-          .replace(/'(?:[^']|'')*'/g, '?')
-          .replace(/\s+/g, ' ')
-          .trim()
-          .slice(0, 2000)
-      : '';
+    // Some texts can't be normalised; their literals are taken out all the same.
+    if (error instanceof Error) return text;
+    throw error;
   }
+}
+
+const LITERALS =
+  /"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\be'(?:[^'\\]|\\[\s\S]|'')*'|'(?:[^']|'')*'|\$((?:[a-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[\s\S]*?\$\1\$/gi;
+
+/** Definitions and comments keep their literals when they are normalised: DEFAULT 'x', COMMENT … IS 'x'. */
+function withoutLiterals(text: string): string {
+  return text.replace(LITERALS, (found) => (found.startsWith('"') ? found : /^(?:--|\/\*)/.test(found) ? ' ' : '?'));
 }
 
 function parseTree(

@@ -148,5 +148,5 @@ export function constantOf(node: unknown): string | undefined {
 export function schemasOf(searchPath: string): readonly string[] {
   return [...searchPath.matchAll(/"((?:[^"]|"")*)"|([^,\s"]+)/g)]
     .map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain?.toLowerCase() ?? '')
-    .filter((schema) => schema !== '' && schema !== '$user' && schema !== 'pg_catalog');
+    .filter((schema) => schema !== '' && schema !== '$user');
 }

@@ -3,6 +3,7 @@ import { addCascades } from './cascades.ts';
 import { addEffect, addUnknown, type Findings, resolveRelation } from './findings.ts';
 import { callSafety, routineSafety } from './functions.ts';
 import { isTree, names, parseStatement, type Tree } from './parse.ts';
+import { constantOf } from './settings.ts';
 
 /**
  * Walks over queries and row changes. Node types are allow-listed: one that isn't known here makes the statement unknown,
@@ -116,10 +117,20 @@ function visitNode(findings: Findings, kind: string, node: Tree, outer: Scope): 
       call(findings, names(node['funcname']), node);
       break;
     case 'A_Expr':
-      operator(findings, names(node['name']));
+      for (const name of operatorsOf(node)) operator(findings, name);
       break;
     case 'SubLink':
-      operator(findings, names(node['operName']));
+      // `x IN (SELECT …)` is written without its operator.
+      operator(
+        findings,
+        node['subLinkType'] === 'ANY_SUBLINK' && node['operName'] === undefined ? EQUALS : names(node['operName']),
+      );
+      break;
+    case 'CaseExpr':
+      if (node['arg'] !== undefined) operator(findings, EQUALS);
+      break;
+    case 'JoinExpr':
+      if (node['isNatural'] === true || node['usingClause'] !== undefined) operator(findings, EQUALS);
       break;
     case 'SortBy':
       operator(findings, names(node['useOp']));
@@ -139,7 +150,8 @@ function visitNode(findings: Findings, kind: string, node: Tree, outer: Scope): 
     case 'InsertStmt':
       changeRows(findings, node, 'insert');
       if ((node['onConflictClause'] as Tree | undefined)?.['action'] === 'ONCONFLICT_UPDATE')
-        changeRows(findings, node, 'update');
+        // What conflicts decides which rows: measured before commit, like any other write.
+        changeRows(findings, { ...node, whereClause: {} }, 'update');
       break;
     case 'UpdateStmt':
       changeRows(findings, node, 'update');
@@ -165,10 +177,12 @@ const TYPED_FIELDS: Readonly<Record<string, string>> = {
   infer: 'InferClause',
 };
 
+/** Names, which are no expressions, and what is looked at where it stands. `FOR UPDATE OF` names aliases, not relations. */
+const SKIPPED_FIELDS = new Set(['withClause', 'funcname', 'name', 'operName', 'useOp', 'lockingClause']);
+
 function visitFields(findings: Findings, node: Tree, scope: Scope): void {
   for (const [field, value] of Object.entries(node)) {
-    if (field === 'withClause' || field === 'funcname' || field === 'name' || field === 'operName' || field === 'useOp')
-      continue;
+    if (SKIPPED_FIELDS.has(field)) continue;
     if (field === 'relation' && isTree(value) && !isTagged(value)) {
       // The target of a change is an effect of its own; it is read as well, because WHERE and RETURNING see it.
       visitNode(findings, 'RangeVar', value, NO_NAMES);
@@ -253,6 +267,8 @@ function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+const MAX_EXPANDED = 64;
+
 /** Looks into a view or a policy for code that it runs. What it reads is its owner's matter, not an effect of the statement. */
 function expand(
   findings: Findings,
@@ -261,14 +277,22 @@ function expand(
   relation: { readonly schema: string; readonly name: string },
 ): void {
   const key = `${what} ${relation.schema}.${relation.name}`;
-  if (findings.expanding.has(key) || findings.expanding.size > 64) return;
+  if (findings.expanding.has(key)) return;
+  if (findings.expanding.size >= MAX_EXPANDED) {
+    addUnknown(findings, `more than ${MAX_EXPANDED} views and policies`, {
+      kind: 'view',
+      schema: relation.schema,
+      name: relation.name,
+    });
+    return;
+  }
   findings.expanding.add(key);
   const parsed = parseStatement(definition);
   if (parsed === 'empty' || 'sqlstate' in parsed) {
     addUnknown(findings, `the ${what}`, { kind: 'view', schema: relation.schema, name: relation.name });
     return;
   }
-  const inner: Findings = { ...findings, searchPath: [], effects: new Map() };
+  const inner: Findings = { ...findings, searchPath: [], effects: new Map(), writes: false };
   walkQuery(inner, parsed.kind, parsed.node);
   findings.pure &&= inner.pure;
   for (const effect of inner.effects.values())
@@ -313,9 +337,8 @@ function call(findings: Findings, name: readonly string[], node: Tree): void {
 function useSequence(findings: Findings, node: Tree): void {
   findings.pure = false;
   findings.writes = true;
-  const literal = /"sval":\{"sval":"([^"]+)"/.exec(
-    JSON.stringify((node['args'] as unknown[] | undefined)?.[0] ?? null),
-  )?.[1];
+  const [argument] = (node['args'] as Tree[] | undefined) ?? [];
+  const literal = constantOf((argument?.['TypeCast'] as Tree | undefined)?.['arg'] ?? argument);
   if (literal === undefined) {
     addUnknown(findings, 'a sequence that is named by an expression', {
       kind: 'sequence',
@@ -324,9 +347,23 @@ function useSequence(findings: Findings, node: Tree): void {
     });
     return;
   }
-  const parts = literal.replaceAll('\\"', '').split('.');
+  const parts = identifiersOf(literal);
   const { object } = resolveRelation(findings, parts.length > 1 ? (parts[0] ?? null) : null, parts.at(-1) ?? '');
   addEffect(findings, 'update', { ...object, kind: 'sequence' });
+}
+
+/** The parts of a name in text, as `regclass` reads them: folded to lower case where they aren't quoted. */
+function identifiersOf(name: string): readonly string[] {
+  return [...name.matchAll(/"((?:[^"]|"")*)"|([^."\s]+)/g)].map(
+    ([, quotedPart, plain]) => quotedPart?.replaceAll('""', '"') ?? plain?.toLowerCase() ?? '',
+  );
+}
+
+const EQUALS = ['='] as const;
+
+/** The operators that an expression is short for. */
+function operatorsOf(node: Tree): readonly (readonly string[])[] {
+  return String(node['kind']).includes('BETWEEN') ? [['>='], ['<='], ['<'], ['>']] : [names(node['name'])];
 }
 
 function operator(findings: Findings, name: readonly string[]): void {
@@ -372,12 +409,14 @@ function castTo(findings: Findings, typeName: Tree | undefined): void {
     const type = findings.catalogue.userTypes.get(`${candidate}.${bare}`);
     if (type === undefined) continue;
     const object = { kind: 'type', schema: candidate, name: bare } as const;
-    if (type.kind === 'base' && !bare.startsWith('_')) {
-      findings.pure = false;
-      if (type.extension === null) addUnknown(findings, `the type ${candidate}.${bare}`, object);
-    }
+    // A domain over a domain, or a row with one in it, runs checks that aren't its own.
+    if (type.kind !== 'enum') findings.pure = false;
+    if (type.kind === 'base' && !bare.startsWith('_') && type.extension === null)
+      addUnknown(findings, `the type ${candidate}.${bare}`, object);
+    const named = [bare, `${candidate}.${bare}`];
+    if (findings.catalogue.hiddenCasts.some((cast) => named.includes(cast.source) || named.includes(cast.target)))
+      addUnknown(findings, `a cast of the type ${candidate}.${bare}`, object);
     for (const check of type.checks) {
-      findings.pure = false;
       expand(findings, `check of ${candidate}.${bare}`, `SELECT ${check}`, { schema: candidate, name: bare });
     }
     return;

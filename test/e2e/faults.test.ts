@@ -60,11 +60,9 @@ describe.each(servers.slice(0, 1))('G12 when something fails, before $name', ({ 
     await client.query('BEGIN');
     await client.query('UPDATE customers SET loyalty_points = 4243 WHERE id = 32');
     (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
-    await sleep(300);
+    const open = "SELECT 1 FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'";
+    await expect.poll(() => asSuperuser(site.databaseUrl, open), { timeout: 5000 }).toEqual([]);
     expect(await points(32)).not.toBe(4243);
-    expect(
-      await asSuperuser(site.databaseUrl, "SELECT 1 FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"),
-    ).toEqual([]);
   });
 
   it('goes on after the target ended its connections', async () => {

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
+import { hasPsql, type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
 
 /** Each is a psql script of its own. Directly and through the gateway psql must print the same, byte for byte. */
@@ -129,7 +129,7 @@ const SCRIPTS: readonly string[] = [
   "DO $$ BEGIN RAISE NOTICE 'x'; END $$ -- held, but not here",
 ].filter((script) => !script.startsWith('DO '));
 
-describe.each(servers)('fidelity before $name', ({ binaries }) => {
+describe.skipIf(!hasPsql).each(servers)('fidelity before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
 
