@@ -21,7 +21,7 @@ describe.each(servers.slice(0, 1))('G4 who may countersign, before $name', ({ bi
     site.edit((text) =>
       text
         .replace('  people:\n', `  people:\n${people.join('')}`)
-        .replace('quorum: 1\n', 'quorum: 2\n    planLifetime: 9s\n')
+        .replace('quorum: 1\n', 'quorum: 2\n    planLifetime: 20s\n')
         .replace('quorumUnmeasured: 1', 'quorumUnmeasured: 3'),
     );
     await site.serve();
@@ -62,14 +62,14 @@ describe.each(servers.slice(0, 1))('G4 who may countersign, before $name', ({ bi
     const [one, two] = await Promise.all([approve(id, 'edsger'), site.run('plan', 'show', id, '--json')]);
     expect(one.json()).toMatchObject({ state: 'approved', approvalsMissing: 0 });
     expect(two.code).toBe(0);
-  }, 30_000);
+  }, 60_000);
 
   it('ends with the plan’s time, which is written down', async () => {
     const { id } = await propose('DELETE FROM customers WHERE id = 2 OR true');
-    await sleep(9500);
+    const stateOf = async () => (await site.ask('plan', 'show', id))['state'];
+    await expect.poll(stateOf, { timeout: 40_000, interval: 500 }).toBe('expired');
     expect((await approve(id, 'grace')).code).toBe(1);
-    expect(await site.ask('plan', 'show', id)).toMatchObject({ state: 'expired' });
-    const deadline = Date.now() + 12_000;
+    const deadline = Date.now() + 30_000;
     let kinds: string[] = [];
     while (!kinds.includes('expired') && Date.now() < deadline) {
       const { entries } = await site.ask<{ entries: { kind: string }[] }>('ledger', 'show', '--subject', id);
@@ -78,7 +78,7 @@ describe.each(servers.slice(0, 1))('G4 who may countersign, before $name', ({ bi
     }
     expect(kinds).toEqual(['plan', 'expired']);
     expect(await asSuperuser(site.databaseUrl, 'SELECT 1 FROM customers LIMIT 1')).toHaveLength(1);
-  }, 40_000);
+  }, 120_000);
 
   it('asks for more people where the effect can’t be measured', async () => {
     const { missing } = await propose('CREATE INDEX CONCURRENTLY slow ON customers (full_name)');
