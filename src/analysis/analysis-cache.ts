@@ -19,7 +19,8 @@ export function createAnalysisCache(): Analyse {
       cache.clear();
       version = catalogue.version;
     }
-    const key = searchPath.length === 1 ? `${searchPath[0]}\n${text}` : `${JSON.stringify(searchPath)}\n${text}`;
+    // As JSON: a schema's name may hold anything, also a line feed.
+    const key = `${JSON.stringify(searchPath)}\n${text}`;
     let found = cache.get(key);
     if (found === undefined) {
       found = analyse(text, catalogue, searchPath);

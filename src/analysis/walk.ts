@@ -144,6 +144,7 @@ function visitNode(findings: Findings, kind: string, node: Tree, outer: Scope): 
     case 'SelectStmt':
       if (node['intoClause'] !== undefined) {
         addUnknown(findings, 'SELECT INTO', { kind: 'object', schema: '', name: 'SELECT INTO' });
+        createInto(findings, node['intoClause'] as Tree);
       }
       if (Array.isArray(node['lockingClause'])) lockRelations(findings, node, scope);
       break;
@@ -178,7 +179,7 @@ const TYPED_FIELDS: Readonly<Record<string, string>> = {
 };
 
 /** Names, which are no expressions, and what is looked at where it stands. `FOR UPDATE OF` names aliases, not relations. */
-const SKIPPED_FIELDS = new Set(['withClause', 'funcname', 'name', 'operName', 'useOp', 'lockingClause']);
+const SKIPPED_FIELDS = new Set(['withClause', 'funcname', 'name', 'operName', 'useOp', 'lockingClause', 'intoClause']);
 
 function visitFields(findings: Findings, node: Tree, scope: Scope): void {
   for (const [field, value] of Object.entries(node)) {
@@ -451,6 +452,13 @@ function changesKey(findings: Findings, table: string, node: Tree): boolean {
   );
   const keys = findings.catalogue.relations.get(table)?.referencedBy ?? [];
   return keys.some((key) => key.referencedColumns.some((column) => set.has(column)));
+}
+
+function createInto(findings: Findings, clause: Tree): void {
+  const target = (clause['rel'] ?? {}) as Tree;
+  const schema = typeof target['schemaname'] === 'string' ? target['schemaname'] : null;
+  const { object } = resolveRelation(findings, schema, String(target['relname']));
+  addEffect(findings, object.schema === 'countersign' ? 'server' : 'create', object);
 }
 
 function merge(findings: Findings, node: Tree): void {
