@@ -59,7 +59,8 @@ export async function loadConfig(file: string): Promise<Config> {
   const path = resolve(file);
   const directory = dirname(path);
   const { value, problem } = await readYaml(path, configSchema);
-  const problems = crossCheck(value, problem);
+  const authorities = new Map<string, string>();
+  const problems = [...crossCheck(value, problem), ...readAuthorities(value, directory, authorities, problem)];
   if (problems.length > 0) throw new ConfigError(path, problems);
   const within = (relative: string) => resolve(directory, relative);
   return {
@@ -78,7 +79,10 @@ export async function loadConfig(file: string): Promise<Config> {
       Object.entries(value.environments).map(([id, entry]) => [asId<EnvironmentId>(id), environmentOf(id, entry)]),
     ),
     targets: new Map(
-      Object.entries(value.targets).map(([id, entry]) => [asId<TargetId>(id), targetOf(id, entry, directory)]),
+      Object.entries(value.targets).map(([id, entry]) => [
+        asId<TargetId>(id),
+        targetOf(id, entry, directory, authorities.get(id)),
+      ]),
     ),
     actors: actorsOf(value),
     agentTokens: new Map(
@@ -114,8 +118,13 @@ function environmentOf(id: string, entry: ConfigDocument['environments'][string]
   };
 }
 
-function targetOf(id: string, entry: ConfigDocument['targets'][string], directory: string): ConfiguredTarget {
-  const { host, port, database, tls, authorities } = entry.address;
+function targetOf(
+  id: string,
+  entry: ConfigDocument['targets'][string],
+  directory: string,
+  authorities: string | undefined,
+): ConfiguredTarget {
+  const { host, port, database, tls } = entry.address;
   const login = ({ user, password }: { user: string; password: string }) => ({
     user,
     password: secretReference(password, directory),
@@ -131,7 +140,7 @@ function targetOf(id: string, entry: ConfigDocument['targets'][string], director
         port,
         database,
         tls,
-        ...(authorities === undefined ? {} : { tlsAuthorities: readFileSync(resolve(directory, authorities), 'utf8') }),
+        ...(authorities === undefined ? {} : { tlsAuthorities: authorities }),
       },
       identity: asId<Digest>(entry.identity),
     },
@@ -171,63 +180,105 @@ function roleOf(id: string, entry: ConfigDocument['roles'][string]): Role {
   return { id: asId<RoleId>(id), read, write, propose, maxRowsPerStatement, maxRowsPerTask, maxTaskMs: maxTask };
 }
 
-/** What no single key can say: that names refer to something, and that environments are really separate (G9). */
-function crossCheck(
+type ProblemAt = (path: readonly PropertyKey[], message: string) => Problem;
+
+/** Reads the authorities that targets name. @returns what can't be read. */
+function readAuthorities(
   value: ConfigDocument,
-  problem: (path: readonly PropertyKey[], message: string) => Problem,
+  directory: string,
+  authorities: Map<string, string>,
+  problem: ProblemAt,
 ): Problem[] {
+  return Object.entries(value.targets).flatMap(([id, { address }]) => {
+    if (address.authorities === undefined) return [];
+    try {
+      authorities.set(id, readFileSync(resolve(directory, address.authorities), 'utf8'));
+      return [];
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return [problem(['targets', id, 'address', 'authorities'], `can't be read: ${why}`)];
+    }
+  });
+}
+
+/** What no single key can say: that names refer to something, and that environments are really separate (G9). */
+function crossCheck(value: ConfigDocument, problem: ProblemAt): Problem[] {
   const problems: Problem[] = [];
-  const people = new Set(Object.keys(value.actors.people));
+  const report = (path: readonly PropertyKey[], message: string) => problems.push(problem(path, message));
   const needPerson = (path: readonly PropertyKey[], id: string) => {
-    if (!people.has(id)) problems.push(problem(path, `there is no person ${id} under actors.people`));
+    if (!Object.hasOwn(value.actors.people, id)) report(path, `there is no person ${id} under actors.people`);
   };
-  for (const [id, { owner }] of Object.entries(value.environments)) needPerson(['environments', id, 'owner'], owner);
+  const needEnvironment = (path: readonly PropertyKey[], id: string) => {
+    if (!Object.hasOwn(value.environments, id)) report(path, `there is no environment ${id}`);
+  };
+  for (const [id, { owner, quorum, quorumUnmeasured }] of Object.entries(value.environments)) {
+    needPerson(['environments', id, 'owner'], owner);
+    if (quorumUnmeasured !== undefined && quorumUnmeasured < (quorum ?? 1)) {
+      report(['environments', id, 'quorumUnmeasured'], `what can't be measured needs at least the quorum of ${quorum}`);
+    }
+  }
   const seen = new Map<string, { id: string; environment: string }>();
   for (const [id, target] of Object.entries(value.targets)) {
     needPerson(['targets', id, 'owner'], target.owner);
-    if (value.environments[target.environment] === undefined) {
-      problems.push(problem(['targets', id, 'environment'], `there is no environment ${target.environment}`));
+    needEnvironment(['targets', id, 'environment'], target.environment);
+    if (target.credentials.session.user === target.credentials.apply.user) {
+      report(
+        ['targets', id, 'credentials', 'apply', 'user'],
+        'plans are applied under another login than sessions (G4)',
+      );
     }
     const { host, port, database } = target.address;
-    for (const key of [target.identity, `${host}:${port}/${database}`]) {
+    for (const key of [target.identity, `${host.toLowerCase().replace(/\.$/, '')}:${port}/${database}`]) {
       const other = seen.get(key);
       if (other !== undefined && other.environment !== target.environment) {
-        problems.push(
-          problem(['targets', id], `this is the same database as ${other.id}, which is in another environment`),
-        );
+        report(['targets', id], `this is the same database as ${other.id}, which is in another environment`);
         break;
       }
       seen.set(key, { id, environment: target.environment });
     }
   }
+  checkPeople(value, report, needEnvironment);
+  checkMachines(value, report, needPerson);
+  for (const [index, freeze] of value.freezes.entries()) {
+    if (freeze.environment !== '*') needEnvironment(['freezes', index, 'environment'], freeze.environment);
+    if (Date.parse(freeze.until) <= Date.parse(freeze.from))
+      report(['freezes', index, 'until'], 'a freeze ends after it begins');
+  }
+  return problems;
+}
+
+type Report = (path: readonly PropertyKey[], message: string) => void;
+
+function checkPeople(value: ConfigDocument, report: Report, needEnvironment: Report): void {
   const keys = new Map<string, string>();
   for (const [id, person] of Object.entries(value.actors.people)) {
     for (const [index, key] of person.publicKeys.entries()) {
       const other = keys.get(key);
       if (other !== undefined && other !== id)
-        problems.push(problem(['actors', 'people', id, 'publicKeys', index], `this is the key of ${other}`));
+        report(['actors', 'people', id, 'publicKeys', index], `this is the key of ${other}`);
       keys.set(key, id);
     }
     for (const [index, environment] of person.approves.entries()) {
-      if (environment !== '*' && value.environments[environment] === undefined) {
-        problems.push(problem(['actors', 'people', id, 'approves', index], `there is no environment ${environment}`));
-      }
+      if (environment !== '*') needEnvironment(['actors', 'people', id, 'approves', index], environment);
     }
   }
+}
+
+/** A name or a token that two actors have would make one of them speak as the other. */
+function checkMachines(value: ConfigDocument, report: Report, needPerson: Report): void {
+  const tokens = new Map<string, string>();
   for (const kind of ['agents', 'services'] as const) {
-    for (const [id, machine] of Object.entries(value.actors[kind])) {
-      needPerson(['actors', kind, id, 'owner'], machine.owner);
-      if (value.roles[machine.role] === undefined)
-        problems.push(problem(['actors', kind, id, 'role'], `there is no role ${machine.role}`));
-      if (people.has(id)) problems.push(problem(['actors', kind, id], 'a person has this name already'));
+    for (const [id, { owner, role, tokenHash }] of Object.entries(value.actors[kind])) {
+      needPerson(['actors', kind, id, 'owner'], owner);
+      if (!Object.hasOwn(value.roles, role)) report(['actors', kind, id, 'role'], `there is no role ${role}`);
+      if (Object.hasOwn(value.actors.people, id)) report(['actors', kind, id], 'a person has this name already');
+      if (kind === 'services' && Object.hasOwn(value.actors.agents, id))
+        report(['actors', kind, id], 'an agent has this name already');
+      const other = tokenHash === undefined ? undefined : tokens.get(tokenHash);
+      if (other !== undefined) report(['actors', kind, id, 'tokenHash'], `this is the token of ${other}`);
+      if (tokenHash !== undefined) tokens.set(tokenHash, id);
     }
   }
-  for (const [index, freeze] of value.freezes.entries()) {
-    if (freeze.environment !== '*' && value.environments[freeze.environment] === undefined) {
-      problems.push(problem(['freezes', index, 'environment'], `there is no environment ${freeze.environment}`));
-    }
-  }
-  return problems;
 }
 
 /** Where the configuration is looked for when none is named. */

@@ -73,14 +73,23 @@ export async function readYaml<Schema extends z.ZodType>(
     }
     return { line: 1, column: 1, key, message };
   };
-  const parsed = schema.safeParse(document.toJS());
+  let content: unknown;
+  try {
+    content = document.toJS();
+  } catch (error) {
+    // An alias without its anchor, or aliases of aliases without end.
+    if (error instanceof ReferenceError) throw new ConfigError(file, [problem([], error.message)]);
+    throw error;
+  }
+  const parsed = schema.safeParse(content);
   if (!parsed.success) {
     throw new ConfigError(
       file,
       parsed.error.issues.flatMap((issue) =>
         issue.code === 'unrecognized_keys'
           ? issue.keys.map((key) => problem([...issue.path, key], 'there is no such key'))
-          : [problem(issue.path, issue.message)],
+          : // What is wrong with a name says its own rule; "Invalid key in record" says nothing.
+            [problem(issue.path, (issue.code === 'invalid_key' && issue.issues[0]?.message) || issue.message)],
       ),
     );
   }

@@ -4,14 +4,19 @@ import { TIERS } from '../domain/environment.ts';
 /** The one schema of `countersign.yaml`. What it doesn't name is refused: a misspelt key must not be a silent default. */
 
 const UNITS_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+/** Far beyond any use, and far from where dates end. What is no number is left to the pattern to refuse. */
+const MAX_DURATION_MS = 366 * UNITS_MS.d;
 
 const duration = z
   .string()
   .regex(/^\d+(ms|s|m|h|d)$/, 'write a number and a unit: 500ms, 10s, 5m, 2h or 1d')
-  .transform((text) => {
-    const [, amount, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
-    return Number(amount) * UNITS_MS[unit as keyof typeof UNITS_MS];
-  });
+  .refine((text) => !(millisecondsOf(text) > MAX_DURATION_MS), 'at most 366d')
+  .transform(millisecondsOf);
+
+function millisecondsOf(text: string): number {
+  const [, amount, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
+  return Number(amount) * UNITS_MS[unit as keyof typeof UNITS_MS];
+}
 
 const name = z
   .string()
@@ -21,7 +26,10 @@ const reference = z
   .string()
   .regex(/^\$\{(env|file):[^}]+\}$/, `a secret is never written here: refer to it with \${env:NAME} or \${file:path}`);
 
-const address = z.string().regex(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, 'write host:port, e.g. 127.0.0.1:6434');
+const address = z
+  .string()
+  .regex(/^(\[[0-9a-f:]+\]|[^:\s]+):\d{1,5}$/i, 'write host:port, e.g. 127.0.0.1:6434')
+  .refine((text) => !(Number(text.slice(text.lastIndexOf(':') + 1)) > 65_535), 'a port is at most 65535');
 
 const credential = z.strictObject({ user: z.string().min(1), password: reference });
 
@@ -105,7 +113,12 @@ export const configSchema = z.strictObject({
   roles: z.record(name, role),
   freezes: z
     .array(
-      z.strictObject({ environment: name, from: z.iso.datetime(), until: z.iso.datetime(), reason: z.string().min(1) }),
+      z.strictObject({
+        environment: name.or(z.literal('*')),
+        from: z.iso.datetime(),
+        until: z.iso.datetime(),
+        reason: z.string().min(1),
+      }),
     )
     .default([]),
 });

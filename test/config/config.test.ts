@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
+import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { ConfigError } from '../../src/config/parse-yaml.ts';
@@ -126,6 +127,208 @@ describe('countersign.yaml', () => {
     expect(await problems(change(GOOD))).toMatch(problem);
   });
 
+  const TOKEN = `sha256:${'c'.repeat(64)}`;
+  const inStaging = (keys: string) => (text: string) => text.replace('quorum: 2', keys);
+
+  it.each<[what: string, change: (text: string) => string, problem: string]>([
+    ['nothing in it', () => '', '1 : Invalid input: expected object, received null'],
+    ['another version', (text) => text.replace('version: 1', 'version: 2'), '1 version: Invalid input: expected 1'],
+    [
+      'an alias of nothing',
+      (text) => `${text}origin: *nothing\n`,
+      '1 : Unresolved alias (the anchor must be set before the alias): nothing',
+    ],
+    [
+      'aliases of aliases without end',
+      () => 'a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b]\nd: [*c,*c,*c,*c]\n',
+      '1 : Excessive alias count indicates a resource exhaustion attack',
+    ],
+    [
+      'a name that is none',
+      (text) => text.replace('staging:', '"stag ing":'),
+      '4 environments.stag ing: letters, digits, dots, dashes and underscores, at most 63',
+    ],
+    [
+      'an environment that only an object has',
+      (text) => text.replace('environment: production', 'environment: constructor'),
+      '7 targets.rental.environment: there is no environment constructor',
+    ],
+    [
+      'a role that only an object has',
+      (text) => text.replace('role: migrator }', 'role: toString }'),
+      '18 actors.agents.migrator.role: there is no role toString',
+    ],
+    [
+      'a person that only an object has',
+      (text) => text.replace('tier: staging, owner: ada', 'tier: staging, owner: valueOf'),
+      '4 environments.staging.owner: there is no person valueOf under actors.people',
+    ],
+    [
+      'approvals for an environment that there isn’t',
+      (text) => text.replace('approves: ["*"]', 'approves: [prod]'),
+      '16 actors.people.ada.approves.0: there is no environment prod',
+    ],
+    [
+      'a service with an agent’s name',
+      (text) => text.replace('roles:', '  services:\n    migrator: { owner: ada, role: migrator }\nroles:'),
+      '20 actors.services.migrator: an agent has this name already',
+    ],
+    [
+      'one token of two agents',
+      (text) =>
+        text.replace(
+          '    migrator: { owner: ada, role: migrator }',
+          `    migrator: { owner: ada, role: migrator, tokenHash: "${TOKEN}" }\n    other: { owner: ada, role: migrator, tokenHash: "${TOKEN}" }`,
+        ),
+      '19 actors.agents.other.tokenHash: this is the token of migrator',
+    ],
+    [
+      'a freeze that ends before it begins',
+      (text) =>
+        `${text}freezes:\n  - { environment: "*", from: 2026-02-01T00:00:00Z, until: 2026-01-02T00:00:00Z, reason: r }\n`,
+      '22 freezes.0.until: a freeze ends after it begins',
+    ],
+    [
+      'a port that there isn’t',
+      (text) => `${text}listen: { pg: "127.0.0.1:65536" }\n`,
+      '21 listen.pg: a port is at most 65535',
+    ],
+    [
+      'an address without a port',
+      (text) => `${text}listen: { http: localhost }\n`,
+      '21 listen.http: write host:port, e.g. 127.0.0.1:6434',
+    ],
+    [
+      'less approvals for what can’t be measured',
+      inStaging('quorum: 3, quorumUnmeasured: 1'),
+      "4 environments.staging.quorumUnmeasured: what can't be measured needs at least the quorum of 3",
+    ],
+    [
+      'no approval at all',
+      inStaging('quorum: 0'),
+      '4 environments.staging.quorum: Too small: expected number to be >=1',
+    ],
+    [
+      'a number of rows below zero',
+      inStaging('rowsWithoutApproval: -1'),
+      '4 environments.staging.rowsWithoutApproval: Too small: expected number to be >=0',
+    ],
+    [
+      'a time without end',
+      inStaging('planLifetime: 99999999999999d'),
+      '4 environments.staging.planLifetime: at most 366d',
+    ],
+    [
+      'a time without a unit',
+      inStaging('planLifetime: "5"'),
+      '4 environments.staging.planLifetime: write a number and a unit: 500ms, 10s, 5m, 2h or 1d',
+    ],
+    [
+      'G4 one login for sessions and for plans',
+      (text) => text.replace('user: a,', 'user: s,'),
+      '13 targets.rental.credentials.apply.user: plans are applied under another login than sessions (G4)',
+    ],
+    [
+      'a pattern that is none',
+      (text) => text.replace('read: [public.*]', 'read: [public.*, a.b.c]'),
+      '20 roles.migrator.read.1: write schema.table, with * for a whole part',
+    ],
+    ['a store that there isn’t', (text) => `${text}state: redis://db\n`, '21 state: write sqlite: and a path'],
+  ])('is refused with %s, and nothing else is said', async (_, change, problem) => {
+    expect(await problems(change(GOOD))).toBe(problem);
+  });
+
+  it('is refused with all that is wrong at once', async () => {
+    const wrong = GOOD.replace('environment: production', 'environment: nowhere').replace(
+      'role: migrator }',
+      'role: none }',
+    );
+    expect((await problems(wrong)).split('\n').map((line) => line.split(' ')[0])).toEqual(['7', '18']);
+  });
+
+  it('points to the file, the line, the column and the key in its message', async () => {
+    const path = file(GOOD.replace('tier: production', 'tier: prod'));
+    await expect(loadConfig(path)).rejects.toThrow(`${path}:3:23 environments.production.tier: `);
+  });
+
+  it('names authorities that can’t be read, and takes those that can', async () => {
+    const withAuthorities = GOOD.replace('database: rental }', 'database: rental, authorities: ca.pem }');
+    expect(await problems(withAuthorities)).toMatch(/^9 targets\.rental\.address\.authorities: can't be read: ENOENT/);
+    writeFileSync(join(directory, 'ca.pem'), 'PEM');
+    const config = await loadConfig(file(withAuthorities));
+    expect([...config.targets.values()][0]?.target.endpoint.tlsAuthorities).toBe('PEM');
+  });
+
+  it('gives what isn’t written its safe value, tier by tier', async () => {
+    const config = await loadConfig(file(GOOD.replace('staging: { tier: staging', 'staging: { tier: development')));
+    expect(config.environments.get('staging' as never)).toEqual({
+      id: 'staging',
+      tier: 'development',
+      owner: 'ada',
+      rowsWithoutApproval: 100_000,
+      quorum: 2,
+      quorumUnmeasured: 2,
+      planLifetimeMs: 86_400_000,
+    });
+    expect(config.listen).toEqual({ pg: { host: '127.0.0.1', port: 6434 }, http: { host: '127.0.0.1', port: 6480 } });
+    expect(config).toMatchObject({
+      tls: null,
+      origin: 'countersign',
+      freezes: [],
+      policies: join(directory, 'policies'),
+      ledgerKey: join(directory, 'keys/ledger.key'),
+    });
+    expect(config.actors.get('ada' as never)).toMatchObject({ kind: 'person', approves: ['*'], mayHalt: true });
+    const silent = await loadConfig(file(GOOD.replace(', approves: ["*"], mayHalt: true', '')));
+    expect(silent.actors.get('ada' as never)).toMatchObject({ approves: [], mayHalt: false });
+    expect(silent.roles.get('migrator' as never)).toEqual({
+      id: 'migrator',
+      read: ['public.*'],
+      write: ['public.*'],
+      propose: [],
+      maxRowsPerStatement: 1_000_000,
+      maxRowsPerTask: 10_000_000,
+      maxTaskMs: 28_800_000,
+    });
+  });
+
+  it('reads addresses of IPv6, and freezes of every environment', async () => {
+    const text = `${GOOD}listen: { pg: "[::1]:1", http: "localhost:65535" }\nfreezes:\n  - { environment: "*", from: 2026-01-01T00:00:00Z, until: 2026-01-02T00:00:00Z, reason: r }\n`;
+    const config = await loadConfig(file(text));
+    expect(config.listen).toEqual({ pg: { host: '::1', port: 1 }, http: { host: 'localhost', port: 65_535 } });
+    expect(config.freezes).toEqual([
+      { environment: '*', from: '2026-01-01T00:00:00.000Z', until: '2026-01-02T00:00:00.000Z', reason: 'r' },
+    ]);
+  });
+
+  it('of any text ends in a configuration or in a list of problems', async () => {
+    const lines = GOOD.split('\n');
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat({ max: lines.length - 1 }),
+        fc.oneof(
+          fc.string({ unit: 'binary', maxLength: 30 }),
+          fc.constantFrom(
+            '',
+            '  - x',
+            'a: &a [*a]',
+            '? x',
+            '<<: {}',
+            '!!binary x',
+            '__proto__: 1',
+            '"',
+            '{',
+            '%YAML 9',
+          ),
+        ),
+        async (at, line) => {
+          expect(typeof (await problems(lines.with(at, line).join('\n')))).toBe('string');
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
   it('G9 is refused when one database stands in two environments', async () => {
     const second = GOOD.replace(
       'actors:',
@@ -140,6 +343,8 @@ describe('countersign.yaml', () => {
 actors:`,
     );
     expect(await problems(second)).toMatch(/the same database as rental/);
+    const [beforeCopy, copy] = [second.slice(0, second.indexOf('  copy:')), second.slice(second.indexOf('  copy:'))];
+    expect(await problems(beforeCopy + copy.replace('host: db', 'host: DB., port: 5432'))).toMatch(/the same database/);
     expect(
       await problems(
         second.replace(
@@ -191,6 +396,10 @@ describe('task files', () => {
     ['purpose: p\ntargets: { t: { read: [a.b.c] } }\n', /schema\.table/],
     ['purpose: p\ntargets: { t: {} }\nexpires: soon\n', /number and a unit/],
     ['targets: { t: {} }\n', /purpose/],
+    ['purpose: p\ntargets: { t: {} }\nexpires: 9999d\n', /:3:10 expires: at most 366d/],
+    ['purpose: p\ntargets: { t: { reed: [a] } }\n', /:2:23 targets\.t\.reed: there is no such key/],
+    ['purpose: ""\ntargets: {}\n', /:1:10 purpose: /],
+    ['purpose: p\ntargets: {}\nlimits: { rowsPerTask: -1 }\n', /:3:24 limits\.rowsPerTask: /],
   ])('are refused with what is wrong', async (text, message) => {
     await expect(loadTaskFile(file(text))).rejects.toThrow(message);
   });
