@@ -202,9 +202,7 @@ function explain(findings: Findings, node: Tree): Classified {
     const option = item['DefElem'] as Tree | undefined;
     return (
       option?.['defname'] === 'analyze' &&
-      !/^(?:false|off|0)$/i.test(
-        constantOf(option['arg']) ?? String((option['arg'] as Tree | undefined)?.['String'] ?? ''),
-      )
+      !/^(?:false|off|0)$/i.test(names([option['arg']])[0] ?? constantOf(option['arg']) ?? '')
     );
   });
   if (analyses || found.statementClass.kind === 'read') return { ...found, command: 'EXPLAIN' };

@@ -195,7 +195,7 @@ function known(findings: Findings, kind: string, node: Tree, walk: Walk): Defini
     case 'CreateRangeStmt':
     case 'DefineStmt':
     case 'CreateDomainStmt':
-      addEffect(findings, 'create', named('type', names(node['typeName'] ?? node['domainname'] ?? node['defnames'])));
+      addEffect(findings, 'create', typeNamed(findings, node));
       return definition('CREATE TYPE', true);
     case 'AlterEnumStmt':
     case 'AlterDomainStmt':
@@ -369,6 +369,13 @@ function schemasOfDefaults(node: Tree): readonly string[] {
 
 function schemaNamed(name: string): ObjectRef {
   return { kind: 'schema', schema: '', name };
+}
+
+/** A domain's `typeName` is what it is made of; a composite type is named like a table. */
+function typeNamed(findings: Findings, node: Tree): ObjectRef {
+  const composite = node['typevar'] as Tree | undefined;
+  if (composite !== undefined) return { ...rangeVar(findings, composite), kind: 'type' };
+  return named('type', names(node['domainname'] ?? node['typeName'] ?? node['defnames']));
 }
 
 function onRelation(findings: Findings, verb: Verb, node: Tree, command: string): Definition {
