@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import pg from 'pg';
 import type { DatabaseFailure } from '../../domain/database-failure.ts';
 import type { Statement } from '../../domain/intent.ts';
@@ -5,7 +6,8 @@ import { quoteIdentifier, quoteLiteral } from './quote.ts';
 
 /**
  * Runs statements as the actor meant them: under the actor's settings, with values of the types they were bound with.
- * The gateway's own settings are back in place afterwards.
+ * The gateway's own settings are back in place afterwards, and its transaction is still the one it was (G2): none of them
+ * ends it.
  */
 export async function runStatements(
   client: pg.Client,
@@ -17,19 +19,44 @@ export async function runStatements(
     await client.query('SELECT pg_catalog.set_config($1, $2, true)', [name, value]);
   }
   for (const { text, parameters } of statements) {
+    assert(!TRANSACTION_CONTROL.test(withoutLeadingComments(text)), 'G2: a plan must not end the transaction it is in');
     if (parameters.length === 0) {
-      await client.query(text);
+      await client.query(alone(text));
       continue;
     }
     const types = parameters.map((parameter) => parameter.type).join(', ');
     const values = parameters.map(({ value }) => (value === null ? 'NULL' : quoteLiteral(value))).join(', ');
-    await client.query(`PREPARE countersign_plan (${types}) AS ${text}`);
+    await client.query(alone(`PREPARE countersign_plan (${types}) AS ${text}`));
     await client.query(`EXECUTE countersign_plan (${values})`);
     await client.query('DEALLOCATE countersign_plan');
   }
   await client.query('SET CONSTRAINTS ALL IMMEDIATE');
   for (const { name } of actors)
     await client.query(`SET LOCAL ${quoteIdentifier(name)} ${PINNED.get(name.toLowerCase()) ?? 'TO DEFAULT'}`);
+}
+
+/** Over the extended protocol the server takes one statement and refuses a text that holds several. */
+function alone(text: string): pg.QueryConfig {
+  const config = { text, queryMode: 'extended' };
+  return config;
+}
+
+const TRANSACTION_CONTROL = /^(?:BEGIN|START|COMMIT|END|ABORT|ROLLBACK|SAVEPOINT|RELEASE|PREPARE\s+TRANSACTION)\b/i;
+
+/** Comments may be nested (PostgreSQL, "Lexical Structure"); a statement begins after them, and after stray semicolons. */
+function withoutLeadingComments(text: string): string {
+  let rest = text;
+  for (;;) {
+    rest = rest.replace(/^(?:[\s;]+|--[^\r\n]*)+/, '');
+    if (!rest.startsWith('/*')) return rest;
+    let depth = 0;
+    const end = [...rest.matchAll(/\/\*|\*\//g)].find((mark) => {
+      depth += mark[0] === '/*' ? 1 : -1;
+      return depth === 0;
+    });
+    if (end === undefined) return '';
+    rest = rest.slice(end.index + 2);
+  }
 }
 
 /** What the gateway's own statements rely on. */
