@@ -38,7 +38,7 @@ END $capture$`;
 /** The SQLSTATE with which capture ends a run that changes more rows than it may keep. */
 export const TOO_MANY_ROWS = 'CSROW';
 
-const TRIGGER_NAMES = [
+export const TRIGGER_NAMES = [
   '~countersign_insert',
   '~countersign_update',
   '~countersign_delete',

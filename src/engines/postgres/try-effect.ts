@@ -10,6 +10,7 @@ import {
   capturedSamples,
   layCapture,
 } from './capture.ts';
+import { brokenSeal, type CaptureSeal, remadeTables, sealCapture } from './capture-seal.ts';
 import { FINGERPRINT, type Fingerprint } from './fingerprint.ts';
 import { quoteQualified } from './quote.ts';
 import { runStatements } from './run-statements.ts';
@@ -43,14 +44,19 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
   const uncapturable = await layCapture(client, trial.tables, trial.maxRows);
   const rowsBefore = await countRows(client, trial.counted);
   const before = await readFingerprint(client);
+  const seal = await sealCapture(client);
   const walBefore = await walPosition(client);
   const startedAt = performance.now();
   await runStatements(client, trial.statements, trial.settings);
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
   const walBytes = (await walPosition(client)) - walBefore;
 
+  const broken = await brokenSeal(client, seal);
   const captured = await capturedRows(client);
-  const objects = changesBetween(before, await readFingerprint(client), rowsBefore);
+  const objects = changesBetween(before, await readFingerprint(client), {
+    rowsBefore,
+    remade: await remadeTables(client, seal),
+  });
   const locks = await heldLocks(client);
   const samples = await capturedSamples(client, SAMPLES_PER_TABLE);
   const [refused] = uncapturable;
@@ -63,10 +69,10 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
         definitions: await changedDefinitions(client, objects),
       }),
     columns: () => capturedColumns(client),
-    missed: await changedUncaptured(client, captured),
-    uncapturable: refused === undefined ? null : `${refused.table} can't be watched: ${refused.why}`,
+    missed: await changedUncaptured(client, seal),
+    uncapturable: refused === undefined ? broken : `${refused.table} can't be watched: ${refused.why}`,
     droppedTables: objects.flatMap(({ change, object }) => {
-      const table = /^(?:partitioned )?table (.+)$/.exec(object)?.[1];
+      const table = TABLE.exec(object)?.[1];
       return change === 'dropped' && table !== undefined ? [table] : [];
     }),
   };
@@ -80,18 +86,26 @@ export async function readFingerprint(client: pg.Client): Promise<Fingerprint> {
 function changesBetween(
   before: Fingerprint,
   after: Fingerprint,
-  rowsBefore: ReadonlyMap<string, number>,
+  tables: { readonly rowsBefore: ReadonlyMap<string, number>; readonly remade: ReadonlySet<string> },
 ): ObjectChange[] {
   const changes: ObjectChange[] = [];
   for (const [object, definition] of before) {
     const now = after.get(object);
-    const rows = rowsBefore.get(object.replace(/^(?:partitioned )?table /, ''));
-    if (now === undefined) changes.push({ change: 'dropped', object, ...(rows === undefined ? {} : { rows }) });
-    else if (now !== definition) changes.push({ change: 'altered', object });
+    const table = TABLE.exec(object)?.[1] ?? '';
+    const rows = tables.rowsBefore.get(table);
+    const remade = now !== undefined && tables.remade.has(table);
+    if (now === undefined || remade) {
+      changes.push({ change: 'dropped', object, ...(rows === undefined ? {} : { rows }) });
+      // The same name and perhaps the same definition, but another table: what was in the old one is gone.
+      if (remade) changes.push({ change: 'created', object });
+    } else if (now !== definition) changes.push({ change: 'altered', object });
   }
   for (const object of after.keys()) if (!before.has(object)) changes.push({ change: 'created', object });
-  return changes.sort((a, b) => (a.object < b.object ? -1 : 1));
+  const place = ({ object, change }: ObjectChange) => `${object} ${change}`;
+  return changes.sort((a, b) => (place(a) < place(b) ? -1 : 1));
 }
+
+const TABLE = /^(?:partitioned |foreign )?table (.+)$/;
 
 /** What became of created and altered objects is part of the effect: the same name with another definition is another one. */
 async function changedDefinitions(
@@ -133,17 +147,19 @@ async function heldLocks(client: pg.Client): Promise<MeasuredEffect['locks']> {
 }
 
 /** The server counts what our triggers may not have seen: writes by a trigger's function to a table nobody expected. */
-async function changedUncaptured(client: pg.Client, captured: readonly CapturedRows[]): Promise<readonly string[]> {
-  const known = new Set(captured.map((row) => row.table));
-  const { rows } = await client.query<{ name: string }>(`
-    SELECT DISTINCT n.nspname || '.' || c.relname AS name
-    FROM pg_catalog.pg_stat_xact_user_tables AS s
-    JOIN pg_catalog.pg_class AS c ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid)::oid, s.relid)
-    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'
-      -- What a materialized view holds follows from other tables, and can be made again.
-      AND c.relkind <> 'm'`);
-  return rows.map((row) => row.name).filter((name) => !known.has(name));
+async function changedUncaptured(client: pg.Client, seal: CaptureSeal): Promise<readonly string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT DISTINCT n.nspname || '.' || c.relname AS name
+     FROM pg_catalog.pg_stat_xact_user_tables AS s
+     JOIN pg_catalog.pg_class AS c ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid)::oid, s.relid)
+     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'
+       AND NOT s.relid = ANY ($1::oid[])
+       -- What a materialized view holds follows from other tables, and can be made again.
+       AND c.relkind <> 'm'`,
+    [[...seal.triggers.keys()]],
+  );
+  return rows.map((row) => row.name);
 }
 
 function asTableEffect(row: CapturedRows): TableEffect {

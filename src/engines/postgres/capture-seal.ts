@@ -1,0 +1,75 @@
+import type pg from 'pg';
+import { TRIGGER_NAMES } from './capture.ts';
+
+/**
+ * How capture stood when it had just been laid. A plan runs with the rights of the tables' owners, and so could switch a
+ * trigger off and on again, or take rows back out of what was captured: then the effect would be less than the truth (G2).
+ */
+export interface CaptureSeal {
+  /** Trigger rows by the table's oid; a row that was touched lies elsewhere, even when it says the same again. */
+  readonly triggers: ReadonlyMap<string, string>;
+  /** The capture function's row and the table that it fills. */
+  readonly machinery: string;
+  /** Every table of the users' schemas by its oid. */
+  readonly tables: ReadonlyMap<string, string>;
+}
+
+/** Seals capture, once it has been laid and before any statement of the plan runs. */
+export async function sealCapture(client: pg.Client): Promise<CaptureSeal> {
+  return {
+    triggers: await layTriggers(client),
+    machinery: await captureMachinery(client),
+    tables: await userTables(client),
+  };
+}
+
+/** @returns what was done to capture since it was sealed, or `null`. A table that is gone took its triggers with it. */
+export async function brokenSeal(client: pg.Client, seal: CaptureSeal): Promise<string | null> {
+  const [triggers, tables] = [await layTriggers(client), await userTables(client)];
+  for (const [oid, before] of seal.triggers) {
+    const table = tables.get(oid);
+    if (table !== undefined && triggers.get(oid) !== before) return `it changes the triggers that watch ${table}`;
+  }
+  if ((await captureMachinery(client)) !== seal.machinery) return 'it changes what watches it';
+  const { rows } = await client.query<{ whole: boolean }>(CAPTURED_WHOLE);
+  return rows[0]?.whole === true ? null : 'it changes what was captured of it';
+}
+
+async function layTriggers(client: pg.Client): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await client.query<{ table: string; triggers: string }>(
+    `SELECT t.tgrelid::text AS table, pg_catalog.string_agg(t.oid || t.ctid::text || t.tgenabled::text, ' ' ORDER BY t.oid) AS triggers
+     FROM pg_catalog.pg_trigger AS t WHERE t.tgname = ANY ($1::text[]) AND NOT t.tgisinternal GROUP BY t.tgrelid`,
+    [TRIGGER_NAMES],
+  );
+  return new Map(rows.map((row) => [row.table, row.triggers]));
+}
+
+async function captureMachinery(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ machinery: string }>(
+    `SELECT pg_catalog.concat_ws(' ', p.ctid::text, pg_catalog.to_regclass('pg_temp.countersign_captured')::oid::text) AS machinery
+     FROM pg_catalog.pg_proc AS p WHERE p.oid = pg_catalog.to_regprocedure('countersign.capture_change()')`,
+  );
+  return rows[0]?.machinery ?? '';
+}
+
+/** Capture counts the rows it keeps, and never changes one: as many must be there, as they were written. */
+const CAPTURED_WHOLE = `
+  SELECT (SELECT count(*) FROM pg_temp.countersign_captured) = pg_catalog.current_setting('countersign.kept')::bigint
+     AND coalesce((SELECT s.n_tup_upd + s.n_tup_del = 0 FROM pg_catalog.pg_stat_xact_all_tables AS s
+                   WHERE s.relid = pg_catalog.to_regclass('pg_temp.countersign_captured')), true) AS whole`;
+
+async function userTables(client: pg.Client): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await client.query<{ oid: string; name: string }>(
+    `SELECT c.oid::text, n.nspname || '.' || c.relname AS name
+     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')`,
+  );
+  return new Map(rows.map((row) => [row.oid, row.name]));
+}
+
+/** Names that stand for another table than before: what was in the old one is gone. */
+export async function remadeTables(client: pg.Client, seal: CaptureSeal): Promise<ReadonlySet<string>> {
+  const before = new Set(seal.tables.values());
+  const now = await userTables(client);
+  return new Set([...now].flatMap(([oid, name]) => (before.has(name) && !seal.tables.has(oid) ? [name] : [])));
+}

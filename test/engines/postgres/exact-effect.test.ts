@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Measured } from '../../../src/engines/engine.ts';
+import { servers } from '../../fixtures/postgres.ts';
+import { openRentalTarget, type RentalTarget } from './rental-target.ts';
+
+const CUSTOMERS = 'public.customers';
+
+describe.each(servers)('G2 the exact effect, on $name', ({ binaries }) => {
+  let rental: RentalTarget;
+  beforeAll(async () => {
+    rental = await openRentalTarget(binaries);
+  }, 60_000);
+  afterAll(() => rental?.remove());
+
+  const effectOf = ({ measurement, failure }: Measured) => {
+    if (!measurement.measured) throw new Error(`not measured: ${failure?.message ?? measurement.why}`);
+    return measurement.effect;
+  };
+  const whyNot = ({ measurement }: Measured) => (measurement.measured ? 'measured' : measurement.why);
+
+  it('is that of each cascade and trigger to the row, and nothing is left of the dry run', async () => {
+    const everything = `
+      SELECT (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM customers AS t) AS customers, (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM reservations AS t) AS reservations,
+             (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM payments AS t) AS payments, (SELECT md5(string_agg(t::text, '' ORDER BY id)) FROM damage_reports AS t) AS damage_reports,
+             (SELECT count(*) FROM audit_log) AS audit_log, (SELECT count(*) FROM pg_trigger) AS triggers`;
+    const before = await rental.sql(everything);
+    const [truth] = await rental.sql<{ reservations: number; payments: number; reports: number }>(`
+      WITH r AS (SELECT id FROM reservations WHERE customer_id <= 10)
+      SELECT (SELECT count(*)::int FROM r) AS reservations, (SELECT count(*)::int FROM payments WHERE reservation_id IN (SELECT id FROM r)) AS payments,
+             (SELECT count(*)::int FROM damage_reports WHERE reservation_id IN (SELECT id FROM r)) AS reports`);
+    const { reservations = 0, payments = 0, reports = 0 } = truth ?? {};
+    const { tables } = effectOf(await rental.measure(['DELETE FROM public.customers WHERE id <= 10'], [CUSTOMERS]));
+    const counts = (inserted: number, updated: number, deleted: number) => ({ inserted, updated, deleted });
+    expect(
+      Object.fromEntries(
+        tables.map(({ table, inserted, updated, deleted }) => [table, counts(inserted, updated, deleted)]),
+      ),
+    ).toEqual({
+      'public.customers': counts(0, 0, 10),
+      'public.reservations': counts(0, 0, reservations),
+      'public.payments': counts(0, 0, payments),
+      'public.audit_log': counts(reservations + payments, 0, 0),
+      ...(reports === 0 ? {} : { 'public.damage_reports': counts(0, reports, 0) }),
+    });
+    expect(reservations).toBeGreaterThan(0);
+    expect(await rental.sql(everything)).toEqual(before);
+  });
+
+  it('leaves out what a caught error took back', async () => {
+    const caught = `DO $$ BEGIN
+      BEGIN UPDATE public.vehicles SET retired = true; RAISE EXCEPTION 'no'; EXCEPTION WHEN others THEN NULL; END;
+      UPDATE public.customers SET loyalty_points = 1 WHERE id = 1; END $$`;
+    expect(effectOf(await rental.measure([caught], [CUSTOMERS])).tables).toMatchObject([
+      { table: CUSTOMERS, updated: 1 },
+    ]);
+  });
+
+  it('has the rows that went with a table which was made anew under its name', async () => {
+    const [row] = await rental.sql<{ n: number }>('SELECT count(*)::int AS n FROM schema_migrations');
+    const remade = [
+      'DROP TABLE public.schema_migrations',
+      'CREATE TABLE public.schema_migrations (version text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())',
+    ];
+    const object = 'table public.schema_migrations';
+    expect(effectOf(await rental.measure(remade, ['public.schema_migrations'])).objects).toEqual(
+      expect.arrayContaining([
+        { change: 'dropped', object, rows: row?.n },
+        { change: 'created', object },
+      ]),
+    );
+  });
+
+  it('follows a table to its new name', async () => {
+    const renamed = ['ALTER TABLE public.damage_reports RENAME TO reports', 'DELETE FROM public.reports'];
+    const [row] = await rental.sql<{ n: number }>('SELECT count(*)::int AS n FROM damage_reports');
+    expect(effectOf(await rental.measure(renamed, ['public.damage_reports'])).tables).toMatchObject([
+      { table: 'public.damage_reports', deleted: row?.n },
+    ]);
+  });
+
+  it.each([
+    [
+      'switches triggers off and on again',
+      [
+        'UPDATE public.customers SET loyalty_points = 1 WHERE id = 1',
+        'ALTER TABLE public.customers DISABLE TRIGGER USER',
+        'UPDATE public.customers SET loyalty_points = 0',
+        'ALTER TABLE public.customers ENABLE TRIGGER USER',
+      ],
+      /changes the triggers that watch public\.customers/,
+    ],
+    [
+      'drops a trigger of ours',
+      ['DROP TRIGGER "~countersign_update" ON public.customers', 'UPDATE public.customers SET loyalty_points = 0'],
+      /changes the triggers that watch public\.customers/,
+    ],
+    [
+      'takes back what was captured',
+      ['UPDATE public.customers SET loyalty_points = 0', 'DELETE FROM pg_temp.countersign_captured'],
+      /changes what was captured/,
+    ],
+    [
+      'empties what was captured',
+      ['UPDATE public.customers SET loyalty_points = 0', 'TRUNCATE pg_temp.countersign_captured'],
+      /changes what was captured/,
+    ],
+    [
+      'rewrites what was captured',
+      ['UPDATE public.customers SET loyalty_points = 0', "UPDATE pg_temp.countersign_captured SET after = '{}'"],
+      /changes what was captured/,
+    ],
+    [
+      'replaces the function that captures',
+      [
+        "CREATE OR REPLACE FUNCTION countersign.capture_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        'UPDATE public.customers SET loyalty_points = 0',
+      ],
+      /changes what watches it/,
+    ],
+  ])('is not given for a plan that %s', async (_, statements, why) => {
+    expect(whyNot(await rental.measure(statements, [CUSTOMERS]))).toMatch(why);
+  });
+
+  it.each([
+    'COMMIT',
+    '/* a /* nested */ one */ -- and a line\n ; commit',
+    'END',
+    'ROLLBACK',
+    "PREPARE TRANSACTION 'x'",
+  ])('is not looked for with %s among the statements', async (statement) => {
+    const statements = ["UPDATE public.vehicles SET model = 'kept' WHERE id = 1", statement];
+    await expect(rental.measure(statements, ['public.vehicles'])).rejects.toThrow('G2');
+    expect(await rental.sql("SELECT FROM vehicles WHERE model = 'kept'")).toHaveLength(0);
+  });
+
+  it('is that of one statement: a second one in its text is refused by the database', async () => {
+    const text = "UPDATE public.vehicles SET model = 'kept' WHERE id = 1; COMMIT";
+    expect((await rental.measure([text], ['public.vehicles'])).failure).toMatchObject({ sqlstate: '42601' });
+    const bound = {
+      statements: [{ text: `${text.replace('1', '$1')}`, parameters: [{ type: 'integer', value: '1' }] }],
+    };
+    expect((await rental.measure([], ['public.vehicles'], bound)).failure).toMatchObject({ sqlstate: '42601' });
+    expect(await rental.sql("SELECT FROM vehicles WHERE model = 'kept'")).toHaveLength(0);
+  });
+});
