@@ -325,7 +325,7 @@ describe('countersign.yaml', () => {
           expect(typeof (await problems(lines.with(at, line).join('\n')))).toBe('string');
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 
