@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { digestOf } from '../../domain/digest.ts';
 import type { MeasuredEffect } from '../../domain/effect.ts';
 import type { Digest } from '../../domain/ids.ts';
+import { RefusalError } from '../../domain/refusal.ts';
 import type { TargetIdentity } from '../../domain/target.ts';
 import type { Measured, MeasureRequest } from '../engine.ts';
 import { TOO_MANY_ROWS } from './capture.ts';
@@ -24,18 +25,30 @@ export async function measure(
   deps: { readonly connect: () => Promise<pg.Client>; readonly identity: TargetIdentity },
 ): Promise<Measured> {
   const client = await deps.connect();
-  const watcher = await deps.connect();
-  const processId = (client as unknown as { readonly processID: number }).processID;
-  const watchdog = watchBlocking(watcher, processId, request.bounds.blockingToleranceMs);
-  const abort = (): void => {
-    watcher
-      .query('SELECT pg_catalog.pg_cancel_backend($1)', [processId])
-      .catch(() => undefined /* it ends with the dry run */);
-  };
-  request.signal?.addEventListener('abort', abort);
   try {
-    const baseState = baseStateOf(await readFingerprint(client), request.baseObjects);
-    const known = { baseState, identity: deps.identity };
+    const watcher = await deps.connect();
+    try {
+      return await measureWatched(request, deps.identity, { client, watcher });
+    } finally {
+      await watcher.end();
+    }
+  } finally {
+    await client.end();
+  }
+}
+
+async function measureWatched(
+  request: MeasureRequest,
+  identity: TargetIdentity,
+  { client, watcher }: { readonly client: pg.Client; readonly watcher: pg.Client },
+): Promise<Measured> {
+  const { processID } = client as unknown as { readonly processID: number };
+  const watchdog = watchBlocking(watcher, processID, {
+    toleranceMs: request.bounds.blockingToleranceMs,
+    signal: request.signal,
+  });
+  try {
+    const known = { baseState: await readBaseState(client, request), identity };
     if (request.untriable !== undefined) return { ...known, measurement: { measured: false, why: request.untriable } };
     try {
       const effect = await measuredEffect(client, request);
@@ -52,9 +65,30 @@ export async function measure(
       return { ...known, failure, measurement: { measured: false, why: failure.message } };
     }
   } finally {
-    request.signal?.removeEventListener('abort', abort);
     await watchdog.stop();
-    await Promise.allSettled([client.end(), watcher.end()]);
+  }
+}
+
+/** Definitions are read under locks, and so under the same bounds. @throws RefusalError when they are not to be had. */
+async function readBaseState(client: pg.Client, request: MeasureRequest): Promise<Digest> {
+  try {
+    await client.query('BEGIN');
+    await setBounds(client, request.bounds);
+    const baseState = baseStateOf(await readFingerprint(client), request.baseObjects);
+    await client.query('ROLLBACK');
+    return baseState;
+  } catch (error) {
+    const failure = failureFrom(error);
+    if (failure === undefined || bounded(failure.sqlstate) === undefined) throw error;
+    throw new RefusalError(
+      {
+        refused: 'unavailable',
+        message: 'The definitions in the target can’t be read in time: somebody holds a lock on one of them.',
+        detail: failure.message,
+        hint: 'Nothing was executed. Try again when the change of schema that is under way is over.',
+      },
+      { cause: error },
+    );
   }
 }
 

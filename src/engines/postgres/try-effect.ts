@@ -11,6 +11,7 @@ import {
   layCapture,
 } from './capture.ts';
 import { brokenSeal, type CaptureSeal, remadeTables, sealCapture } from './capture-seal.ts';
+import { keepCreatedRows } from './created-rows.ts';
 import { FINGERPRINT, type Fingerprint } from './fingerprint.ts';
 import { quoteQualified } from './quote.ts';
 import { runStatements } from './run-statements.ts';
@@ -51,7 +52,7 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
   const walBytes = (await walPosition(client)) - walBefore;
 
-  const broken = await brokenSeal(client, seal);
+  const doubt = (await brokenSeal(client, seal)) ?? (await keepCreatedRows(client, seal, trial.maxRows));
   const captured = await capturedRows(client);
   const objects = changesBetween(before, await readFingerprint(client), {
     rowsBefore,
@@ -70,7 +71,7 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
       }),
     columns: () => capturedColumns(client),
     missed: await changedUncaptured(client, seal),
-    uncapturable: refused === undefined ? broken : `${refused.table} can't be watched: ${refused.why}`,
+    uncapturable: refused === undefined ? doubt : `${refused.table} can't be watched: ${refused.why}`,
     droppedTables: objects.flatMap(({ change, object }) => {
       const table = TABLE.exec(object)?.[1];
       return change === 'dropped' && table !== undefined ? [table] : [];
@@ -154,10 +155,10 @@ async function changedUncaptured(client: pg.Client, seal: CaptureSeal): Promise<
      JOIN pg_catalog.pg_class AS c ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid)::oid, s.relid)
      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
      WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'
-       AND NOT s.relid = ANY ($1::oid[])
+       AND s.relid = ANY ($1::oid[]) AND NOT s.relid = ANY ($2::oid[])
        -- What a materialized view holds follows from other tables, and can be made again.
        AND c.relkind <> 'm'`,
-    [[...seal.triggers.keys()]],
+    [[...seal.tables.keys()], [...seal.triggers.keys()]],
   );
   return rows.map((row) => row.name);
 }

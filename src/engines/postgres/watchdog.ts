@@ -1,8 +1,8 @@
 import type pg from 'pg';
 
-/** Watches that a transaction of the gateway's doesn't make anybody wait. */
+/** Watches that a transaction of the gateway's makes nobody wait, and that it ends when it is called off. */
 export interface Watchdog {
-  /** Set when it stepped in: whom and how long it kept waiting. */
+  /** Set when it stepped in: whom and how long it kept waiting, or that it was called off. */
   readonly steppedIn: string | null;
   stop(): Promise<void>;
 }
@@ -11,35 +11,46 @@ const POLL_MS = 25;
 const TERMINATE_AFTER_MS = 250;
 
 /**
- * Ends the statement that runs on `processId` once it has kept another session waiting for longer than tolerated:
- * cancelled first, then terminated, because a cancellation can be caught.
+ * Ends what runs on `processId` once it has kept another session waiting for longer than tolerated, or was called off:
+ * cancelled first, and again, because a cancellation between two statements is lost; then terminated, because it can be
+ * caught.
  *
  * @param client a connection of its own, as the same login.
  */
-export function watchBlocking(client: pg.Client, processId: number, toleranceMs: number): Watchdog {
+export function watchBlocking(
+  client: pg.Client,
+  processId: number,
+  { toleranceMs, signal }: { readonly toleranceMs: number; readonly signal: AbortSignal | undefined },
+): Watchdog {
   let steppedIn: string | null = null;
   let stopped = false;
   let blockingSince: number | null = null;
+  let steppedInAt: number | null = null;
 
   const loop = async (): Promise<void> => {
     while (!stopped) {
-      const { rows } = await client.query<{ waiting: string }>(
-        'SELECT count(*)::text AS waiting FROM pg_catalog.pg_stat_activity WHERE $1 = ANY (pg_catalog.pg_blocking_pids(pid))',
-        [processId],
-      );
-      const waiting = Number(rows[0]?.waiting ?? 0);
-      const now = performance.now();
-      if (waiting === 0) blockingSince = null;
-      else blockingSince ??= now;
-      const blockedMs = blockingSince === null ? 0 : now - blockingSince;
-      if (blockedMs > toleranceMs) {
-        steppedIn ??= `it kept ${waiting === 1 ? 'another session' : `${waiting} other sessions`} waiting for more than ${toleranceMs} ms`;
-        const how = blockedMs > toleranceMs + TERMINATE_AFTER_MS ? 'pg_terminate_backend' : 'pg_cancel_backend';
+      const why = signal?.aborted === true ? 'it was called off' : await keptWaiting();
+      if (why !== undefined) {
+        steppedIn ??= why;
+        steppedInAt ??= performance.now();
+        const how = performance.now() - steppedInAt > TERMINATE_AFTER_MS ? 'pg_terminate_backend' : 'pg_cancel_backend';
         await client.query(`SELECT pg_catalog.${how}($1)`, [processId]);
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   };
+
+  async function keptWaiting(): Promise<string | undefined> {
+    const { rows } = await client.query<{ waiting: string }>(
+      'SELECT count(*)::text AS waiting FROM pg_catalog.pg_stat_activity WHERE $1 = ANY (pg_catalog.pg_blocking_pids(pid))',
+      [processId],
+    );
+    const waiting = Number(rows[0]?.waiting ?? 0);
+    blockingSince = waiting === 0 ? null : (blockingSince ?? performance.now());
+    if (blockingSince === null || performance.now() - blockingSince <= toleranceMs) return undefined;
+    return `it kept ${waiting === 1 ? 'another session' : `${waiting} other sessions`} waiting for more than ${toleranceMs} ms`;
+  }
+
   const running = loop();
   running.catch(() => undefined /* reported by stop() */);
   return {

@@ -78,6 +78,56 @@ describe.each(servers)('G2 the exact effect, on $name', ({ binaries }) => {
     ]);
   });
 
+  it('has the rows that a plan puts into a table of its own making', async () => {
+    const made = [
+      'CREATE TABLE public.big_spenders (id bigint, since timestamptz DEFAULT clock_timestamp())',
+      'INSERT INTO public.big_spenders (id) SELECT id FROM public.customers WHERE id <= 7',
+      'DELETE FROM public.big_spenders WHERE id > 5',
+      'CREATE TABLE public.copied AS SELECT * FROM public.vehicles WHERE id <= 3',
+    ];
+    const effect = effectOf(await rental.measure(made, []));
+    expect(effect.tables).toMatchObject([
+      { table: 'public.big_spenders', inserted: 5, deleted: 0 },
+      { table: 'public.copied', inserted: 3 },
+    ]);
+    expect(effect.volatileColumns).toEqual({ 'public.big_spenders': ['since'] });
+    expect(effect.samples.map(({ table }) => table)).toContain('public.copied');
+  });
+
+  it('is bounded in the rows of tables that the plan makes, too', async () => {
+    const many = ['CREATE TABLE public.many AS SELECT * FROM generate_series(1, 200000) AS id'];
+    expect(whyNot(await rental.measure(many, []))).toMatch(/more rows than a dry run may keep/);
+  });
+
+  it('is not given when rows of a new partition may have been counted already', async () => {
+    await rental.sql('CREATE TABLE public.readings (at int) PARTITION BY RANGE (at)');
+    await rental.sql(`DO $$ BEGIN EXECUTE format('ALTER TABLE public.readings OWNER TO %I',
+      (SELECT relowner::regrole::text FROM pg_class WHERE oid = 'public.customers'::regclass)); END $$`);
+    const partition = [
+      'CREATE TABLE public.readings_1 PARTITION OF public.readings FOR VALUES FROM (0) TO (10)',
+      'INSERT INTO public.readings VALUES (1)',
+    ];
+    expect(whyNot(await rental.measure(partition, ['public.readings']))).toMatch(/a partition of public\.readings/);
+    await rental.sql('DROP TABLE public.readings');
+  });
+
+  it('is no longer looked for once it was called off, even between two statements that catch it', async () => {
+    const stop = new AbortController();
+    const stubborn = `DO $$ BEGIN
+      FOR i IN 1..40 LOOP BEGIN PERFORM pg_sleep(0.2); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$`;
+    const began = performance.now();
+    setTimeout(() => stop.abort(), 100);
+    expect(whyNot(await rental.measure([stubborn], [], { signal: stop.signal }))).toMatch(/it was called off/);
+    expect(performance.now() - began).toBeLessThan(4000);
+  });
+
+  it('is refused with what to do while a definition is being changed', async () => {
+    const locked = rental.whileLocked('LOCK TABLE public.customers IN ACCESS EXCLUSIVE MODE', () =>
+      rental.measure(['UPDATE public.vehicles SET retired = true WHERE id = 1'], ['public.vehicles']),
+    );
+    await expect(locked).rejects.toMatchObject({ refusal: { refused: 'unavailable', hint: /Try again/ } });
+  });
+
   it.each([
     [
       'switches triggers off and on again',
