@@ -4,7 +4,15 @@ import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import { addCascades } from './cascades.ts';
 import { define, spoken } from './definitions.ts';
-import { addEffect, addUnknown, createFindings, type Findings, resolveRelation } from './findings.ts';
+import {
+  addEffect,
+  addUnknown,
+  createFindings,
+  type Findings,
+  NOTHING_PREPARED,
+  type PreparedLookup,
+  resolveRelation,
+} from './findings.ts';
 import { names, type ParsedStatement, parseStatement, shapeOf, type Tree } from './parse.ts';
 import { classifySetConfig, classifySetting, constantOf } from './settings.ts';
 import { walkQuery } from './walk.ts';
@@ -21,31 +29,45 @@ const ROW_STATEMENTS: Readonly<Record<string, string>> = {
  * What a statement would do, by PostgreSQL's own grammar and the target's catalogue. Routes, and informs people; the
  * database enforces the same once more (G1). What isn't known is never a read.
  *
+ * @param prepared what the session has prepared, by name: an EXECUTE is what it executes.
  * @returns the error that PostgreSQL would report when the text is no statement of its grammar.
  */
-export function analyse(text: string, catalogue: Catalogue, searchPath: readonly string[]): Analysis | DatabaseFailure {
+export function analyse(
+  text: string,
+  catalogue: Catalogue,
+  searchPath: readonly string[],
+  prepared: PreparedLookup = NOTHING_PREPARED,
+): Analysis | DatabaseFailure {
   try {
-    return analysisOf(text, catalogue, searchPath);
+    return analysisOf(text, catalogue, searchPath, prepared);
   } catch (error) {
+    if (error instanceof NotPrepared) return error.failure;
     if (!(error instanceof RangeError)) throw error;
     // The call stack is at its end: nobody writes such a statement by hand.
     return { sqlstate: '54001', severity: 'ERROR', message: 'the statement is nested too deeply' };
   }
 }
 
-function analysisOf(text: string, catalogue: Catalogue, searchPath: readonly string[]): Analysis | DatabaseFailure {
+function analysisOf(
+  text: string,
+  catalogue: Catalogue,
+  searchPath: readonly string[],
+  prepared: PreparedLookup,
+): Analysis | DatabaseFailure {
   const parsed = parseStatement(text);
   if (parsed === 'empty')
     return { class: { kind: 'read', pure: true }, effects: [], unknown: [], shape: '', command: '' };
   if ('sqlstate' in parsed) return parsed;
-  const findings = createFindings(catalogue, searchPath);
-  const { statementClass, command } = classify(findings, parsed);
+  const findings = createFindings(catalogue, searchPath, prepared);
+  const { statementClass, command } =
+    parsed.kind === 'PrepareStmt' ? prepare(findings, parsed.node, text) : classify(findings, parsed);
   return {
     class: statementClass,
     effects: [...findings.effects.values()],
     unknown: [...findings.unknown],
     shape: shapeOf(text),
     command,
+    ...(findings.executes === undefined ? {} : { executes: findings.executes }),
   };
 }
 
@@ -96,15 +118,49 @@ function classify(findings: Findings, { kind, node }: ParsedStatement): Classifi
     }
     case 'CallStmt':
       return call(findings, node);
-    case 'PrepareStmt':
     case 'ExecuteStmt':
-      return unsupported('PREPARE and EXECUTE as SQL');
+      return execute(findings, node);
     case 'ListenStmt':
     case 'UnlistenStmt':
     case 'NotifyStmt':
       return unsupported('LISTEN and NOTIFY');
     default:
       return definitionOf(findings, kind, node);
+  }
+}
+
+/** Prepared is only what may also be executed; whether that may run is asked each time it is. */
+function prepare(findings: Findings, node: Tree, text: string): Classified {
+  const { kind, node: query } = innerOf(node['query']);
+  rows(findings, kind, query, kind);
+  return {
+    statementClass: { kind: 'prepare', act: { act: 'prepare', name: String(node['name']), text } },
+    command: 'PREPARE',
+  };
+}
+
+/** An EXECUTE does what its parameters do, and what was prepared under its name. */
+function execute(findings: Findings, node: Tree): Classified {
+  const name = String(node['name']);
+  const known = findings.prepared(name);
+  const parsed = known === undefined ? 'empty' : parseStatement(known.text);
+  if (known === undefined || parsed === 'empty' || 'sqlstate' in parsed) throw new NotPrepared(name);
+  for (const parameter of (node['params'] as Tree[] | undefined) ?? []) {
+    const { kind, node: expression } = innerOf(parameter);
+    walkQuery(findings, kind, expression);
+  }
+  const { kind, node: query } = known.by === 'sql' ? innerOf(parsed.node['query']) : parsed;
+  const command = ROW_STATEMENTS[kind];
+  if (command === undefined) return unsupported(`EXECUTE of ${spoken(kind)}`);
+  findings.executes = known;
+  return rows(findings, kind, query, command);
+}
+
+class NotPrepared extends Error {
+  readonly failure: DatabaseFailure;
+  constructor(name: string) {
+    super(`prepared statement "${name}" does not exist`);
+    this.failure = { severity: 'ERROR', sqlstate: '26000', message: this.message };
   }
 }
 

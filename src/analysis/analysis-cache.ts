@@ -2,9 +2,15 @@ import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Analysis } from '../domain/effect.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import { analyse } from './analyse.ts';
+import { NOTHING_PREPARED, type PreparedLookup } from './findings.ts';
 
 /** Analyses by text: the same text under the same catalogue and search path means the same. */
-export type Analyse = (text: string, catalogue: Catalogue, searchPath: readonly string[]) => Analysis | DatabaseFailure;
+export type Analyse = (
+  text: string,
+  catalogue: Catalogue,
+  searchPath: readonly string[],
+  prepared?: PreparedLookup,
+) => Analysis | DatabaseFailure;
 
 const MAX_ENTRIES = 5000;
 /** Longer texts are analysed anew each time, so that few of them can't fill the memory. */
@@ -13,8 +19,8 @@ const MAX_CACHED_CHARS = 16 * 1024;
 export function createAnalysisCache(): Analyse {
   const cache = new Map<string, Analysis | DatabaseFailure>();
   let version = '';
-  return (text, catalogue, searchPath) => {
-    if (text.length > MAX_CACHED_CHARS) return analyse(text, catalogue, searchPath);
+  return (text, catalogue, searchPath, prepared = NOTHING_PREPARED) => {
+    if (text.length > MAX_CACHED_CHARS) return analyse(text, catalogue, searchPath, prepared);
     if (catalogue.version !== version) {
       cache.clear();
       version = catalogue.version;
@@ -23,10 +29,19 @@ export function createAnalysisCache(): Analyse {
     const key = `${JSON.stringify(searchPath)}\n${text}`;
     let found = cache.get(key);
     if (found === undefined) {
-      found = analyse(text, catalogue, searchPath);
+      found = analyse(text, catalogue, searchPath, prepared);
+      if (isOfOneSession(found)) return found;
       if (cache.size >= MAX_ENTRIES) cache.clear();
       cache.set(key, found);
     }
     return found;
   };
 }
+
+/** What a name stands for differs from session to session, and changes within one. */
+export function isOfOneSession(found: Analysis | DatabaseFailure): boolean {
+  return 'sqlstate' in found ? found.sqlstate === NOT_PREPARED : found.executes !== undefined;
+}
+
+/** `invalid_sql_statement_name` (PostgreSQL, "Error Codes"). */
+const NOT_PREPARED = '26000';

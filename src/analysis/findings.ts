@@ -1,4 +1,4 @@
-import type { Effect, Verb } from '../domain/effect.ts';
+import type { Effect, PreparedText, Verb } from '../domain/effect.ts';
 import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue, Relation } from '../engines/catalogue.ts';
 
@@ -14,12 +14,26 @@ export interface Findings {
   writes: boolean;
   /** Views being expanded, so that a circle ends. */
   readonly expanding: Set<string>;
+  /** What the session has prepared under a name. */
+  readonly prepared: PreparedLookup;
+  /** What an EXECUTE in the statement runs. */
+  executes: PreparedText | undefined;
 }
 
-export function createFindings(catalogue: Catalogue, searchPath: readonly string[]): Findings {
+export type PreparedLookup = (name: string) => PreparedText | undefined;
+
+export const NOTHING_PREPARED: PreparedLookup = () => undefined;
+
+export function createFindings(
+  catalogue: Catalogue,
+  searchPath: readonly string[],
+  prepared: PreparedLookup = NOTHING_PREPARED,
+): Findings {
   return {
     catalogue,
     searchPath,
+    prepared,
+    executes: undefined,
     effects: new Map(),
     unknown: new Set(),
     pure: true,

@@ -87,7 +87,7 @@ async function explain(countersign: Countersign, options: ExplainOptions) {
   }
   const governed = await countersign.target(target);
   if ('refused' in governed) throw new RefusalError(governed);
-  const judgement = governed.judging(task, 'cli')(options.sql, []);
+  const judgement = governed.judging(task, 'cli')(options.sql, [], () => undefined);
   if (judgement.verdict === 'failed') {
     throw new UsageError(`${judgement.failure.message}`, 'The database would say so too: mend the statement.');
   }

@@ -50,6 +50,8 @@ export type StatementClass =
   | { readonly kind: 'transaction'; readonly act: TransactionAct }
   /** Changes or shows only the session's own harmless settings. */
   | { readonly kind: 'session'; readonly act: SessionAct }
+  /** `PREPARE`: nothing runs yet, and what is prepared is judged again each time it is executed. */
+  | { readonly kind: 'prepare'; readonly act: Extract<SessionAct, { act: 'prepare' }> }
   /** `CALL countersign.apply('<plan>')`: asks the gateway, not the database, to apply an approved plan. */
   | { readonly kind: 'apply'; readonly plan: string }
   /** Not carried through the gateway in any way (CS008). */
@@ -65,6 +67,9 @@ export type SessionAct =
   | { readonly act: 'set'; readonly name: string; readonly value: string | null; readonly local: boolean }
   /** `DISCARD`, `DEALLOCATE`, `RESET ALL`, `CLOSE`: what the session holds goes away. */
   | { readonly act: 'discard'; readonly what: 'all' | 'plans' | 'sequences' | 'temp' | 'settings' }
+  /** `text` is the whole PREPARE statement. */
+  | { readonly act: 'prepare'; readonly name: string; readonly text: string }
+  /** `null`: all of them. */
   | { readonly act: 'deallocate'; readonly name: string | null }
   | { readonly act: 'show' }
   | { readonly act: 'constraints' };
@@ -79,6 +84,15 @@ export interface Analysis {
   readonly shape: string;
   /** The command as PostgreSQL tags it, e.g. `DELETE` or `ALTER TABLE`. */
   readonly command: string;
+  /** The statement that an EXECUTE runs, as it was prepared: what is said of the EXECUTE holds for this text only. */
+  readonly executes?: PreparedText;
+}
+
+/** A statement that a session has prepared under a name: by SQL (`text` is the PREPARE) or by protocol (the statement itself). */
+export interface PreparedText {
+  readonly name: string;
+  readonly text: string;
+  readonly by: 'sql' | 'protocol';
 }
 
 /** What a dry run, or a write before its commit, was measured to do. */

@@ -64,12 +64,14 @@ export interface BoundValue {
   readonly value: Buffer | null;
 }
 
-/** What one forwarded message is answered by. `hidden` replies are the gateway's own and don't reach the sink. */
+/** What one forwarded message is answered by. `hidden` replies are the gateway's own and don't reach the sink; errors do. */
 export interface ExpectedReply {
   readonly to: 'query' | 'parse' | 'bind' | 'describe statement' | 'describe portal' | 'execute' | 'close' | 'sync';
   readonly hidden?: boolean;
   /** For `describe statement`: told the parameters' types when they come. */
   readonly onParameterTypes?: (types: readonly number[]) => void;
+  /** For `parse`: the server knows the statement now. */
+  readonly onDone?: () => void;
 }
 
 /** Where replies go: whole frames or pieces of big ones, in order. ReadyForQuery never comes: the caller says when the actor may go on. */

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { changesMeaning } from '../analysis/settings.ts';
-import type { Analysis, SessionAct, TransactionAct } from '../domain/effect.ts';
+import type { Analysis, PreparedText, SessionAct, TransactionAct } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
 import { failureOf, type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
 import { quoteIdentifier, quoteLiteral } from '../engines/postgres/quote.ts';
+import { errorResponse } from '../engines/postgres/wire-messages.ts';
 import {
   EngineFailure,
   type EngineSession,
@@ -19,7 +20,9 @@ import {
 import { type Connections, createConnections, type Setting } from '../execution/connections.ts';
 import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
 import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
+import { type PreparedStatement, prepareOn } from '../execution/prepared-statements.ts';
 import type { Transaction, WrittenStatement } from '../execution/transaction.ts';
+import { type Ahead, NOTHING_AHEAD, type SettingAhead } from './ahead.ts';
 import type { CommitWrites } from './commit-writes.ts';
 import type { Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
@@ -35,7 +38,6 @@ import {
   RESET_INSIDE,
   UNRECORDED,
 } from './session-refusals.ts';
-import type { SettingAhead } from './settings-ahead.ts';
 
 /**
  * One actor's session on one target: where the way of a statement meets the connections it travels on. A channel asks
@@ -51,13 +53,20 @@ export interface ActorSession {
   /** Why nothing may run now (halted, expired, closed), or `undefined`. */
   standing(): Refusal | undefined;
   /** What is to become of a statement. Cached; no I/O. */
-  judge(text: string, ahead?: readonly SettingAhead[]): Judgement;
+  judge(text: string, ahead?: Ahead): Judgement;
   /** Whether a statement, where it runs now, could change anything: then it is noted, and measured. */
   mayWrite(judgement: Judgement): boolean;
   /** The connection on which a judged statement runs, in the transaction it needs. */
   enter(judgement: Runnable): EngineSession | Promise<EngineSession>;
   /** Whether entering begins or ends a transaction: then no message of the actor's may be half-way. */
   mustBegin(judgement: Runnable): boolean;
+  /** What the actor has prepared, by name. */
+  readonly prepared: Map<string, PreparedStatement>;
+  /**
+   * Makes sure that the connection knows what an EXECUTE names. False when the database refused it: the sink was told, and
+   * the batch has failed.
+   */
+  ready(judgement: Runnable, connection: EngineSession, sink: ReplySink): Promise<boolean>;
   /** The connection on which a statement is prepared or described, outside of what running it would need. */
   connectionFor(judgement: Judgement | null): EngineSession | Promise<EngineSession>;
   /** Where its replies go: held back while they depend on a commit that is still to be measured. */
@@ -113,7 +122,11 @@ export interface ActorSessionDeps {
   readonly channel: Channel;
   readonly engine: TargetEngine;
   readonly logins: ProfileLogins;
-  readonly judge: (text: string, settings: readonly { readonly name: string; readonly value: string }[]) => Judgement;
+  readonly judge: (
+    text: string,
+    settings: readonly { readonly name: string; readonly value: string }[],
+    prepared: (name: string) => PreparedText | undefined,
+  ) => Judgement;
   readonly commitWrites: CommitWrites;
   readonly readLog: ReadLog;
   readonly now: () => number;
@@ -137,6 +150,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   let busy: { readonly connection: EngineSession; readonly sinceMs: number; overdue: boolean } | null = null;
   let closed = false;
   let failedInBatch = false;
+  const prepared = new Map<string, PreparedStatement>();
 
   const watch = setInterval(() => endOverdue(), 100);
   watch.unref();
@@ -373,6 +387,9 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     if (act.act === 'discard' && act.what === 'settings' && transaction !== null) {
       return { outcome: 'refused', refusal: RESET_INSIDE };
     }
+    // The database answers as if there were only one connection: that the name is taken, or that it is gone.
+    const named = act.act === 'prepare' || act.act === 'deallocate' ? prepared.get(act.name ?? '') : undefined;
+    if (named !== undefined && made.transaction !== 'failed') await prepareOn(named, made);
     const relayed = await carry();
     if (relayed.failure !== null) {
       failedInBatch = true;
@@ -386,7 +403,25 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     }
     if (act.act === 'discard' && (act.what === 'all' || act.what === 'settings'))
       await connections.forgetSettings(made);
+    if (act.act === 'prepare') {
+      const on = new Map([[made, made.ownRuns]]);
+      prepared.set(act.name, { name: act.name, text: act.text, by: 'sql', types: [], on });
+    }
+    if (act.act === 'deallocate') await deallocate(act.name, made);
+    if (act.act === 'discard' && act.what === 'all') await deallocate(null, made);
     return DONE;
+  }
+
+  /** What is gone on one connection is gone for the actor. @param name `null` is all. */
+  async function deallocate(name: string | null, made: EngineSession): Promise<void> {
+    const gone = [...prepared.values()].filter((statement) => name === null || statement.name === name);
+    for (const statement of gone) {
+      prepared.delete(statement.name);
+      for (const connection of statement.on.keys()) {
+        if (connection !== made && !connection.closed)
+          await connection.own(`DEALLOCATE ${quoteIdentifier(statement.name)}`);
+      }
+    }
   }
 
   const session: ActorSession = {
@@ -398,7 +433,22 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       return current()?.transaction ?? 'failed';
     },
     standing,
-    judge: (text, ahead = []) => deps.judge(text, settings(ahead)),
+    judge: (text, ahead = NOTHING_AHEAD) =>
+      deps.judge(text, settings(ahead.settings), (name) => {
+        const coming = ahead.prepared.get(name);
+        return coming === undefined ? prepared.get(name) : (coming ?? undefined);
+      }),
+    prepared,
+    async ready(judgement, connection, sink) {
+      const named = judgement.analysis.executes?.name;
+      const statement = named === undefined ? undefined : prepared.get(named);
+      if (statement === undefined) return true;
+      const failure = await prepareOn(statement, connection);
+      if (failure === null) return true;
+      sink.write(errorResponse(failure));
+      failedInBatch = true;
+      return false;
+    },
     mayWrite: (judgement) =>
       judgement.verdict === 'run' &&
       (judgement.how === 'write' || (judgement.how === 'pinned read' && transaction?.purpose === 'write')),

@@ -4,9 +4,9 @@ import type { Refusal } from '../domain/refusal.ts';
 import { query as queryFrame } from '../engines/postgres/wire-messages.ts';
 import type { EngineSession, ExpectedReply, Relayed, ReplySink } from '../engines/session.ts';
 import type { ActorSession, Runnable } from './actor-session.ts';
+import { createLookAhead } from './ahead.ts';
 import type { Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
-import { createSettingsAhead } from './settings-ahead.ts';
 
 /** What happens to statements that don't simply run, wired together once and the same for every channel. */
 export interface Steps {
@@ -68,9 +68,9 @@ export async function carryQuery(
   if (parts.length === 0) return { outcome: 'empty' };
 
   const judged: JudgedStatement[] = [];
-  const ahead = createSettingsAhead(session.transaction !== 'idle');
+  const ahead = createLookAhead(session.transaction !== 'idle');
   for (const part of parts) {
-    const judgement = session.judge(part.text, ahead.settings);
+    const judgement = session.judge(part.text, ahead);
     const statement = { text: part.text, parameters: [] };
     if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
     if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
@@ -116,6 +116,7 @@ async function run(
 
   const entered = session.enter(judgement);
   const connection = entered instanceof Promise ? await entered : entered;
+  if (!(await session.ready(judgement, connection, session.output(sink)))) return { outcome: 'done' };
   if (judgement.verdict === 'session') return session.adopt(judgement.act, connection, () => send(connection, sink));
   if (session.mayWrite(judgement)) session.note({ statement, analysis: judgement.analysis });
   else session.noteRead(judgement.analysis);

@@ -1,11 +1,11 @@
 import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
-import type { Analyse } from '../analysis/analysis-cache.ts';
+import { type Analyse, isOfOneSession } from '../analysis/analysis-cache.ts';
 import { attributeEffects } from '../analysis/attribute-effects.ts';
 import { schemasOf } from '../analysis/settings.ts';
 import type { Approved } from '../domain/approval.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
-import type { Analysis, Effect, TableEffect } from '../domain/effect.ts';
+import type { Analysis, Effect, PreparedText, TableEffect } from '../domain/effect.ts';
 import type { Channel } from '../domain/intent.ts';
 import { matchesPattern } from '../domain/object.ts';
 import type { Profile } from '../domain/profile.ts';
@@ -21,9 +21,9 @@ export interface GovernedTarget extends TargetRules {
   readonly engine: TargetEngine;
   readonly measureBounds: MeasureBounds;
   catalogue(): Catalogue;
-  analyse(text: string, settings: readonly Setting[]): Analysis | DatabaseFailure;
+  analyse(text: string, settings: readonly Setting[], prepared?: Prepared): Analysis | DatabaseFailure;
   /** What is to become of statements of one session. Remembers its judgements as long as what they rest on stands. */
-  judging(task: Task, channel: Channel): (text: string, settings: readonly Setting[]) => Judgement;
+  judging(task: Task, channel: Channel): (text: string, settings: readonly Setting[], prepared: Prepared) => Judgement;
   /** Says of counted tables how the statements reached them. */
   attribute(tables: readonly TableEffect[], effects: readonly Effect[]): TableEffect[];
   /** What the database itself is to let a task do: patterns of the radius turned into the relations they match today. */
@@ -31,6 +31,9 @@ export interface GovernedTarget extends TargetRules {
   /** What the engine must know of an approved plan to apply it. */
   applyRequest(plan: Approved): Omit<ApplyRequest, 'plan' | 'beforeCommit' | 'signal'>;
 }
+
+/** What a session has prepared under a name. */
+export type Prepared = (name: string) => PreparedText | undefined;
 
 export interface Setting {
   readonly name: string;
@@ -66,8 +69,8 @@ export function createGovernedTarget(deps: {
     return set === undefined ? engine.currentCatalogue().searchPath : schemasOf(set.value);
   }
 
-  const analyse: GovernedTarget['analyse'] = (text, settings) =>
-    deps.analyse(text, engine.currentCatalogue(), searchPath(settings));
+  const analyse: GovernedTarget['analyse'] = (text, settings, prepared) =>
+    deps.analyse(text, engine.currentCatalogue(), searchPath(settings), prepared);
 
   return {
     ...rules,
@@ -80,7 +83,7 @@ export function createGovernedTarget(deps: {
       /** Statements of one shape have the same effects, and so the same decision, whatever their constants. */
       let decisions = new Map<string, Decision>();
       let rests: readonly unknown[] = [];
-      return (text, settings) => {
+      return (text, settings, prepared) => {
         const now = [engine.currentCatalogue(), rules.freeze(), settings.find((s) => s.name === 'search_path')?.value];
         if (now.some((part, index) => part !== rests[index])) {
           judgements = new Map();
@@ -90,7 +93,7 @@ export function createGovernedTarget(deps: {
         const known = judgements.get(text);
         if (known !== undefined) return known;
         const made = judge(text, {
-          analyse: (sql) => analyse(sql, settings),
+          analyse: (sql) => analyse(sql, settings, prepared),
           decide(analysis) {
             const effects = JSON.stringify(analysis.effects);
             const decided = decisions.get(effects) ?? rules.decideStatement(task, channel, analysis);
@@ -99,6 +102,7 @@ export function createGovernedTarget(deps: {
             return decided;
           },
         });
+        if (isOfOneSession(made.verdict === 'failed' ? made.failure : made.analysis)) return made;
         if (judgements.size >= MAX_JUDGEMENTS) judgements.clear();
         if (text.length <= MAX_REMEMBERED_CHARS) judgements.set(text, made);
         return made;
@@ -126,14 +130,17 @@ export function createGovernedTarget(deps: {
     },
     applyRequest(plan) {
       const catalogue = engine.currentCatalogue();
+      const prepared = new Map<string, PreparedText>();
       const analyses = plan.statements.map((statement) => {
-        const analysis = analyse(statement.text, plan.settings);
+        const analysis = analyse(statement.text, plan.settings, (name) => prepared.get(name));
         if ('sqlstate' in analysis)
           throw new RefusalError({
             refused: 'stale',
             message: analysis.message,
             hint: 'Send the statement again: it becomes a new plan.',
           });
+        if (analysis.class.kind === 'prepare')
+          prepared.set(analysis.class.act.name, { ...analysis.class.act, by: 'sql' });
         return analysis;
       });
       return {

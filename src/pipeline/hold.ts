@@ -18,6 +18,7 @@ import type { ApplyPlan } from './apply-plan.ts';
 import { commitment } from './commitment.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Outcome } from './outcome.ts';
+import { plannedWrites } from './planned-writes.ts';
 import type { Proof } from './proof.ts';
 
 /** Turns what may not run now into a plan: measured on the real data, nothing changed (G2). */
@@ -44,7 +45,9 @@ export function createHold(deps: {
   const { target, store, proof } = deps;
 
   return async (asked) => {
-    const request = { ...asked, settings: withSearchPath(asked.settings) };
+    const writes = plannedWrites(asked.writes);
+    if ('refused' in writes) return { outcome: 'refused', refusal: writes };
+    const request = { ...asked, settings: withSearchPath(asked.settings), writes };
     const wish = wishOf(request);
     const known = await livePlan(store, request.task.id, digestOf(wish));
     if (known !== undefined && isLive(known, deps.now())) return again(known, request);

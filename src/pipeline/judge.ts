@@ -38,6 +38,12 @@ export function judge(text: string, inputs: JudgeInputs): Judgement {
       return { verdict: 'transaction', act: kind.act, analysis };
     case 'session':
       return { verdict: 'session', act: kind.act, analysis };
+    case 'prepare': {
+      const decision = inputs.decide(analysis);
+      return decision.decision === 'deny'
+        ? { verdict: 'deny', analysis, decision }
+        : { verdict: 'session', act: kind.act, analysis };
+    }
     case 'apply':
       return { verdict: 'apply', plan: kind.plan, analysis };
     case 'read':

@@ -64,6 +64,10 @@ export function createStatementSession(deps: {
     signal?.addEventListener('abort', abort, { once: true });
     try {
       const send = () => session.relay(connection, frames, EXPECTED, session.output(replies));
+      if (!(await session.ready(judgement, connection, session.output(replies)))) {
+        await session.settle(replies);
+        return answer(replies, new Map(), { outcome: 'done' });
+      }
       if (judgement.verdict === 'session') await session.adopt(judgement.act, connection, send);
       else if ((await send()).failure !== null) session.noteFailure();
       const types = await typeNames(replies, connection.transaction === 'failed');

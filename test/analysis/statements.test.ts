@@ -61,8 +61,7 @@ const STATEMENTS: readonly (readonly [sql: string, is: string, effects: string])
   ['FETCH 5 FROM c', 'session show', ''],
   ['MOVE 5 FROM c', 'session show', ''],
   ['CLOSE c', 'session show', ''],
-  ['PREPARE a AS SELECT 1', 'unsupported', ''],
-  ['EXECUTE a', 'unsupported', ''],
+  ['PREPARE a AS SELECT 1', 'prepare', ''],
   ['LISTEN a', 'unsupported', ''],
   ['NOTIFY a', 'unsupported', ''],
   ['UNLISTEN *', 'unsupported', ''],
@@ -222,6 +221,30 @@ describe('what each kind of statement is and does', () => {
     // What isn't known is both named for people and an effect for policies, or neither.
     expect(analysis.effects.some(({ verb }) => verb === 'unknown')).toBe(analysis.unknown.length > 0);
     expect(analysis.command).not.toBe('');
+  });
+
+  it.each([
+    ['EXECUTE p', 'PREPARE p AS SELECT * FROM notes', 'sql', 'pure read', 'read public.notes'],
+    [
+      'EXECUTE p(1)',
+      'PREPARE p (int) AS DELETE FROM notes WHERE id = $1',
+      'sql',
+      'write',
+      'delete public.notes, read public.notes',
+    ],
+    ["EXECUTE p(set_config('a.b', 'c', true))", 'PREPARE p (text) AS SELECT $1', 'sql', 'change', 'unknown set_config'],
+    ['EXPLAIN EXECUTE p', 'PREPARE p AS SELECT * FROM notes', 'sql', 'pure read', 'read public.notes'],
+    ['EXECUTE p', 'SELECT * FROM notes', 'protocol', 'pure read', 'read public.notes'],
+    ['EXECUTE p', 'SET search_path = x', 'protocol', 'unsupported', ''],
+  ] as const)('%s of %s (by %s): %s', (sql, text, by, is, effects) => {
+    const analysis = analyse(sql, catalogue, ['public'], (name) => (name === 'p' ? { name, text, by } : undefined));
+    if ('sqlstate' in analysis) throw new Error(analysis.message);
+    expect([classOf(analysis), effectsOf(analysis)]).toEqual([is, effects]);
+    if (is !== 'unsupported') expect(analysis.executes).toEqual({ name: 'p', text, by });
+  });
+
+  it('has nothing to say of a name under which nothing is prepared', () => {
+    expect(analyse('EXECUTE a', catalogue, ['public'])).toMatchObject({ sqlstate: '26000' });
   });
 
   it('has no statement that only the server can run and that is not called so', () => {

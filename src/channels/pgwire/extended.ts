@@ -1,6 +1,7 @@
 import type { DatabaseFailure } from '../../domain/database-failure.ts';
 import type { Parameter, Statement } from '../../domain/intent.ts';
 import { failureOf, type Refusal } from '../../domain/refusal.ts';
+import { quoteIdentifier } from '../../engines/postgres/quote.ts';
 import {
   BIND_COMPLETE,
   type Bind,
@@ -20,6 +21,7 @@ import {
   SYNC,
 } from '../../engines/postgres/wire-messages.ts';
 import type { EngineSession, ExpectedReply, ReplySink } from '../../engines/session.ts';
+import { isKnownOn, type PreparedStatement, prepareOn } from '../../execution/prepared-statements.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import type { Steps } from '../../pipeline/carry-query.ts';
 import { decodeParameters } from '../../pipeline/decode-parameters.ts';
@@ -41,18 +43,10 @@ export interface Extended {
 
 type Carried = Extract<Judgement, { analysis: unknown }>;
 
-/** A statement the client has prepared. On which connections the server knows it, and since when, is the gateway's matter. */
-interface Prepared {
-  readonly name: string;
-  readonly text: string;
-  types: readonly number[];
-  /** As it was judged when it was last bound: settings, catalogue and freezes move on. */
-  judgement: Carried | 'empty';
-  readonly on: Map<EngineSession, number>;
-}
-
 interface Portal {
-  readonly prepared: Prepared;
+  readonly prepared: PreparedStatement;
+  /** Of the statement as it was bound: settings, catalogue and freezes move on. */
+  readonly judgement: Carried | 'empty';
   readonly bind: Bind;
   readonly bindFrame: Buffer;
   /** Where it lives; `null` while nothing of it was sent: it is held, or ends or begins a transaction. */
@@ -66,7 +60,9 @@ export function createExtended(deps: {
   readonly sink: ReplySink;
 }): Extended {
   const { session, steps } = deps;
-  const prepared = new Map<string, Prepared>();
+  let unnamed: PreparedStatement | undefined;
+  /** Texts without a statement. */
+  const empty = new WeakSet<PreparedStatement>();
   const portals = new Map<string, Portal>();
   /** Frames on their way to one connection, sent together. */
   let outbox: {
@@ -74,6 +70,8 @@ export function createExtended(deps: {
     readonly frames: Buffer[];
     readonly replies: ExpectedReply[];
   } | null = null;
+  /** Parsed in this batch, and not yet known to have been understood. */
+  let parsing: { readonly statement: PreparedStatement; readonly connection: EngineSession }[] = [];
   /** Connections that were sent something since their last Sync. */
   const unsynced = new Set<EngineSession>();
   let skipping = false;
@@ -99,7 +97,9 @@ export function createExtended(deps: {
       if (relayed.failure !== null) {
         skipping = true;
         session.noteFailure();
+        parsing.forEach(neverParsed);
       }
+      parsing = [];
     }
     if (end === 'sync') {
       for (const connection of unsynced) {
@@ -122,11 +122,48 @@ export function createExtended(deps: {
     return session.connectionFor(judgement);
   }
 
-  function know(statement: Prepared, connection: EngineSession): void {
-    const ownRuns = statement.on.get(connection);
-    if (ownRuns !== undefined && (statement.name !== '' || ownRuns === connection.ownRuns)) return;
-    add(connection, parse(statement.name, statement.text, statement.types), { to: 'parse', hidden: true });
+  function preparedAs(name: string): PreparedStatement | undefined {
+    return name === '' ? unnamed : session.prepared.get(name);
+  }
+
+  function addParse(statement: PreparedStatement, connection: EngineSession, frame: Buffer, hidden: boolean): void {
+    const begun = { statement, connection };
+    parsing.push(begun);
+    const onDone = (): void => {
+      parsing = parsing.filter((one) => one !== begun);
+    };
+    add(connection, frame, { to: 'parse', hidden, onDone });
     statement.on.set(connection, connection.ownRuns);
+  }
+
+  function neverParsed({ statement, connection }: (typeof parsing)[number]): void {
+    statement.on.delete(connection);
+    if (statement.on.size > 0) return;
+    if (unnamed === statement) unnamed = undefined;
+    if (session.prepared.get(statement.name) === statement) session.prepared.delete(statement.name);
+  }
+
+  /** Makes sure that the connection knows a statement before it is bound or described there. */
+  async function know(statement: PreparedStatement, connection: EngineSession): Promise<void> {
+    if (isKnownOn(statement, connection)) return;
+    if (statement.by === 'protocol') {
+      addParse(statement, connection, parse(statement.name, statement.text, statement.types), true);
+      return;
+    }
+    await send('sync');
+    const failure = skipping ? null : await prepareOn(statement, connection);
+    if (failure !== null) await failWith(failure);
+  }
+
+  /** The same for what an EXECUTE inside of the statement names. */
+  async function ready(judgement: Carried, connection: EngineSession): Promise<void> {
+    if (judgement.analysis.executes === undefined || (judgement.verdict !== 'run' && judgement.verdict !== 'session')) {
+      return;
+    }
+    await send('sync');
+    if (skipping || (await session.ready(judgement, connection, out()))) return;
+    skipping = true;
+    await session.fail();
   }
 
   async function answerHere(message: Buffer): Promise<void> {
@@ -147,7 +184,7 @@ export function createExtended(deps: {
     const { name, sql, types } = readParse(body);
     const halted = session.standing();
     if (halted !== undefined) return failWith(failureOf(halted));
-    if (name !== '' && prepared.has(name)) return failWith(duplicate(name));
+    if (name !== '' && session.prepared.has(name)) return failWith(duplicate(name));
     const parts = steps.split(sql);
     if ('sqlstate' in parts) return failWith(parts);
     if (parts.length > 1) return failWith(SEVERAL_COMMANDS);
@@ -158,69 +195,84 @@ export function createExtended(deps: {
         return failWith(failureOf(await steps.deny(session, { text: sql, parameters: [] }, judgement)));
       }
     }
-    const statement: Prepared = { name, text: sql, types, judgement, on: new Map() };
+    const statement: PreparedStatement = { name, text: sql, by: 'protocol', types, on: new Map() };
+    if (judgement === 'empty') empty.add(statement);
+    const keep = (): void => {
+      if (name === '') unnamed = statement;
+      else session.prepared.set(name, statement);
+    };
     if (judgement === 'empty' || judgement.verdict === 'transaction' || judgement.verdict === 'apply') {
-      prepared.set(name, statement);
+      keep();
       return answerHere(PARSE_COMPLETE);
     }
     const opened = session.connectionFor(judgement);
     const connection = opened instanceof Promise ? await opened : opened;
+    await ready(judgement, connection);
     await turnTo(connection);
     if (skipping) return;
-    add(connection, frame, { to: 'parse' });
-    statement.on.set(connection, connection.ownRuns);
-    prepared.set(name, statement);
+    addParse(statement, connection, frame, false);
+    keep();
   }
 
   async function onBind(frame: Buffer, body: Buffer): Promise<void> {
     const bind = readBind(body);
-    const statement = prepared.get(bind.statement);
+    const statement = preparedAs(bind.statement);
     if (statement === undefined) return failWith(unknownStatement(bind.statement));
-    if (!(await judgeAgain(statement))) return;
-    const { judgement } = statement;
+    const judgement = await judgeAgain(statement);
+    if (judgement === undefined) return;
+    const portal = { prepared: statement, judgement, bind, bindFrame: frame };
     if (judgement === 'empty' || judgement.verdict === 'transaction') {
-      portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection: null, parameters: null });
+      portals.set(bind.portal, { ...portal, connection: null, parameters: null });
       return answerHere(BIND_COMPLETE);
     }
     if (judgement.verdict === 'hold' || judgement.verdict === 'apply') {
-      const parameters = await parametersOf(statement, bind);
+      const parameters = await parametersOf(statement, judgement, bind);
       if (skipping) return;
-      portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection: null, parameters });
+      portals.set(bind.portal, { ...portal, connection: null, parameters });
       return answerHere(BIND_COMPLETE);
     }
-    const parameters = session.mayWrite(judgement) ? await parametersOf(statement, bind) : null;
+    const parameters = session.mayWrite(judgement) ? await parametersOf(statement, judgement, bind) : null;
     const connection = await enter(judgement);
+    await ready(judgement, connection);
     await turnTo(connection);
+    if (!skipping) await know(statement, connection);
     if (skipping) return;
-    know(statement, connection);
     add(connection, frame, { to: 'bind' });
-    portals.set(bind.portal, { prepared: statement, bind, bindFrame: frame, connection, parameters });
+    portals.set(bind.portal, { ...portal, connection, parameters });
   }
 
-  /** The server, too, looks up names anew when it plans a bound statement. False when it was refused. */
-  async function judgeAgain(statement: Prepared): Promise<boolean> {
-    if (statement.judgement === 'empty') return true;
-    const now = session.judge(statement.text);
+  /** The server, too, looks up names anew when it plans a bound statement. `undefined` when it was refused. */
+  async function judgeAgain(statement: PreparedStatement): Promise<Carried | 'empty' | undefined> {
+    if (empty.has(statement)) return 'empty';
+    const text = statement.by === 'sql' ? `EXECUTE ${quoteIdentifier(statement.name)}` : statement.text;
+    const now = session.judge(text);
     if (now.verdict === 'failed') {
       await failWith(now.failure);
-      return false;
+      return undefined;
     }
-    statement.judgement = now;
-    if (now.verdict !== 'deny' && now.verdict !== 'unsupported') return true;
-    await failWith(failureOf(await steps.deny(session, { text: statement.text, parameters: [] }, now)));
-    return false;
+    if (now.verdict === 'hold' && statement.by === 'sql') {
+      await failWith(failureOf(BOUND_BY_PROTOCOL));
+      return undefined;
+    }
+    if (now.verdict !== 'deny' && now.verdict !== 'unsupported') return now;
+    await failWith(failureOf(await steps.deny(session, { text, parameters: [] }, now)));
+    return undefined;
   }
 
   /** Values in text form, as plans show and keep them; values in binary form are asked of the server. */
-  async function parametersOf(statement: Prepared, bind: Bind): Promise<readonly Parameter[]> {
+  async function parametersOf(
+    statement: PreparedStatement,
+    judgement: Carried,
+    bind: Bind,
+  ): Promise<readonly Parameter[]> {
     if (bind.values.length === 0) return [];
-    if (statement.judgement === 'empty') return [];
-    const opened = session.connectionFor(statement.judgement);
+    const opened = session.connectionFor(judgement);
     const connection = opened instanceof Promise ? await opened : opened;
     const binary = bind.formats.includes(1);
     if (binary && (statement.types.length < bind.values.length || statement.types.includes(0))) {
       await turnTo(connection);
-      know(statement, connection);
+      await know(statement, connection);
+      if (skipping) return [];
       add(connection, describe('statement', statement.name), {
         to: 'describe statement',
         hidden: true,
@@ -244,13 +296,14 @@ export function createExtended(deps: {
         if (!skipping) add(portal.connection, frame, { to: 'describe portal' });
         return;
       }
-      const { judgement } = portal.prepared;
+      const { judgement } = portal;
       if (judgement === 'empty' || judgement.verdict !== 'hold') return answerHere(NO_DATA);
       return hold(portal);
     }
-    const statement = prepared.get(name);
+    const statement = preparedAs(name);
     if (statement === undefined) return failWith(unknownStatement(name));
-    const { judgement } = statement;
+    const judgement = await judgeAgain(statement);
+    if (judgement === undefined) return;
     // The server never hears of these before they are executed; none has parameters or returns rows.
     if (judgement === 'empty' || judgement.verdict === 'apply' || judgement.verdict === 'transaction') {
       await answerHere(parameterDescription([]));
@@ -258,9 +311,10 @@ export function createExtended(deps: {
     }
     const opened = session.connectionFor(judgement);
     const connection = opened instanceof Promise ? await opened : opened;
+    await ready(judgement, connection);
     await turnTo(connection);
+    if (!skipping) await know(statement, connection);
     if (skipping) return;
-    know(statement, connection);
     add(connection, frame, {
       to: 'describe statement',
       onParameterTypes: (types) => {
@@ -275,16 +329,15 @@ export function createExtended(deps: {
     if (portal === undefined) return failWith(unknownPortal(name));
     const halted = session.standing();
     if (halted !== undefined) return failWith(failureOf(halted));
-    const { prepared: statement, connection } = portal;
-    const { judgement } = statement;
+    const { prepared: statement, connection, judgement } = portal;
     if (judgement === 'empty' || judgement.verdict === 'transaction') return transact(portal, frame);
     if (judgement.verdict === 'hold' || connection === null) return hold(portal);
     await turnTo(connection);
     if (skipping) return;
     if (judgement.verdict === 'session') {
       await send('sync');
+      if (!skipping) await know(statement, connection);
       if (skipping) return;
-      know(statement, connection);
       add(connection, portal.bindFrame, { to: 'bind', hidden: true });
       add(connection, frame, { to: 'execute' });
       const sending = outbox;
@@ -313,9 +366,9 @@ export function createExtended(deps: {
 
   async function hold(portal: Portal): Promise<void> {
     await send('sync');
-    const { judgement, text } = portal.prepared;
+    const { judgement } = portal;
     if (skipping || judgement === 'empty') return;
-    const statement: Statement = { text, parameters: portal.parameters ?? [] };
+    const statement: Statement = { text: portal.prepared.text, parameters: portal.parameters ?? [] };
     const outcome =
       judgement.verdict === 'apply'
         ? await steps.apply(session, judgement.plan)
@@ -331,7 +384,7 @@ export function createExtended(deps: {
   async function transact(portal: Portal, frame: Buffer): Promise<void> {
     await send('sync');
     if (skipping) return;
-    const { prepared: statement, bindFrame } = portal;
+    const { prepared: statement, bindFrame, judgement } = portal;
     const frames = [parse(statement.name, statement.text, statement.types), bindFrame, frame, SYNC];
     const replies: ExpectedReply[] = [
       { to: 'parse', hidden: true },
@@ -340,7 +393,6 @@ export function createExtended(deps: {
       { to: 'sync' },
     ];
     const closing = statement.name === '' ? [] : [close('statement', statement.name)];
-    const { judgement } = statement;
     if (judgement === 'empty' || judgement.verdict !== 'transaction') {
       const connection = await session.connectionFor(null);
       await session.relay(
@@ -377,8 +429,9 @@ export function createExtended(deps: {
       if (!skipping) add(connection, frame, { to: 'close' });
       return;
     }
-    const connections = [...(prepared.get(name)?.on.keys() ?? [])].filter((connection) => !connection.closed);
-    prepared.delete(name);
+    const connections = [...(preparedAs(name)?.on.keys() ?? [])].filter((connection) => !connection.closed);
+    if (name === '') unnamed = undefined;
+    else session.prepared.delete(name);
     for (const connection of connections) {
       await turnTo(connection);
       if (skipping) return;
@@ -423,7 +476,7 @@ export function createExtended(deps: {
       skipping = true;
     },
     reset() {
-      prepared.delete('');
+      unnamed = undefined;
       portals.delete('');
     },
   };
@@ -435,6 +488,12 @@ const SEVERAL_COMMANDS: DatabaseFailure = {
   severity: 'ERROR',
   sqlstate: '42601',
   message: 'cannot insert multiple commands into a prepared statement',
+};
+
+const BOUND_BY_PROTOCOL: Refusal = {
+  refused: 'unsupported',
+  message: 'A statement that was prepared with PREPARE and is held can’t be bound by protocol.',
+  hint: 'Send EXECUTE with its values, or let the driver prepare the statement itself.',
 };
 
 function duplicate(name: string): DatabaseFailure {

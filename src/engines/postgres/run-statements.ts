@@ -30,6 +30,8 @@ export async function runStatements(
     await client.query(`EXECUTE countersign_plan (${values})`);
     await client.query('DEALLOCATE countersign_plan');
   }
+  // What a plan prepares outlives its transaction, and it may be run once more on this connection.
+  await client.query('DEALLOCATE ALL');
   await client.query('SET CONSTRAINTS ALL IMMEDIATE');
   for (const { name } of actors)
     await client.query(`SET LOCAL ${quoteIdentifier(name)} ${PINNED.get(name.toLowerCase()) ?? 'TO DEFAULT'}`);

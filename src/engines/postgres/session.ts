@@ -144,7 +144,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
     const shown = exchange.sink !== null && expected.hidden !== true;
     switch (type) {
       case TYPE.error:
-        return onError(exchange, expected, body, shown);
+        return onError(exchange, expected, body);
       case TYPE.ready:
         onReady(exchange, expected, body);
         return false;
@@ -185,12 +185,13 @@ export function carryOver(connection: StartedConnection): EngineSession {
 
   function finish(exchange: Exchange, expected: ExpectedReply, to: ExpectedReply['to'], shown: boolean): boolean {
     if (expected.to !== to) throw new ProtocolViolation(`the server answered ${to} where ${expected.to} was asked`);
+    expected.onDone?.();
     advance(exchange);
     return shown;
   }
 
   /** After an error the server skips everything up to the next Sync: so do the expected replies. */
-  function onError(exchange: Exchange, expected: ExpectedReply, body: Buffer, shown: boolean): boolean | Buffer {
+  function onError(exchange: Exchange, expected: ExpectedReply, body: Buffer): boolean | Buffer {
     const failure = readFailure(body);
     const instead = exchange.instead?.(failure);
     if (failure.severity === 'FATAL' || failure.severity === 'PANIC') farewell = failure;
@@ -202,8 +203,8 @@ export function carryOver(connection: StartedConnection): EngineSession {
       exchange.at = sync === -1 ? exchange.replies.length : sync;
       if (sync === -1) queueMicrotask(() => complete(exchange));
     }
-    if (shown && instead !== undefined) return errorResponse(instead);
-    return shown;
+    if (exchange.sink === null) return false;
+    return instead === undefined ? true : errorResponse(instead);
   }
 
   function onReady(exchange: Exchange, expected: ExpectedReply, body: Buffer): void {

@@ -1,0 +1,43 @@
+import { shapeOf } from '../analysis/parse.ts';
+import type { PreparedText } from '../domain/effect.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import type { WrittenStatement } from '../execution/transaction.ts';
+
+/**
+ * Writes as a plan keeps them: it is tried and applied in sessions of the gateway's own, which know nothing of what the
+ * actor has prepared, so the PREPARE goes before the first EXECUTE of it.
+ */
+export function plannedWrites(writes: readonly WrittenStatement[]): readonly WrittenStatement[] | Refusal {
+  const planned: WrittenStatement[] = [];
+  const named = new Set<string>();
+  for (const write of writes) {
+    const { executes } = write.analysis;
+    if (executes?.by === 'protocol') return PREPARED_BY_PROTOCOL;
+    if (executes !== undefined && !named.has(executes.name)) {
+      named.add(executes.name);
+      planned.push(preparing(executes));
+    }
+    planned.push(write);
+  }
+  return planned;
+}
+
+/** By itself it changes nothing: the effects are those of the EXECUTE. */
+function preparing({ name, text }: PreparedText): WrittenStatement {
+  return {
+    statement: { text, parameters: [] },
+    analysis: {
+      class: { kind: 'prepare', act: { act: 'prepare', name, text } },
+      effects: [],
+      unknown: [],
+      shape: shapeOf(text),
+      command: 'PREPARE',
+    },
+  };
+}
+
+const PREPARED_BY_PROTOCOL: Refusal = {
+  refused: 'unsupported',
+  message: 'EXECUTE of a statement that was prepared by the driver can’t become a plan.',
+  hint: 'Send the statement itself with its values, or prepare it with PREPARE.',
+};
