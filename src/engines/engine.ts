@@ -82,6 +82,8 @@ export interface MeasureRequest {
   readonly untriable?: string;
   readonly bounds: MeasureBounds;
   readonly signal?: AbortSignal;
+  /** Told when the statements are about to be run: each dry run is made twice. */
+  readonly onTrial?: (trial: 'first' | 'second') => void;
 }
 
 export interface MeasureBounds {

@@ -38,6 +38,7 @@ import {
   RESET_INSIDE,
   UNRECORDED,
 } from './session-refusals.ts';
+import type { Watch } from './watch.ts';
 
 /**
  * One actor's session on one target: where the way of a statement meets the connections it travels on. A channel asks
@@ -49,6 +50,8 @@ export interface ActorSession {
   readonly channel: Channel;
   readonly transaction: TransactionStatus;
   readonly connections: Connections;
+  /** Who waits for what runs now, where a channel can say so. */
+  watch: Watch | undefined;
 
   /** Why nothing may run now (halted, expired, closed), or `undefined`. */
   standing(): Refusal | undefined;
@@ -237,6 +240,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       task,
       channel: deps.channel,
       settings: underSettings,
+      watch: session.watch,
       commit: () => commit(connection),
     });
     if (outcome.outcome === 'done')
@@ -428,6 +432,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     task,
     channel: deps.channel,
     connections,
+    watch: undefined,
     get transaction() {
       if (transaction === null || transaction.implicit) return 'idle';
       return current()?.transaction ?? 'failed';

@@ -18,6 +18,8 @@ import type { Hold } from './hold.ts';
 import type { Outcome } from './outcome.ts';
 import type { Proof } from './proof.ts';
 import type { ReadLog } from './read-log.ts';
+import { CALLED_OFF } from './session-refusals.ts';
+import type { Watch } from './watch.ts';
 
 /** Ends a transaction that wrote: measures it, decides on what was measured, and commits it or turns it into a plan (G5). */
 export type CommitWrites = (request: CommitRequest) => Promise<Outcome>;
@@ -29,6 +31,7 @@ export interface CommitRequest {
   readonly task: Task;
   readonly channel: Channel;
   readonly settings: readonly { readonly name: string; readonly value: string }[];
+  readonly watch?: Watch | undefined;
   /** Sends the COMMIT; resolves to what it was answered where the actor's own COMMIT was sent. */
   commit(): Promise<Relayed | undefined>;
 }
@@ -44,6 +47,7 @@ export function createCommitWrites(deps: {
   return async (request) => {
     const { connection, task, intent } = request;
     let tables: TableEffect[];
+    request.watch?.step('measuring');
     try {
       tables = await measured(request);
     } catch (error) {
@@ -51,6 +55,10 @@ export function createCommitWrites(deps: {
       if (error instanceof EngineFailure) return { outcome: 'failed', failure: error.failure };
       if (error instanceof SessionLost) throw error;
       return { outcome: 'refused', refusal: unmeasured(error) };
+    }
+    if (request.watch?.signal.aborted) {
+      await connection.own('ROLLBACK');
+      return { outcome: 'refused', refusal: CALLED_OFF };
     }
     const decision = decide(request, tables);
     if (decision.decision !== 'allow') {

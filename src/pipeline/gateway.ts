@@ -8,6 +8,7 @@ import type { Refusal } from '../domain/refusal.ts';
 import type { ScramVerifier } from '../domain/scram.ts';
 import type { TargetRadius, Task, TaskLimits, TaskState } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
+import type { Watch } from './watch.ts';
 
 /** What a channel sees of Countersign. A channel translates to and from this, and holds no rule of its own. */
 export interface Gateway {
@@ -60,8 +61,11 @@ export interface OpenedTask {
 /** A session that a channel drives with whole statements. The wire channel uses `execution/session.ts` beneath it, byte by byte. */
 export interface Session {
   readonly task: Task;
-  /** Runs one statement to its end and collects what it returns, up to the bounds. */
-  run(statement: Statement, bounds: ResultBounds, signal?: AbortSignal): Promise<StatementReply>;
+  /**
+   * Runs one statement to its end and collects what it returns, up to the bounds. Called off, it is stopped in the
+   * database; what was not yet committed takes no effect, and no plan is made.
+   */
+  run(statement: Statement, bounds: ResultBounds, watch?: Watch): Promise<StatementReply>;
   /** What would happen, without running anything: the analysis and the decision. */
   explain(statement: Statement): Promise<{ readonly analysis: Analysis; readonly decision: Decision } | Refused>;
   close(): Promise<void>;

@@ -20,6 +20,8 @@ import type { GovernedTarget } from './governed-target.ts';
 import type { Outcome } from './outcome.ts';
 import { plannedWrites } from './planned-writes.ts';
 import type { Proof } from './proof.ts';
+import { CALLED_OFF } from './session-refusals.ts';
+import type { Step, Watch } from './watch.ts';
 
 /** Turns what may not run now into a plan: measured on the real data, nothing changed (G2). */
 export type Hold = (request: HoldRequest) => Promise<Outcome>;
@@ -32,7 +34,7 @@ export interface HoldRequest {
   readonly decision: Held;
   /** The actor holds a transaction open, whose locks an apply would wait for: an approved plan is not applied now. */
   readonly insideTransaction?: boolean;
-  readonly signal?: AbortSignal;
+  readonly watch?: Watch | undefined;
 }
 
 export function createHold(deps: {
@@ -53,6 +55,7 @@ export function createHold(deps: {
     if (known !== undefined && isLive(known, deps.now())) return again(known, request);
 
     const measured = await measure(request);
+    if (request.watch?.signal.aborted) return { outcome: 'refused', refusal: CALLED_OFF };
     if (measured.failure !== undefined) return { outcome: 'failed', failure: measured.failure };
     const effects = request.writes.flatMap((write) => write.analysis.effects);
     const measurement = attributed(measured.measurement, request);
@@ -91,6 +94,7 @@ export function createHold(deps: {
       nonce: randomBytes(16).toString('base64url'),
     };
     const id = digestOf(plan as unknown as Json);
+    request.watch?.step('recording');
     await proof.record({
       kind: 'plan',
       subject: id,
@@ -125,6 +129,7 @@ export function createHold(deps: {
   }
 
   function measure(request: HoldRequest): Promise<Measured> {
+    const { watch } = request;
     const analyses = request.writes.map((write) => write.analysis);
     const catalogue = target.catalogue();
     const untriable = analyses.map(whyUntriable).find((why) => why !== undefined);
@@ -135,7 +140,7 @@ export function createHold(deps: {
       baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis)))],
       ...(untriable === undefined ? {} : { untriable }),
       bounds: target.measureBounds,
-      ...(request.signal === undefined ? {} : { signal: request.signal }),
+      ...(watch === undefined ? {} : { signal: watch.signal, onTrial: (trial) => watch.step(TRIALS[trial]) }),
     });
   }
 
@@ -148,6 +153,8 @@ export function createHold(deps: {
     };
   }
 }
+
+const TRIALS = { first: 'dry run', second: 'second dry run' } as const satisfies Record<string, Step>;
 
 function whyUntriable(analysis: WrittenStatement['analysis']): string | undefined {
   if (analysis.class.kind === 'change' && !analysis.class.transactional) {

@@ -15,6 +15,11 @@ export function overdue({ limits }: Task): Refusal {
   };
 }
 
+export const CALLED_OFF: Refusal = {
+  refused: 'unavailable',
+  message: 'The call was cancelled.',
+  hint: 'Nothing took effect, and no plan was made of it.',
+};
 export const RESET_INSIDE: Refusal = {
   refused: 'unsupported',
   message: 'RESET ALL is not carried inside a transaction.',

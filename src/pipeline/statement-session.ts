@@ -9,6 +9,8 @@ import type { JudgedStatement, Steps } from './carry-query.ts';
 import { collectReplies, type Replies } from './collect-replies.ts';
 import type { PlanView, ResultBounds, Session, StatementReply } from './gateway.ts';
 import type { Outcome } from './outcome.ts';
+import { CALLED_OFF } from './session-refusals.ts';
+import type { Watch } from './watch.ts';
 
 /**
  * The way of one statement for channels that speak in whole statements: the same steps as `carryQuery`, and the answer
@@ -22,7 +24,7 @@ export function createStatementSession(deps: {
 }): Session {
   const { session, steps } = deps;
 
-  async function run(statement: Statement, bounds: ResultBounds, signal?: AbortSignal): Promise<StatementReply> {
+  async function run(statement: Statement, bounds: ResultBounds, watch?: Watch): Promise<StatementReply> {
     const halted = session.standing();
     if (halted !== undefined) return refused(halted);
     const judged = judgeOne(statement);
@@ -40,7 +42,7 @@ export function createStatementSession(deps: {
         return replyOf(await steps.hold(session, [judged]));
       case 'run':
       case 'session':
-        return carry({ statement, judgement }, bounds, signal);
+        return carry({ statement, judgement }, bounds, watch);
       default:
         return judgement satisfies never;
     }
@@ -49,10 +51,15 @@ export function createStatementSession(deps: {
   async function carry(
     { statement, judgement }: { readonly statement: Statement; readonly judgement: Runnable },
     bounds: ResultBounds,
-    signal: AbortSignal | undefined,
+    watch: Watch | undefined,
   ): Promise<StatementReply> {
     const replies = collectReplies(bounds);
     const connection = await session.enter(judgement);
+    if (watch?.signal.aborted) {
+      await session.settle(replies);
+      return refused(CALLED_OFF);
+    }
+    watch?.step('running');
     const writes = judgement.verdict === 'run' && judgement.how === 'write';
     // A write runs to its end, whatever it returns; a read need not return more than is looked at.
     const frames = framesOf(statement, writes ? 0 : bounds.maxRows + 1);
@@ -61,7 +68,7 @@ export function createStatementSession(deps: {
     const abort = (): void => {
       session.cancel().catch(() => connection.destroy());
     };
-    signal?.addEventListener('abort', abort, { once: true });
+    watch?.signal.addEventListener('abort', abort, { once: true });
     try {
       const send = () => session.relay(connection, frames, EXPECTED, session.output(replies));
       if (!(await session.ready(judgement, connection, session.output(replies)))) {
@@ -76,7 +83,7 @@ export function createStatementSession(deps: {
         ? answer(replies, types.size > 0 ? types : await typeNames(replies, false), outcome)
         : replyOf(outcome);
     } finally {
-      signal?.removeEventListener('abort', abort);
+      watch?.signal.removeEventListener('abort', abort);
     }
   }
 
@@ -123,14 +130,17 @@ export function createStatementSession(deps: {
 
   return {
     task: session.task,
-    async run(statement, bounds, signal) {
+    async run(statement, bounds, watch) {
+      session.watch = watch;
       try {
-        return await run(statement, bounds, signal);
+        return await run(statement, bounds, watch);
       } catch (error) {
         if (error instanceof RefusalError) return refused(error.refusal);
         if (error instanceof EngineFailure) return { reply: 'failed', failure: error.failure };
         if (error instanceof SessionLost) return refused(lost(error));
         throw error;
+      } finally {
+        session.watch = undefined;
       }
     },
     async explain(statement) {

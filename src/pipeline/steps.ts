@@ -42,6 +42,7 @@ export function createSteps(deps: {
         settings: session.settings(),
         decision,
         insideTransaction: session.transaction !== 'idle',
+        watch: session.watch,
       });
     },
 

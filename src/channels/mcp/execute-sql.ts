@@ -1,14 +1,16 @@
 import { z } from 'zod';
 import type { ResultBounds, Session, StatementReply } from '../../pipeline/gateway.ts';
+import type { Step, Watch } from '../../pipeline/watch.ts';
 import type { Answer } from './answer.ts';
 import { PARAMETERS, SQL, statementOf, TARGET, TASK } from './arguments.ts';
 import { FAILURE, failureAnswer } from './database-failure.ts';
 import { taskOf } from './desk.ts';
 import { PLAN } from './plan-answer.ts';
+import { tellProgress } from './progress.ts';
 import { REFUSAL_FIELDS, REFUSED_OUTCOMES, refusalAnswer } from './refusal-answer.ts';
 import { ROWS_FIELDS, rowsAnswer } from './rows-answer.ts';
 import type { Used } from './sessions.ts';
-import type { Call, Tool } from './tool.ts';
+import type { Tool } from './tool.ts';
 import { fenced } from './untrusted.ts';
 
 const DEFAULT_ROWS = 200;
@@ -71,21 +73,30 @@ export const executeSql: Tool<typeof INPUT, typeof OUTPUT> = {
     if ('refused' in task) return refusalAnswer(task.refused);
     const bounds: ResultBounds = { maxRows: input.max_rows, maxBytes: MAX_BYTES };
     const statement = statementOf(input.sql, input.parameters);
-    const reply = await call.sessions.use(task, input.target, call.signal, (session) =>
-      run(session, statement, bounds, call),
-    );
+    const reply = await tellProgress(call, 'Waiting for a session.', (tell) => {
+      const watch: Watch = { signal: call.signal, step: (step) => tell(STEPS[step]) };
+      return call.sessions.use(task, input.target, call.signal, (session) => run(session, statement, bounds, watch));
+    });
     return 'refused' in reply ? refusalAnswer(reply.refused) : replyAnswer(reply, bounds);
   },
+};
+
+const STEPS: Readonly<Record<Step, string>> = {
+  running: 'Running the statement.',
+  measuring: 'Measuring what it has done, before it is committed.',
+  'dry run': 'Held: trying it on the real data, to be rolled back.',
+  'second dry run': 'Held: trying it a second time, to learn which values differ from run to run.',
+  recording: 'Held: recording the plan.',
 };
 
 async function run(
   session: Session,
   statement: ReturnType<typeof statementOf>,
   bounds: ResultBounds,
-  call: Call,
+  watch: Watch,
 ): Promise<Used<StatementReply>> {
-  const reply = await session.run(statement, bounds, call.signal);
-  return { value: reply, reusable: leavesNothingBehind(reply) && !call.signal.aborted };
+  const reply = await session.run(statement, bounds, watch);
+  return { value: reply, reusable: leavesNothingBehind(reply) && !watch.signal.aborted };
 }
 
 /** After anything but these the session may hold a setting, a transaction, a cursor; the next call must not find it. */

@@ -9,13 +9,13 @@ import type { Answer } from './answer.ts';
 import { TASK } from './arguments.ts';
 import { taskOf } from './desk.ts';
 import { PLAN, planAnswer, planText } from './plan-answer.ts';
+import { tellProgress } from './progress.ts';
 import { REFUSAL_FIELDS, REFUSED_OUTCOMES, refusalAnswer } from './refusal-answer.ts';
 import type { Call, Tool } from './tool.ts';
 
 /** Below the minute after which many clients give a call up. */
 const MAX_WAIT_SECONDS = 55;
 const POLL_MS = 250;
-const PROGRESS_MS = 5_000;
 
 const PLAN_ID = z.string().max(100).describe('The plan’s whole id, as the answer that held the statement gave it.');
 
@@ -53,7 +53,8 @@ export const getPlan: Tool<typeof GET_INPUT, typeof GET_OUTPUT> = {
     if ('refused' in task) return refusalAnswer(task.refused);
     const found = await planOf(call, task, input.plan);
     if ('refused' in found) return refusalAnswer(found.refused);
-    return planShown(await decided(call, found, input.wait_seconds * 1000));
+    const waiting = `The plan is ${found.state}.`;
+    return planShown(await tellProgress(call, waiting, () => decided(call, found, input.wait_seconds * 1000)));
   },
 };
 
@@ -83,7 +84,7 @@ export const applyPlan: Tool<typeof APPLY_INPUT, typeof APPLY_OUTPUT> = {
     if ('refused' in task) return refusalAnswer(task.refused);
     const found = await planOf(call, task, input.plan);
     if ('refused' in found) return refusalAnswer(found.refused);
-    const reply = await call.gateway.applyPlan(found.id, { task });
+    const reply = await tellProgress(call, 'Applying the plan.', () => call.gateway.applyPlan(found.id, { task }));
     if (reply.reply === 'refused') return refusalAnswer(reply.refusal, reply.plan);
     const plan = planAnswer(reply.plan);
     return {
@@ -113,17 +114,11 @@ const WAITING: readonly PlanState[] = ['held', 'applying'];
 
 /** The plan as soon as it has moved on, and as it stands when the time is over. */
 async function decided(call: Call, found: PlanView, waitMs: number): Promise<PlanView> {
-  const startedMs = performance.now();
-  let reportedMs = startedMs;
+  const endsMs = performance.now() + waitMs;
   let view = found;
   while (WAITING.includes(view.state) && view.state === found.state) {
-    const nowMs = performance.now();
-    const leftMs = waitMs - (nowMs - startedMs);
+    const leftMs = endsMs - performance.now();
     if (leftMs <= 0) break;
-    if (nowMs - reportedMs >= PROGRESS_MS) {
-      reportedMs = nowMs;
-      await call.progress(Math.round((nowMs - startedMs) / 1000), `The plan is ${view.state}.`);
-    }
     await sleep(Math.min(POLL_MS, leftMs), undefined, { signal: call.signal });
     view = (await call.gateway.plan(found.id)) ?? view;
   }

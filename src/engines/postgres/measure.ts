@@ -110,6 +110,7 @@ async function measuredEffect(client: pg.Client, request: MeasureRequest): Promi
   let tables = [...request.tables];
   let counted: readonly string[] = [];
   for (let widening = 0; widening < MAX_WIDENINGS; widening++) {
+    request.onTrial?.('first');
     const first = await trial(client, request, tables, counted, async (tried) => ({
       tried,
       columns: await tried.columns(),
@@ -121,6 +122,7 @@ async function measuredEffect(client: pg.Client, request: MeasureRequest): Promi
       counted = [...counted, ...uncounted];
       continue;
     }
+    request.onTrial?.('second');
     return trial(client, request, tables, counted, async (tried) => {
       const volatileColumns = differing(first.columns, await tried.columns());
       return { ...tried.effect, volatileColumns, digest: await tried.digest(volatileColumns) };

@@ -24,6 +24,7 @@ import type {
   Session,
   StatementReply,
 } from '../../../src/pipeline/gateway.ts';
+import type { Watch } from '../../../src/pipeline/watch.ts';
 import { loadSmallCatalogue } from './small-catalogue.ts';
 
 export const TARGET = asId<TargetId>('rental-production');
@@ -179,7 +180,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
     const notices: string[] = [];
     client.on('notice', (notice) => notices.push(String(notice.message)));
 
-    async function run(statement: Statement, bounds: ResultBounds, signal?: AbortSignal): Promise<StatementReply> {
+    async function run(statement: Statement, bounds: ResultBounds, watch?: Watch): Promise<StatementReply> {
       const sql = statement.text.trim();
       if (halted !== null)
         return { reply: 'refused', refusal: refused('halted', `ada has halted everything: ${halted}`) };
@@ -198,7 +199,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
         aborted++;
         admin.query('SELECT pg_cancel_backend($1)', [row?.pid]).catch(console.error);
       };
-      signal?.addEventListener('abort', cancel, { once: true });
+      watch?.signal.addEventListener('abort', cancel, { once: true });
       try {
         const result = await client.query<(string | null)[]>({
           text: sql,
@@ -232,7 +233,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
           },
         };
       } finally {
-        signal?.removeEventListener('abort', cancel);
+        watch?.signal.removeEventListener('abort', cancel);
       }
     }
 
