@@ -29,6 +29,8 @@ export interface EmbeddedServerOptions {
   /** `false` only for servers whose data may be lost. */
   readonly durable?: boolean;
   readonly settings?: Readonly<Record<string, string>>;
+  /** Gets the server's log as it is written. */
+  readonly onLog?: (text: string) => void;
 }
 
 const SUPERUSER = 'postgres';
@@ -166,6 +168,7 @@ function start(
       resolve({ log });
     });
     server.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      options.onLog?.(text);
       log = (log + text).slice(-20_000);
       if (!log.includes('database system is ready to accept connections')) return;
       clearTimeout(timer);

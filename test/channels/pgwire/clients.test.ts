@@ -7,7 +7,8 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EncryptionOptions } from '../../../src/channels/pgwire/encryption.ts';
 import type { PgwireListener, PgwireOptions, WireConnection } from '../../../src/channels/pgwire/listener.ts';
 import { query } from '../../../src/engines/postgres/wire-messages.ts';
-import { answerOne, cancelRequest, dial, failureIn, listenForTest, logIn, TOKEN } from './wire-client.ts';
+import { cancelRequest } from '../../fixtures/raw-client.ts';
+import { answerOne, dial, failureIn, listenForTest, logIn, TOKEN } from './wire-client.ts';
 
 const certificates = new Map<string, EncryptionOptions>();
 const open: PgwireListener[] = [];

@@ -6,16 +6,8 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { EncryptionOptions } from '../../../src/channels/pgwire/encryption.ts';
 import type { PgwireListener, PgwireOptions } from '../../../src/channels/pgwire/listener.ts';
 import { message } from '../../../src/engines/postgres/wire-messages.ts';
-import {
-  cancelRequest,
-  dial,
-  failureIn,
-  GSSENC_REQUEST,
-  listenForTest,
-  packet,
-  SSL_REQUEST,
-  startupPacket,
-} from './wire-client.ts';
+import { cancelRequest, startupMessage, startupPacket } from '../../fixtures/raw-client.ts';
+import { dial, failureIn, GSSENC_REQUEST, listenForTest, SSL_REQUEST } from './wire-client.ts';
 
 let encryption: EncryptionOptions;
 const open: PgwireListener[] = [];
@@ -61,18 +53,23 @@ describe('start-up', () => {
   });
 
   it.each([
-    ['protocol 2.0', packet(2 << 16, Buffer.alloc(288)), '0A000', 'unsupported frontend protocol 2.0'],
-    ['protocol 4.0', packet(4 << 16, Buffer.from('\0')), '0A000', '4.0'],
+    ['protocol 2.0', startupMessage(2 << 16, Buffer.alloc(288)), '0A000', 'unsupported frontend protocol 2.0'],
+    ['protocol 4.0', startupMessage(4 << 16, Buffer.from('\0')), '0A000', '4.0'],
     ['no user', startupPacket({ database: 'x' }), '28000', 'no user name'],
-    ['a parameter that comes twice', packet(3 << 16, Buffer.from('user\0a\0user\0b\0\0')), '08P01', 'twice'],
-    ['no terminator', packet(3 << 16, Buffer.from('user\0a\0')), '08P01', 'invalid startup packet'],
-    ['bytes after the terminator', packet(3 << 16, Buffer.from('user\0a\0\0x')), '08P01', 'longer than its content'],
-    ['a name that is not UTF-8', packet(3 << 16, Buffer.from('user\0\xff\0\0', 'latin1')), '08P01', 'UTF-8'],
+    ['a parameter that comes twice', startupMessage(3 << 16, Buffer.from('user\0a\0user\0b\0\0')), '08P01', 'twice'],
+    ['no terminator', startupMessage(3 << 16, Buffer.from('user\0a\0')), '08P01', 'invalid startup packet'],
+    [
+      'bytes after the terminator',
+      startupMessage(3 << 16, Buffer.from('user\0a\0\0x')),
+      '08P01',
+      'longer than its content',
+    ],
+    ['a name that is not UTF-8', startupMessage(3 << 16, Buffer.from('user\0\xff\0\0', 'latin1')), '08P01', 'UTF-8'],
     ['a length of four', Buffer.from([0, 0, 0, 4]), '08P01', 'length is 4'],
     ['a length of 10,001', Buffer.from([0, 0, 0x27, 0x11]), '08P01', 'length is 10001'],
     ['a length of two gigabytes', Buffer.from([0x7f, 0xff, 0xff, 0xff]), '08P01', 'length is'],
     ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\n\r\n'), '08P01', 'length is'],
-    ['an SSLRequest with a body', packet(80877103, Buffer.from('x')), '08P01', 'longer than its content'],
+    ['an SSLRequest with a body', startupMessage(80877103, Buffer.from('x')), '08P01', 'longer than its content'],
     ['replication', startupPacket({ user: 'task_1', replication: 'database' }), 'CS008', 'Replication'],
     ['an encoding that is not UTF8', startupPacket({ user: 'task_1', client_encoding: 'LATIN1' }), 'CS008', 'LATIN1'],
     ['a setting not on the list', startupPacket({ user: 'task_1', role: 'postgres' }), 'CS008', 'role'],

@@ -18,6 +18,7 @@ import {
   readyForQuery,
   rowDescription,
 } from '../../../src/engines/postgres/wire-messages.ts';
+import { startupMessage, startupPacket } from '../../fixtures/raw-client.ts';
 
 export const TOKEN = 'cst_a-token-long-enough-to-be-one';
 const VERIFIER = makeScramVerifier(TOKEN);
@@ -113,28 +114,8 @@ export async function dial(
   };
 }
 
-export function packet(code: number, rest: Buffer = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(8);
-  head.writeInt32BE(8 + rest.length, 0);
-  head.writeInt32BE(code, 4);
-  return Buffer.concat([head, rest]);
-}
-
-export const SSL_REQUEST = packet(80877103);
-export const GSSENC_REQUEST = packet(80877104);
-
-export function startupPacket(parameters: Record<string, string>, version = 3 << 16): Buffer {
-  const pairs = Object.entries(parameters)
-    .flat()
-    .map((part) => `${part}\0`);
-  return packet(version, Buffer.from(`${pairs.join('')}\0`));
-}
-
-export function cancelRequest(processId: number, secret: Buffer): Buffer {
-  const id = Buffer.alloc(4);
-  id.writeInt32BE(processId);
-  return packet(80877102, Buffer.concat([id, secret]));
-}
+export const SSL_REQUEST = startupMessage(80877103);
+export const GSSENC_REQUEST = startupMessage(80877104);
 
 /** The failure in bytes that hold one ErrorResponse, at their end. */
 export function failureIn(bytes: Buffer) {
