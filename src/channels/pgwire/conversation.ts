@@ -62,6 +62,8 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
   socket.on('data', take);
   socket.once('close', () => end('left'));
   socket.once('error', end);
+  // It may have left while its session was being opened; nothing would tell of that any more.
+  if (socket.destroyed) end('left');
   signal.addEventListener('abort', () => wake?.());
   if (rest.length > 0) take(rest);
 
