@@ -68,6 +68,7 @@ function analysisOf(
     shape: shapeOf(text),
     command,
     ...(findings.executes === undefined ? {} : { executes: findings.executes }),
+    ...(findings.takesRows ? { takesRows: true as const } : {}),
   };
 }
 
@@ -278,11 +279,39 @@ function copy(findings: Findings, node: Tree): Classified {
     addEffect(findings, 'server', { kind: 'file', schema: '', name: String(node['filename'] ?? 'a program') });
     return { statementClass: { kind: 'change', transactional: true }, command: 'COPY' };
   }
-  if (node['is_from'] === true) return unsupported('COPY … FROM STDIN');
+  if (node['is_from'] === true) return copyFrom(findings, node);
   if (node['query'] !== undefined) return { ...classify(findings, innerOf(node['query'])), command: 'COPY' };
   walkQuery(findings, 'RangeVar', node['relation'] as Tree);
   return { statementClass: rowClass(findings), command: 'COPY' };
 }
+
+/** What the rows do is what an INSERT of them would; they come afterwards, and are counted before the commit. */
+function copyFrom(findings: Findings, node: Tree): Classified {
+  for (const item of (node['options'] as Tree[] | undefined) ?? []) {
+    const option = String((item['DefElem'] as Tree | undefined)?.['defname']);
+    if (!COPY_FROM_OPTIONS.has(option)) return unsupported(`COPY … FROM STDIN with ${option.toUpperCase()}`);
+  }
+  walkQuery(findings, 'InsertStmt', { relation: node['relation'], whereClause: node['whereClause'] });
+  findings.takesRows = true;
+  return { statementClass: rowClass(findings), command: 'COPY' };
+}
+
+/** How values are written. FREEZE would show rows to others before they are committed. */
+const COPY_FROM_OPTIONS = new Set([
+  'format',
+  'delimiter',
+  'null',
+  'default',
+  'header',
+  'quote',
+  'escape',
+  'force_not_null',
+  'force_null',
+  'encoding',
+  'on_error',
+  'reject_limit',
+  'log_verbosity',
+]);
 
 function truncate(findings: Findings, node: Tree): Classified {
   const cascades = node['behavior'] === 'DROP_CASCADE';

@@ -18,6 +18,8 @@ export interface Findings {
   readonly prepared: PreparedLookup;
   /** What an EXECUTE in the statement runs. */
   executes: PreparedText | undefined;
+  /** Rows follow the statement (COPY … FROM STDIN). */
+  takesRows: boolean;
 }
 
 export type PreparedLookup = (name: string) => PreparedText | undefined;
@@ -34,6 +36,7 @@ export function createFindings(
     searchPath,
     prepared,
     executes: undefined,
+    takesRows: false,
     effects: new Map(),
     unknown: new Set(),
     pure: true,

@@ -86,6 +86,8 @@ export interface Analysis {
   readonly command: string;
   /** The statement that an EXECUTE runs, as it was prepared: what is said of the EXECUTE holds for this text only. */
   readonly executes?: PreparedText;
+  /** Rows follow the statement (COPY … FROM STDIN): it can be measured, and can't wait as a plan. */
+  readonly takesRows?: true;
 }
 
 /** A statement that a session has prepared under a name: by SQL (`text` is the PREPARE) or by protocol (the statement itself). */

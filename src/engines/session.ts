@@ -30,14 +30,18 @@ export interface EngineSession {
    * Sends an actor's frames and hands what comes back to the sink until every expected reply is there.
    * Back-pressure: while the sink is full, nothing more is read from the server.
    *
-   * @param instead what the actor is told in place of an error that the gateway itself has caused.
+   * @param more.instead what the actor is told in place of an error that the gateway itself has caused.
+   * @param more.rows where the rows of a COPY … FROM STDIN come from; without it the server is told that none will come.
    * @throws SessionLost when the connection ends first.
    */
   relay(
     frames: readonly Buffer[],
     replies: readonly ExpectedReply[],
     sink: ReplySink,
-    instead?: (failure: DatabaseFailure) => DatabaseFailure | undefined,
+    more?: {
+      readonly instead?: (failure: DatabaseFailure) => DatabaseFailure | undefined;
+      readonly rows?: CopySource | undefined;
+    },
   ): Promise<Relayed>;
 
   /** Asks the server to cancel what runs, by the cancel protocol. Resolves when the request was delivered. */
@@ -81,13 +85,27 @@ export interface ReplySink {
   drained(): Promise<void>;
 }
 
+/** Where the rows of a COPY … FROM STDIN come from: the actor's client. */
+export interface CopySource {
+  /** The client's own sink, past whatever holds replies back. */
+  readonly sink: ReplySink;
+  /** The server asks for rows, as `response` tells the client: they are to be handed to the target until they end. */
+  start(response: Buffer, target: CopyTarget): void;
+  /** The copy is over, well or not: resolves when nothing more will be written. */
+  stop(): Promise<void>;
+}
+
+export interface CopyTarget {
+  /** Takes whole messages; what comes after the copy is over is dropped. False when full. */
+  write(frames: Buffer): boolean;
+  drained(): Promise<void>;
+}
+
 export interface Relayed {
   /** The command tags that came, in order, e.g. `UPDATE 3`. */
   readonly commands: readonly string[];
   /** The database's error, already handed to the sink; replies to messages after it did not come. */
   readonly failure: DatabaseFailure | null;
-  /** The server wanted rows for a COPY FROM and was told that it won't get any. */
-  readonly copyInRefused: boolean;
 }
 
 export class EngineFailure extends Error {

@@ -7,8 +7,9 @@ import { failureOf, type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
 import { quoteIdentifier, quoteLiteral } from '../engines/postgres/quote.ts';
-import { errorResponse } from '../engines/postgres/wire-messages.ts';
+import { copyFail, errorResponse } from '../engines/postgres/wire-messages.ts';
 import {
+  type CopySource,
   EngineFailure,
   type EngineSession,
   type ExpectedReply,
@@ -36,6 +37,7 @@ import {
   LOST,
   overdue,
   RESET_INSIDE,
+  TERMINATED,
   UNRECORDED,
 } from './session-refusals.ts';
 import type { Watch } from './watch.ts';
@@ -86,6 +88,7 @@ export interface ActorSession {
     frames: readonly Buffer[],
     replies: readonly ExpectedReply[],
     sink: ReplySink,
+    rows?: CopySource,
   ): Promise<Relayed>;
   /** Carries SET and its kin, and keeps the session's connections alike. */
   adopt(act: SessionAct, connection: EngineSession, carry: () => Promise<Relayed>): Promise<Outcome>;
@@ -208,14 +211,18 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     frames: readonly Buffer[],
     replies: readonly ExpectedReply[],
     sink: ReplySink,
+    rows?: CopySource,
   ): Promise<Relayed> {
     const mine = { connection, sinceMs: deps.now(), overdue: false };
     busy = mine;
     const whyEnded = (): Refusal | undefined => ended ?? stopped ?? (mine.overdue ? overdue(task) : undefined);
     try {
-      return await connection.relay(frames, replies, sink, ({ sqlstate }) => {
-        const refusal = sqlstate === CANCELLED ? whyEnded() : undefined;
-        return refusal === undefined ? undefined : failureOf(refusal);
+      return await connection.relay(frames, replies, sink, {
+        instead: ({ sqlstate }) => {
+          const refusal = sqlstate === CANCELLED || sqlstate === TERMINATED ? whyEnded() : undefined;
+          return refusal === undefined ? undefined : failureOf(refusal);
+        },
+        rows: rows === undefined ? undefined : afterHeld(rows),
       });
     } catch (error) {
       const refusal = whyEnded();
@@ -224,6 +231,26 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     } finally {
       if (busy === mine) busy = null;
     }
+  }
+
+  /** What is held back goes before the server's call for rows, unless it answers a write that isn't committed yet. */
+  function afterHeld(rows: CopySource): CopySource {
+    let starting: Promise<void> = Promise.resolve();
+    return {
+      sink: rows.sink,
+      start(response, target) {
+        if (transaction?.implicit !== true || held === null) return rows.start(response, target);
+        if (transaction.writes.length > 1) {
+          target.write(copyFail('it came in one batch with another write, whose answer must wait'));
+          return;
+        }
+        starting = held.release(rows.sink).then(() => rows.start(response, target));
+      },
+      async stop() {
+        await starting;
+        await rows.stop();
+      },
+    };
   }
 
   /** Ends the transaction for good or ill once its effect is measured; the commit itself is carried by `commit`. */

@@ -2,7 +2,7 @@ import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Statement } from '../domain/intent.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { query as queryFrame } from '../engines/postgres/wire-messages.ts';
-import type { EngineSession, ExpectedReply, Relayed, ReplySink } from '../engines/session.ts';
+import type { CopySource, EngineSession, ExpectedReply, Relayed, ReplySink } from '../engines/session.ts';
 import type { ActorSession, Runnable } from './actor-session.ts';
 import { createLookAhead } from './ahead.ts';
 import type { Judgement } from './judge.ts';
@@ -57,7 +57,7 @@ const QUERY_REPLY: readonly ExpectedReply[] = [{ to: 'query' }];
  */
 export async function carryQuery(
   session: ActorSession,
-  query: { readonly text: string; readonly frame: Buffer; readonly sink: ReplySink },
+  query: { readonly text: string; readonly frame: Buffer; readonly sink: ReplySink; readonly rows?: CopySource },
   steps: Steps,
 ): Promise<Outcome | { readonly outcome: 'empty' }> {
   const halted = session.standing();
@@ -92,7 +92,9 @@ export async function carryQuery(
 
   for (const [index, { statement, judgement }] of judged.entries()) {
     const frame = judged.length === 1 ? query.frame : queryFrame(statement.text);
-    const outcome = await run(session, { statement, judgement: judgement as Runnable, frame, sink: query.sink });
+    const { sink } = query;
+    const rows = judgement.analysis.takesRows === true ? query.rows : undefined;
+    const outcome = await run(session, { statement, judgement: judgement as Runnable, frame, sink, rows });
     const start = parts[index]?.start ?? 0;
     if (outcome.outcome !== 'done') return moveError(outcome, start);
     if (session.failedInBatch) break;
@@ -107,11 +109,12 @@ async function run(
     readonly judgement: Runnable;
     readonly frame: Buffer;
     readonly sink: ReplySink;
+    readonly rows: CopySource | undefined;
   },
 ): Promise<Outcome> {
-  const { statement, judgement, frame, sink } = carriage;
+  const { statement, judgement, frame, sink, rows } = carriage;
   const send = (connection: EngineSession, to: ReplySink): Promise<Relayed> =>
-    session.relay(connection, [frame], QUERY_REPLY, to);
+    session.relay(connection, [frame], QUERY_REPLY, to, rows);
   if (judgement.verdict === 'transaction') return session.transact(judgement.act, send, sink);
 
   const entered = session.enter(judgement);

@@ -13,6 +13,7 @@ export function plannedWrites(writes: readonly WrittenStatement[]): readonly Wri
   for (const write of writes) {
     const { executes } = write.analysis;
     if (executes?.by === 'protocol') return PREPARED_BY_PROTOCOL;
+    if (write.analysis.takesRows === true) return ROWS_OF_THEIR_OWN;
     if (executes !== undefined && !named.has(executes.name)) {
       named.add(executes.name);
       planned.push(preparing(executes));
@@ -35,6 +36,13 @@ function preparing({ name, text }: PreparedText): WrittenStatement {
     },
   };
 }
+
+const ROWS_OF_THEIR_OWN: Refusal = {
+  refused: 'overLimit',
+  message:
+    'These rows may not be copied without a person’s approval, and copied rows can’t wait as a plan: none was kept.',
+  hint: 'Copy fewer rows at a time, open a task that declares more, or send INSERT, which can become a plan.',
+};
 
 const PREPARED_BY_PROTOCOL: Refusal = {
   refused: 'unsupported',

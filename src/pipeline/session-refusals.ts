@@ -6,6 +6,8 @@ export const HELD_OUTPUT_MB = 32;
 
 /** query_canceled: whoever asked for it knows better why than the database does. */
 export const CANCELLED = '57014';
+/** admin_shutdown: what a server process says that was ended because it did not heed a cancellation in time. */
+export const TERMINATED = '57P01';
 
 export function overdue({ limits }: Task): Refusal {
   return {

@@ -11,9 +11,11 @@ import {
 import { type ReplySink, SessionLost } from '../../engines/session.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import { carryQuery, type Steps } from '../../pipeline/carry-query.ts';
+import { createClientQueue } from './client-queue.ts';
 import { tell, unsupportedMessage } from './conversation-replies.ts';
+import { copyFrom } from './copy-in.ts';
 import { createExtended } from './extended.ts';
-import { CLIENT_MESSAGE, createClientFrameReader } from './frames.ts';
+import { CLIENT_MESSAGE } from './frames.ts';
 
 /** A client that has been let in, and the session it speaks with. */
 export interface Conversation {
@@ -25,64 +27,23 @@ export interface Conversation {
   readonly signal: AbortSignal;
 }
 
-/** While this much waits to be carried, nothing more is read from the client. */
-const MAX_QUEUED_BYTES = 4 * 1024 * 1024;
-
 /**
  * Talks to a client until it leaves: takes its messages in order, one batch at a time, and answers each batch whole
  * (PostgreSQL, "Message Flow"). Translates only; what may run is decided behind `ActorSession`.
  */
 export async function converse({ socket, rest, session, steps, signal }: Conversation): Promise<void> {
-  const queue: { type: number; frame: Buffer }[] = [];
-  let queuedBytes = 0;
-  let wake: (() => void) | null = null;
-  let over: Error | 'left' | null = null;
-
-  const reader = createClientFrameReader({
-    onFrame(type, frame) {
-      // The frame is a view into the socket's chunk; it may have to wait.
-      queue.push({ type, frame: Buffer.from(frame) });
-      queuedBytes += frame.length;
-      if (queuedBytes > MAX_QUEUED_BYTES) socket.pause();
-    },
-  });
-  const end = (reason: Error | 'left'): void => {
-    over ??= reason;
-    wake?.();
+  const queue = createClientQueue(socket, rest, () => {
     session.cancel().catch(() => socket.destroy());
-  };
-  const take = (chunk: Buffer): void => {
-    try {
-      reader.push(chunk);
-      wake?.();
-    } catch (error) {
-      end(error instanceof Error ? error : new Error(String(error)));
-    }
-  };
-  socket.on('data', take);
-  socket.once('close', () => end('left'));
-  socket.once('error', end);
-  // It may have left while its session was being opened; nothing would tell of that any more.
-  if (socket.destroyed) end('left');
-  signal.addEventListener('abort', () => wake?.());
-  if (rest.length > 0) take(rest);
+  });
+  signal.addEventListener('abort', () => queue.wake());
 
   const sink = socketSink(socket);
-  const extended = createExtended({ session, steps, sink });
+  const rows = copyFrom(queue, sink);
+  const extended = createExtended({ session, steps, sink, rows });
 
   while (true) {
-    const next = queue.shift();
-    if (next === undefined) {
-      if (over !== null) break;
-      if (signal.aborted && session.transaction === 'idle') break;
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-      wake = null;
-      continue;
-    }
-    queuedBytes -= next.frame.length;
-    if (socket.isPaused() && queuedBytes <= MAX_QUEUED_BYTES) socket.resume();
+    const next = await queue.next(() => signal.aborted && session.transaction === 'idle');
+    if (next === null) break;
     if (next.type === CLIENT_MESSAGE.terminate) {
       sink.flush();
       return;
@@ -96,12 +57,8 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
     }
   }
   if (signal.aborted) sink.write(errorResponse(SHUTTING_DOWN));
-  else if (broken()) sink.write(errorResponse(lastWords(over)));
+  else if (queue.over instanceof ProtocolViolation) sink.write(errorResponse(lastWords(queue.over)));
   sink.flush();
-
-  function broken(): boolean {
-    return over instanceof ProtocolViolation;
-  }
 
   async function answer(type: number, frame: Buffer): Promise<void> {
     const body = frame.subarray(5);
@@ -124,7 +81,7 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
       case CLIENT_MESSAGE.copyData:
       case CLIENT_MESSAGE.copyDone:
       case CLIENT_MESSAGE.copyFail:
-        // What is left of a COPY that was refused: the server would skip it too.
+        // What is left of a COPY that failed or was refused: the server would skip it too.
         return;
       default:
         await extended.take(type, frame, body);
@@ -132,7 +89,7 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
   }
 
   async function simple(text: string, frame: Buffer): Promise<void> {
-    const outcome = await carryQuery(session, { text, frame, sink }, steps);
+    const outcome = await carryQuery(session, { text, frame, sink, rows }, steps);
     if (outcome.outcome === 'empty') sink.write(EMPTY_QUERY);
     else tell(sink, outcome);
   }

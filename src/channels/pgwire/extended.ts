@@ -20,7 +20,7 @@ import {
   readParse,
   SYNC,
 } from '../../engines/postgres/wire-messages.ts';
-import type { EngineSession, ExpectedReply, ReplySink } from '../../engines/session.ts';
+import type { CopySource, EngineSession, ExpectedReply, ReplySink } from '../../engines/session.ts';
 import { isKnownOn, type PreparedStatement, prepareOn } from '../../execution/prepared-statements.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import type { Steps } from '../../pipeline/carry-query.ts';
@@ -58,6 +58,7 @@ export function createExtended(deps: {
   readonly session: ActorSession;
   readonly steps: Steps;
   readonly sink: ReplySink;
+  readonly rows: CopySource;
 }): Extended {
   const { session, steps } = deps;
   let unnamed: PreparedStatement | undefined;
@@ -69,6 +70,7 @@ export function createExtended(deps: {
     readonly connection: EngineSession;
     readonly frames: Buffer[];
     readonly replies: ExpectedReply[];
+    takesRows: boolean;
   } | null = null;
   /** Parsed in this batch, and not yet known to have been understood. */
   let parsing: { readonly statement: PreparedStatement; readonly connection: EngineSession }[] = [];
@@ -79,7 +81,7 @@ export function createExtended(deps: {
   const out = (): ReplySink => session.output(deps.sink);
 
   function add(connection: EngineSession, frame: Buffer, reply: ExpectedReply): void {
-    outbox ??= { connection, frames: [], replies: [] };
+    outbox ??= { connection, frames: [], replies: [], takesRows: false };
     outbox.frames.push(frame);
     outbox.replies.push(reply);
   }
@@ -91,7 +93,13 @@ export function createExtended(deps: {
     if (sending !== null) {
       sending.frames.push(end === 'sync' ? SYNC : FLUSH);
       if (end === 'sync') sending.replies.push({ to: 'sync' });
-      const relayed = await session.relay(sending.connection, sending.frames, sending.replies, out());
+      const relayed = await session.relay(
+        sending.connection,
+        sending.frames,
+        sending.replies,
+        out(),
+        sending.takesRows ? deps.rows : undefined,
+      );
       if (end === 'sync') unsynced.delete(sending.connection);
       else unsynced.add(sending.connection);
       if (relayed.failure !== null) {
@@ -362,6 +370,10 @@ export function createExtended(deps: {
       session.noteRead(judgement.analysis);
     }
     add(connection, frame, { to: 'execute' });
+    if (judgement.analysis.takesRows !== true || outbox === null) return;
+    // What follows may be its rows, and no Sync.
+    outbox.takesRows = true;
+    await send('flush');
   }
 
   async function hold(portal: Portal): Promise<void> {

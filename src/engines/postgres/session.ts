@@ -4,6 +4,8 @@ import type { Duplex } from 'node:stream';
 import type { DatabaseFailure } from '../../domain/database-failure.ts';
 import {
   type BoundValue,
+  type CopySource,
+  type CopyTarget,
   EngineFailure,
   type EngineSession,
   type ExpectedReply,
@@ -20,6 +22,7 @@ import {
   describe,
   errorResponse,
   execute,
+  message,
   ProtocolViolation,
   parse,
   query,
@@ -51,7 +54,9 @@ interface Exchange {
   readonly sink: ReplySink | null;
   readonly commands: string[];
   failure: DatabaseFailure | null;
-  copyInRefused: boolean;
+  readonly rows: CopySource | undefined;
+  /** The server takes rows. */
+  copying: boolean;
   readonly instead: ((failure: DatabaseFailure) => DatabaseFailure | undefined) | undefined;
   /** The beginning of a row of the gateway's own whose end is still to come. */
   piece: Buffer | null;
@@ -161,10 +166,9 @@ export function carryOver(connection: StartedConnection): EngineSession {
         if (expected.to === 'execute') advance(exchange);
         return shown;
       case TYPE.copyIn:
+        return onCopyIn(exchange, body);
       case TYPE.copyBoth:
-        exchange.copyInRefused = true;
-        stream.write(copyFail('COPY FROM is not carried through the gateway'));
-        return false;
+        throw new ProtocolViolation('the server began to replicate without being asked');
       case TYPE.parseComplete:
         return finish(exchange, expected, 'parse', shown);
       case TYPE.bindComplete:
@@ -181,6 +185,34 @@ export function carryOver(connection: StartedConnection): EngineSession {
       default:
         return shown;
     }
+  }
+
+  function onCopyIn(exchange: Exchange, body: Buffer): boolean {
+    const { rows } = exchange;
+    if (rows === undefined) {
+      stream.write(copyFail('no rows can be sent here'));
+      return false;
+    }
+    exchange.copying = true;
+    const over = (): boolean => current !== exchange || ended !== null;
+    const response = message('G', body);
+    const target: CopyTarget = {
+      write: (frames) => over() || !exchange.copying || stream.write(frames),
+      drained: () =>
+        new Promise((resolve) => {
+          if (over() || !stream.writableNeedDrain) return resolve();
+          const done = (): void => {
+            stream.off('drain', done);
+            stream.off('close', done);
+            resolve();
+          };
+          stream.once('drain', done);
+          stream.once('close', done);
+        }),
+    };
+    // Later, so that what came before it in this chunk reaches the sink before it.
+    queueMicrotask(() => rows.start(response, target));
+    return false;
   }
 
   function finish(exchange: Exchange, expected: ExpectedReply, to: ExpectedReply['to'], shown: boolean): boolean {
@@ -242,7 +274,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
     frames: readonly Buffer[],
     replies: readonly ExpectedReply[],
     sink: ReplySink | null,
-    instead?: (failure: DatabaseFailure) => DatabaseFailure | undefined,
+    more: Parameters<EngineSession['relay']>[3] = {},
   ): Promise<Exchange> {
     if (ended !== null)
       return Promise.reject(new SessionLost('the connection to the target is closed', { cause: ended }));
@@ -254,8 +286,9 @@ export function carryOver(connection: StartedConnection): EngineSession {
         sink,
         commands: [],
         failure: null,
-        copyInRefused: false,
-        instead,
+        rows: more.rows,
+        copying: false,
+        instead: more.instead,
         piece: null,
         own: sink === null ? [emptyOwn()] : [],
         resolve: () => resolve(begun),
@@ -319,11 +352,22 @@ export function carryOver(connection: StartedConnection): EngineSession {
       assert(result !== undefined);
       return ownResult(result);
     },
-    async relay(frames, replies, sink, instead): Promise<Relayed> {
-      const { commands, failure, copyInRefused } = await exchange(frames, replies, sink, instead);
-      return { commands, failure, copyInRefused };
+    async relay(frames, replies, sink, more): Promise<Relayed> {
+      try {
+        const { commands, failure } = await exchange(frames, replies, sink, more);
+        return { commands, failure };
+      } finally {
+        await more?.rows?.stop();
+      }
     },
-    cancel: () => requestCancel(connection),
+    cancel() {
+      if (current?.copying === true) {
+        // A server that waits for rows doesn't look for cancel requests.
+        stream.write(copyFail('canceling statement due to user request'));
+        current.copying = false;
+      }
+      return requestCancel(connection);
+    },
     destroy: () => end(new SessionLost('the gateway ended the connection')),
     async close() {
       if (ended !== null) return;
