@@ -33,7 +33,11 @@ const address = z
 
 const credential = z.strictObject({ user: z.string().min(1), password: reference });
 
-const pattern = z.string().regex(/^(\*|[^.\s*]+)(\.(\*|[^.\s*]+))?$/, 'write schema.table, with * for a whole part');
+/** Names are as the catalogue has them, without quotes: `Odd Schema.*`. */
+const pattern = z
+  .string()
+  .regex(/^(\*|[^.*]+)(\.(\*|[^.*]+))?$/, 'write schema.table, with * for a whole part')
+  .refine((text) => text === text.trim(), 'a name neither begins nor ends with a space');
 
 const environment = z.strictObject({
   tier: z.enum(TIERS),
