@@ -1,4 +1,4 @@
-import { hasSqlDetails, loadModule, normalizeSync, parseSync } from 'libpg-query';
+import { hasSqlDetails, loadModule, normalizeSync, parseSync, type SqlErrorDetails } from 'libpg-query';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 
 /** A node of PostgreSQL's parse tree as libpg_query writes it: `{ SelectStmt: { … } }`. */
@@ -31,13 +31,21 @@ export function splitStatements(
   if (parsed.length <= 1) return parsed.length === 0 ? [] : [{ text, start: 0 }];
   // Offsets count bytes of UTF-8.
   const bytes = Buffer.from(text, 'utf8');
+  let reached = 0;
+  let start = 0;
   return parsed.map(({ location, length }) => {
+    start += characters(bytes, reached, location);
+    reached = location;
     const end = length === 0 ? bytes.length : location + length;
-    return {
-      text: bytes.subarray(location, end).toString('utf8'),
-      start: bytes.subarray(0, location).toString('utf8').length,
-    };
+    return { text: bytes.subarray(location, end).toString('utf8'), start };
   });
+}
+
+/** As PostgreSQL counts them: by code point. */
+function characters(bytes: Buffer, from: number, to: number): number {
+  let count = 0;
+  for (let at = from; at < to; at++) if (((bytes[at] ?? 0) & 0xc0) !== 0x80) count++;
+  return count;
 }
 
 /** Parses one statement. @returns the tree, `empty` for a text without a statement, or the error as PostgreSQL reports it. */
@@ -93,13 +101,26 @@ function parseTree(
   } catch (error) {
     const details = hasSqlDetails(error) ? error.sqlDetails : undefined;
     if (details !== undefined) {
-      const { message, cursorPosition } = details;
-      return { ...syntaxError(message), ...(cursorPosition >= 0 ? { position: String(cursorPosition + 1) } : {}) };
+      return asTheServerSays(details);
     }
     const why = error instanceof Error ? error.message : String(error);
     // "empty query" is a text of comments only.
     return /empty/i.test(why) ? [] : syntaxError(why);
   }
+}
+
+/** The parser tells neither SQLSTATE nor hint; these are the ones that are not the usual. */
+function asTheServerSays({ message, cursorPosition, fileName }: SqlErrorDetails): DatabaseFailure {
+  if (message.startsWith('invalid byte sequence for encoding')) return { ...syntaxError(message), sqlstate: '22021' };
+  const error = { ...syntaxError(message), position: String(cursorPosition + 1) };
+  if (message === 'invalid Unicode escape') {
+    const forms = fileName === 'scan.l' ? '\\uXXXX or \\UXXXXXXXX' : '\\XXXX or \\+XXXXXX';
+    return { ...error, sqlstate: '22025', hint: `Unicode escapes must be ${forms}.` };
+  }
+  if (message.endsWith('syntax is not supported')) {
+    return { ...error, hint: 'Use separate LIMIT and OFFSET clauses.' };
+  }
+  return cursorPosition < 0 ? syntaxError(message) : error;
 }
 
 export function syntaxError(message: string): DatabaseFailure {

@@ -72,6 +72,8 @@ export interface BoundValue {
 export interface ExpectedReply {
   readonly to: 'query' | 'parse' | 'bind' | 'describe statement' | 'describe portal' | 'execute' | 'close' | 'sync';
   readonly hidden?: boolean;
+  /** For `query`: how many characters the actor's text has before this statement. Errors point into the whole text. */
+  readonly charactersBefore?: number;
   /** For `describe statement`: told the parameters' types when they come. */
   readonly onParameterTypes?: (types: readonly number[]) => void;
   /** For `parse`: the server knows the statement now. */

@@ -43,8 +43,6 @@ const SETTINGS_BETWEEN: Refusal = {
   hint: 'Send SET, BEGIN, ROLLBACK and their kin by themselves.',
 };
 
-const QUERY_REPLY: readonly ExpectedReply[] = [{ to: 'query' }];
-
 /**
  * The way of a whole query text, top to bottom:
  *
@@ -94,9 +92,10 @@ export async function carryQuery(
     const frame = judged.length === 1 ? query.frame : queryFrame(statement.text);
     const { sink } = query;
     const rows = judgement.analysis.takesRows === true ? query.rows : undefined;
-    const outcome = await run(session, { statement, judgement: judgement as Runnable, frame, sink, rows });
-    const start = parts[index]?.start ?? 0;
-    if (outcome.outcome !== 'done') return moveError(outcome, start);
+    const replies: ExpectedReply[] = [{ to: 'query', charactersBefore: parts[index]?.start ?? 0 }];
+    const runnable = judgement as Runnable;
+    const outcome = await run(session, { statement, judgement: runnable, frame, replies, sink, rows });
+    if (outcome.outcome !== 'done') return outcome;
     if (session.failedInBatch) break;
   }
   return session.settle(query.sink);
@@ -108,13 +107,14 @@ async function run(
     readonly statement: Statement;
     readonly judgement: Runnable;
     readonly frame: Buffer;
+    readonly replies: readonly ExpectedReply[];
     readonly sink: ReplySink;
     readonly rows: CopySource | undefined;
   },
 ): Promise<Outcome> {
-  const { statement, judgement, frame, sink, rows } = carriage;
+  const { statement, judgement, frame, replies, sink, rows } = carriage;
   const send = (connection: EngineSession, to: ReplySink): Promise<Relayed> =>
-    session.relay(connection, [frame], QUERY_REPLY, to, rows);
+    session.relay(connection, [frame], replies, to, rows);
   if (judgement.verdict === 'transaction') return session.transact(judgement.act, send, sink);
 
   const entered = session.enter(judgement);
@@ -132,13 +132,4 @@ async function run(
 async function abort(session: ActorSession, outcome: Outcome): Promise<Outcome> {
   if (outcome.outcome !== 'done' && outcome.outcome !== 'applied') await session.fail();
   return outcome;
-}
-
-/** Errors that the database found in one of several statements point into the whole text. */
-function moveError(outcome: Outcome, start: number): Outcome {
-  if (outcome.outcome !== 'failed' || outcome.failure.position === undefined || start === 0) return outcome;
-  return {
-    outcome: 'failed',
-    failure: { ...outcome.failure, position: String(Number(outcome.failure.position) + start) },
-  };
 }

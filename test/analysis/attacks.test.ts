@@ -501,7 +501,11 @@ describe('text that no person writes', () => {
         const parts = splitStatements(sql);
         if ('sqlstate' in parts) throw new Error(parts.message);
         expect(parts).toHaveLength(clean.length);
-        for (const { text, start } of parts) expect(sql.slice(start, start + text.length)).toBe(text);
+        // PostgreSQL counts characters, not the halves that JavaScript makes of some.
+        const characters = [...sql];
+        for (const { text, start } of parts) {
+          expect(characters.slice(start, start + [...text].length).join('')).toBe(text);
+        }
       }),
       { numRuns: 200 },
     );

@@ -33,6 +33,7 @@ import {
   readTextRow,
   SYNC,
   TERMINATE,
+  withPositionMoved,
 } from './wire-messages.ts';
 
 /** An authenticated connection whose start-up is over: from here on its bytes are ours. */
@@ -236,7 +237,8 @@ export function carryOver(connection: StartedConnection): EngineSession {
       if (sync === -1) queueMicrotask(() => complete(exchange));
     }
     if (exchange.sink === null) return false;
-    return instead === undefined ? true : errorResponse(instead);
+    if (instead !== undefined) return errorResponse(instead);
+    return expected.charactersBefore === undefined ? true : withPositionMoved(body, expected.charactersBefore);
   }
 
   function onReady(exchange: Exchange, expected: ExpectedReply, body: Buffer): void {

@@ -208,11 +208,15 @@ export function reading(body: Buffer) {
     },
     /** For what is only shown to people: a server may speak before it knows the client's encoding. */
     lenientText(): string {
+      return this.untilNul().toString('utf8');
+    },
+    /** A string's bytes, as they are. */
+    untilNul(): Buffer {
       const end = body.indexOf(0, at);
       if (end === -1) throw new ProtocolViolation('a string has no end');
       const start = at;
       at = end + 1;
-      return body.toString('utf8', start, end);
+      return body.subarray(start, end);
     },
     left: () => body.length - at,
     end(): void {
@@ -300,6 +304,21 @@ export function readFailure(body: Buffer): DatabaseFailure {
     ...optional('position', of('P')),
   };
 }
+
+/** The same ErrorResponse, whole, with its position moved to where the statement stands in a longer text. */
+export function withPositionMoved(body: Buffer, characters: number): Buffer {
+  const cursor = reading(body);
+  const parts: Buffer[] = [];
+  for (let code = cursor.byte(); code !== 0; code = cursor.byte()) {
+    const value = cursor.untilNul();
+    parts.push(Buffer.from([code]), code === POSITION ? text(String(Number(value) + characters)) : value);
+    if (code !== POSITION) parts.push(NUL);
+  }
+  cursor.end();
+  return message('E', Buffer.concat([...parts, NUL]));
+}
+
+const POSITION = 0x50;
 
 export function readCommandComplete(body: Buffer): string {
   return readQuery(body);
