@@ -8,11 +8,13 @@ import {
 } from '../engines/postgres/wire-messages.ts';
 import type { ReplySink } from '../engines/session.ts';
 import type { ResultBounds } from './gateway.ts';
+import { createRowReader } from './row-reader.ts';
 
 /** What a statement was answered, read out of the protocol up to the bounds. */
 export interface Replies extends ReplySink {
   readonly columns: readonly { readonly name: string; readonly type: number }[];
   readonly rows: readonly (readonly (string | null)[])[];
+  /** The first row that did not fit, and all after it, were left out. */
   readonly truncated: boolean;
   readonly command: string | null;
   readonly notices: readonly string[];
@@ -25,7 +27,7 @@ const COMMAND_COMPLETE = 0x43;
 const ERROR = 0x45;
 const NOTICE = 0x4e;
 const MAX_NOTICES = 50;
-/** Any one message beyond this ends the session: it is more than an answer may hold in all. */
+/** Any one message other than a row beyond this ends the session. */
 const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
 export function collectReplies(bounds: ResultBounds): Replies {
@@ -37,18 +39,25 @@ export function collectReplies(bounds: ResultBounds): Replies {
   let command: string | null = null;
   let failure: DatabaseFailure | null = null;
 
+  const rowReader = createRowReader({
+    fits: (length) => {
+      bytes += length;
+      truncated ||= rows.length >= bounds.maxRows || bytes > bounds.maxBytes;
+      return !truncated;
+    },
+    onRow: (body) => rows.push(readTextRow(body)),
+  });
+
   const reader = createFrameReader({
-    maxLength: () => MAX_FRAME_BYTES,
+    maxLength: (type) => (type === DATA_ROW ? Number.POSITIVE_INFINITY : MAX_FRAME_BYTES),
+    // A row may be of a gigabyte: it is looked at only if it fits.
+    passesThrough: (type) => type === DATA_ROW,
+    onPiece: (_type, piece) => rowReader.push(piece),
     onFrame(type, frame) {
       const body = frame.subarray(5);
       switch (type) {
         case ROW_DESCRIPTION:
           columns = readRowDescription(body).map(({ name, type: oid }) => ({ name, type: oid }));
-          return;
-        case DATA_ROW:
-          bytes += body.length;
-          if (rows.length >= bounds.maxRows || bytes > bounds.maxBytes) truncated = true;
-          else rows.push(readTextRow(body));
           return;
         case COMMAND_COMPLETE:
           command = readCommandComplete(body);

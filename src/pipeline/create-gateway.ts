@@ -23,6 +23,8 @@ export interface KnownTarget {
   readonly environment: Environment;
 }
 
+const PLANS_IN_STATUS = 20;
+
 /** Puts the parts of the pipeline behind the one interface that channels see. */
 export function createGateway(deps: {
   readonly store: Store;
@@ -121,6 +123,7 @@ export function createGateway(deps: {
             : [{ environment: environment.id as string, until: freeze.until, reason: freeze.reason }];
         }),
       );
+      const plans = await gateway.plans({ task: task.id, limit: PLANS_IN_STATUS + 1 });
       return {
         task,
         state: stored === undefined ? 'closed' : stateOf(stored),
@@ -134,7 +137,8 @@ export function createGateway(deps: {
           )
           .map(({ scope, reason, by, at }) => ({ scope: scope.scope, reason, by, at })),
         freezes: freezes.flat(),
-        plans: await gateway.plans({ task: task.id, limit: 50 }),
+        plans: plans.slice(0, PLANS_IN_STATUS),
+        morePlans: plans.length > PLANS_IN_STATUS,
       };
     },
   };

@@ -131,5 +131,7 @@ export interface TaskStatus {
     readonly at: Instant;
   }[];
   readonly freezes: readonly { readonly environment: string; readonly until: Instant; readonly reason: string }[];
+  /** The newest ones, newest first. */
   readonly plans: readonly PlanView[];
+  readonly morePlans: boolean;
 }

@@ -80,6 +80,9 @@ export async function serve(countersign: Countersign, version: string, log: Logg
   };
   store.onChange(onChange);
 
+  /** The same for every gateway of this configuration, and known to nobody else. */
+  const secretFor = (purpose: string): Buffer =>
+    createHmac('sha256', readFileSync(config.ledgerKey)).update(purpose).digest();
   const wire = createWireSessions(async (user, database) => {
     const stored = await taskById(store, user);
     if (stored === undefined)
@@ -108,13 +111,13 @@ export async function serve(countersign: Countersign, version: string, log: Logg
     onCancel: (processId) => wire.cancel(processId),
     limits: { maxConnections: MAX_CONNECTIONS, startupTimeoutMs: STARTUP_TIMEOUT_MS },
     log,
-    mockSecret: createHmac('sha256', readFileSync(config.ledgerKey)).update('unknown users').digest(),
+    mockSecret: secretFor('unknown users'),
   });
   const http = await startHttp({
     ...config.listen.http,
     gateway,
     receiveApproval: countersign.receiveVerdict,
-    mcp: createMcpEndpoint({ gateway, version, log }),
+    mcp: createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }),
     readiness,
     version,
     log,

@@ -3,6 +3,7 @@ import type { Refusal } from '../../domain/refusal.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Gateway } from '../../pipeline/gateway.ts';
 import type { Caller } from './caller.ts';
+import type { Cursors } from './cursor.ts';
 import type { OpenedTasks } from './opened-tasks.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -12,6 +13,7 @@ export interface Desk {
   readonly caller: Caller;
   readonly openedTasks: OpenedTasks;
   readonly sessions: Sessions;
+  readonly cursors: Cursors;
   readonly log: Logger;
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Gateway } from '../../pipeline/gateway.ts';
 import { type Caller, callerOf } from './caller.ts';
 import { createClientSessions } from './client-sessions.ts';
+import { createCursors } from './cursor.ts';
 import type { Desk } from './desk.ts';
 import { sendJsonRpcError } from './json-rpc-error.ts';
 import { createOpenedTasks } from './opened-tasks.ts';
@@ -27,6 +28,8 @@ export interface McpEndpointOptions {
   readonly gateway: Gateway;
   readonly version: string;
   readonly log: Logger;
+  /** Seals the cursors of long lists; gateways behind one address have the same. */
+  readonly cursorKey: Buffer;
   readonly sessionBounds?: SessionBounds;
 }
 
@@ -35,7 +38,8 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
   const onError = (error: unknown) => log.error({ err: error }, 'the MCP channel failed at something');
   const openedTasks = createOpenedTasks(gateway);
   const sessions = createSessions(gateway, onError, options.sessionBounds);
-  const deskFor = (caller: Caller): Desk => ({ gateway, caller, openedTasks, sessions, log });
+  const cursors = createCursors(options.cursorKey);
+  const deskFor = (caller: Caller): Desk => ({ gateway, caller, openedTasks, sessions, cursors, log });
   const clients = createClientSessions((caller) => createMcpServer(deskFor(caller), version), sessions, onError);
   const callers = new WeakMap<AuthInfo, Caller>();
   const modern = createMcpHandler(

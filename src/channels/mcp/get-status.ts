@@ -18,7 +18,9 @@ const OUTPUT = z.object({
   rowsUsed: z.number().optional().describe('Rows changed so far, of limits.rowsPerTask.'),
   halts: z.array(z.object({ scope: z.string(), reason: z.string(), by: z.string(), at: z.string() })).optional(),
   freezes: z.array(z.object({ environment: z.string(), until: z.string(), reason: z.string() })).optional(),
-  plans: z.array(PLAN).optional().describe('The plans that statements of this task became.'),
+  plans: z.array(PLAN).optional().describe('The plans that statements of this task became, the newest first.'),
+  truncated: z.boolean().optional().describe('The task has more plans than are shown.'),
+  howToGoOn: z.string().optional(),
   ...REFUSAL_FIELDS,
 });
 
@@ -44,14 +46,26 @@ function statusAnswer(status: TaskStatus): Answer<z.input<typeof OUTPUT>> {
   const halts = status.halted.map(({ scope, reason, by, at }) => ({ scope, reason, by, at }));
   const freezes = status.freezes.map(({ environment, until, reason }) => ({ environment, until, reason }));
   const plans = status.plans.map(planAnswer);
+  const more = status.morePlans ? { howToGoOn: 'get_plan shows an older one by its id.' } : {};
   const lines = [
     `The task is ${status.state}; ${status.rowsUsed} of ${task.limits.rowsPerTask} rows used.`,
     ...halts.map(({ scope, reason, by, at }) => `HALTED (${scope}) by ${by} at ${at}: ${reason}`),
     ...freezes.map(({ environment, until, reason }) => `Freeze of ${environment} until ${until}: ${reason}`),
     ...plans.map((plan) => `Plan ${plan.id}: ${plan.state}, on ${plan.target}`),
+    ...(status.morePlans ? [`There are older plans than these. ${more.howToGoOn}`] : []),
   ];
   return {
-    structured: { outcome: 'status', task, state: status.state, rowsUsed: status.rowsUsed, halts, freezes, plans },
+    structured: {
+      outcome: 'status',
+      task,
+      state: status.state,
+      rowsUsed: status.rowsUsed,
+      halts,
+      freezes,
+      plans,
+      truncated: status.morePlans,
+      ...more,
+    },
     text: [taskText(task), ...lines.map(visible)].join('\n'),
   };
 }

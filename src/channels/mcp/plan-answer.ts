@@ -36,13 +36,22 @@ export const PLAN = z.object({
   approvalsMissing: z.number(),
   decideWith: z.string().describe('The command with which a person looks at it and decides. It is not for an agent.'),
   expiresAt: z.string(),
+  truncated: z
+    .boolean()
+    .describe('Its statements, tables or objects are too long to be shown whole here; `decideWith` shows all.'),
 });
+
+const LONGEST_STATEMENT_CHARS = 4000;
+const LONGEST_LIST = 100;
+
 export type PlanAnswer = z.input<typeof PLAN>;
 
 export function planAnswer(view: PlanView): PlanAnswer {
   const { plan } = view;
   const { measurement } = plan;
   const effect = measurement.measured ? measurement.effect : undefined;
+  const statements = plan.statements.map((statement) => statement.text);
+  const lists = [statements, effect?.tables ?? [], effect?.objects ?? []];
   return {
     id: view.id,
     state: view.state,
@@ -51,18 +60,20 @@ export function planAnswer(view: PlanView): PlanAnswer {
     environment: plan.environment,
     tier: plan.tier,
     purpose: plan.purpose,
-    statements: plan.statements.map((statement) => statement.text),
+    statements: statements.slice(0, LONGEST_LIST).map((text) => text.slice(0, LONGEST_STATEMENT_CHARS)),
     measured: measurement.measured,
     ...(measurement.measured ? { rows: rowsChanged(measurement.effect.tables) } : { whyNotMeasured: measurement.why }),
-    tables: (effect?.tables ?? []).map(({ table, via, inserted, updated, deleted, truncated }) => ({
-      table,
-      via,
-      inserted,
-      updated,
-      deleted,
-      truncated,
-    })),
-    objects: (effect?.objects ?? []).map(({ change, object, rows }) => ({
+    tables: (effect?.tables ?? [])
+      .slice(0, LONGEST_LIST)
+      .map(({ table, via, inserted, updated, deleted, truncated }) => ({
+        table,
+        via,
+        inserted,
+        updated,
+        deleted,
+        truncated,
+      })),
+    objects: (effect?.objects ?? []).slice(0, LONGEST_LIST).map(({ change, object, rows }) => ({
       change,
       object,
       ...(rows === undefined ? {} : { rows }),
@@ -74,6 +85,9 @@ export function planAnswer(view: PlanView): PlanAnswer {
     approvalsMissing: view.approvalsMissing,
     decideWith: view.decideWith,
     expiresAt: plan.expiresAt,
+    truncated:
+      lists.some((list) => list.length > LONGEST_LIST) ||
+      statements.some((text) => text.length > LONGEST_STATEMENT_CHARS),
   };
 }
 
@@ -124,6 +138,7 @@ export function planText(plan: PlanAnswer): string {
     ...plan.objects.map((object) => `    ${object.change}: ${object.object}${rowsOf(object.rows)}`),
     `  the way back: ${plan.undo}`,
     ...plan.heldBecause.map(({ policy, reason }) => `  held by ${policy}: ${reason}`),
+    ...(plan.truncated ? [`  (cut; all of it is shown by ${plan.decideWith})`] : []),
     ...plan.missing.map((missing) => `  missing: ${missing}`),
     ...plan.approvals.map(({ person, at }) => `  countersigned by ${person} at ${at}`),
   ]

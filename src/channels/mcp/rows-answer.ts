@@ -15,6 +15,7 @@ export const ROWS_FIELDS = {
     .optional()
     .describe('Values in the database’s text form, in the order of columns; null is NULL.'),
   truncated: z.boolean().optional().describe('There were more rows than were returned.'),
+  truncatedBy: z.enum(['max_rows', 'bytes']).optional().describe('Which bound the answer has reached.'),
   howToGoOn: z.string().optional(),
 };
 
@@ -24,7 +25,8 @@ type Rows = Extract<StatementReply, { reply: 'rows' }>;
 export function rowsAnswer(reply: Rows, bounds: ResultBounds) {
   const rows = withinBounds(reply.rows, bounds);
   const truncated = reply.truncated || rows.length < reply.rows.length;
-  const howToGoOn = truncated ? goOn(rows.length) : undefined;
+  const truncatedBy = rows.length >= bounds.maxRows ? 'max_rows' : 'bytes';
+  const more = truncated ? ({ truncatedBy, howToGoOn: goOn(rows.length, truncatedBy, bounds) } as const) : undefined;
   const count = truncated ? `The first ${rows.length} rows; there are more` : `${rows.length} rows`;
   return {
     structured: {
@@ -34,12 +36,12 @@ export function rowsAnswer(reply: Rows, bounds: ResultBounds) {
       columns: reply.columns.map(({ name, type }) => ({ name, type })),
       rows: rows.map((row) => [...row]),
       truncated,
-      ...(howToGoOn === undefined ? {} : { howToGoOn }),
+      ...more,
       ...(reply.notices.length === 0 ? {} : { notices: [...reply.notices] }),
     },
     text: [
       `${count} (${reply.command}).`,
-      ...(howToGoOn === undefined ? [] : [howToGoOn]),
+      ...(more === undefined ? [] : [more.howToGoOn]),
       fenced([reply.columns.map((column) => column.name), ...rows, ...reply.notices.map((notice) => ({ notice }))]),
     ].join('\n'),
     untrusted: ['columns', 'rows', 'notices'],
@@ -56,8 +58,14 @@ function withinBounds(rows: Rows['rows'], bounds: ResultBounds): Rows['rows'] {
   return fitting === -1 ? rows.slice(0, bounds.maxRows) : rows.slice(0, fitting);
 }
 
-function goOn(returned: number): string {
-  return returned === 0
-    ? 'The first row alone is too large. Select fewer columns, or parts of long values: left(column, 1000).'
-    : 'To see the rest, order by a unique column and ask for what comes after the last value seen (WHERE id > …), or count and summarise in SQL instead.';
+/** Nothing is kept open between two calls, so the next rows are asked for by what comes after the last one seen. */
+function goOn(returned: number, truncatedBy: 'max_rows' | 'bytes', bounds: ResultBounds): string {
+  if (returned === 0) {
+    return `The first row alone is larger than ${bounds.maxBytes / 1024} KB. Select fewer columns, or parts of long values: left(column, 1000).`;
+  }
+  const bound =
+    truncatedBy === 'max_rows'
+      ? `max_rows was ${bounds.maxRows}`
+      : `an answer holds ${bounds.maxBytes / 1024} KB: fewer columns let more rows through`;
+  return `There are more rows (${bound}). For the next ones ORDER BY a unique column, say id, and send the statement again with WHERE id > the last value seen; or count and summarise in SQL instead.`;
 }

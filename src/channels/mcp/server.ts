@@ -1,12 +1,14 @@
 import { McpServer } from '@modelcontextprotocol/server';
-import { describeObjectTool, searchObjectsTool } from './catalogue-tools.ts';
+import { describeObjectTool } from './describe-object.ts';
 import type { Desk } from './desk.ts';
 import { executeSql } from './execute-sql.ts';
 import { explainSql } from './explain-sql.ts';
 import { getStatus } from './get-status.ts';
 import { listTargets } from './list-targets.ts';
+import { answerToolList } from './lists.ts';
 import { openTask } from './open-task.ts';
 import { applyPlan, getPlan } from './plan-tools.ts';
+import { searchObjectsTool } from './search-objects.ts';
 import { addTool } from './tool.ts';
 
 /** An MCP server with all tools, for one caller. The tools are the same for everyone; what they answer is not. */
@@ -19,15 +21,17 @@ export function createMcpServer(desk: Desk, version: string): McpServer {
       maxToolInputElements: MAX_INPUT_ELEMENTS,
     },
   );
-  addTool(server, desk, listTargets);
-  addTool(server, desk, searchObjectsTool);
-  addTool(server, desk, describeObjectTool);
-  addTool(server, desk, executeSql);
-  addTool(server, desk, explainSql);
-  addTool(server, desk, openTask);
-  addTool(server, desk, getPlan);
-  addTool(server, desk, applyPlan);
-  addTool(server, desk, getStatus);
+  answerToolList(server, [
+    addTool(server, desk, listTargets),
+    addTool(server, desk, searchObjectsTool),
+    addTool(server, desk, describeObjectTool),
+    addTool(server, desk, executeSql),
+    addTool(server, desk, explainSql),
+    addTool(server, desk, openTask),
+    addTool(server, desk, getPlan),
+    addTool(server, desk, applyPlan),
+    addTool(server, desk, getStatus),
+  ]);
   return server;
 }
 

@@ -1,5 +1,11 @@
-import type { CallToolResult, McpServer, ServerContext, ToolAnnotations } from '@modelcontextprotocol/server';
-import type { z } from 'zod';
+import type {
+  CallToolResult,
+  Tool as Declaration,
+  McpServer,
+  ServerContext,
+  ToolAnnotations,
+} from '@modelcontextprotocol/server';
+import { z } from 'zod';
 import { RefusalError } from '../../domain/refusal.ts';
 import type { Answer } from './answer.ts';
 import type { Desk } from './desk.ts';
@@ -26,12 +32,19 @@ export interface Call extends Desk {
   progress(elapsedSeconds: number, message: string): Promise<void>;
 }
 
-/** Puts a tool on a server. What goes wrong inside is logged here and told to the agent without its inner workings. */
+/** A tool as `tools/list` tells of it. */
+export type ToolDeclaration = Declaration;
+
+/**
+ * Puts a tool on a server. What goes wrong inside is logged here and told to the agent without its inner workings.
+ *
+ * @returns how it is listed.
+ */
 export function addTool<Input extends z.ZodObject, Output extends z.ZodObject>(
   server: McpServer,
   desk: Desk,
   tool: Tool<Input, Output>,
-): void {
+): ToolDeclaration {
   const { name, title, description, annotations, input: inputSchema, output: outputSchema } = tool;
   const answer = async (input: z.output<Input>, context: ServerContext): Promise<CallToolResult> => {
     try {
@@ -49,7 +62,32 @@ export function addTool<Input extends z.ZodObject, Output extends z.ZodObject>(
     // The SDK hands over what this schema has parsed.
     (input, context) => answer(input as z.output<Input>, context),
   );
+  return declarationOf(tool);
 }
+
+const declared = new WeakMap<object, ToolDeclaration>();
+
+/** Schemas are written out once: that takes longer than most calls. */
+function declarationOf<Input extends z.ZodObject, Output extends z.ZodObject>(
+  tool: Tool<Input, Output>,
+): ToolDeclaration {
+  const known = declared.get(tool);
+  if (known !== undefined) return known;
+  const { name, title, description, annotations } = tool;
+  const declaration: ToolDeclaration = {
+    name,
+    title,
+    description,
+    annotations: { ...annotations, title },
+    inputSchema: OBJECT.parse(tool.input['~standard'].jsonSchema.input(DIALECT)),
+    outputSchema: OBJECT.parse(tool.output['~standard'].jsonSchema.output(DIALECT)),
+  };
+  declared.set(tool, declaration);
+  return declaration;
+}
+
+const DIALECT = { target: 'draft-2020-12' } as const;
+const OBJECT = z.looseObject({ type: z.literal('object') });
 
 function callOf(context: ServerContext): Pick<Call, 'signal' | 'progress'> {
   const token = context.mcpReq._meta?.progressToken;

@@ -334,6 +334,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
         halted: halted === null ? [] : [{ scope: 'global', reason: halted, by: 'ada', at: instantOf(Date.now()) }],
         freezes: [],
         plans: [...plans.values()].filter((record) => record.plan.task === task.id).map(view),
+        morePlans: false,
       };
     },
 

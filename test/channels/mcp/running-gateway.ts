@@ -32,7 +32,7 @@ export async function startGateway(): Promise<RunningGateway> {
       host: '127.0.0.1',
       port,
       gateway,
-      mcp: createMcpEndpoint({ gateway, version: '1.2.3', log }),
+      mcp: createMcpEndpoint({ gateway, version: '1.2.3', log, cursorKey: Buffer.from('the tests’ key') }),
       receiveApproval: async () => ({
         refused: { refused: 'denied', message: 'Not signed by anybody.', hint: 'Sign it.' },
       }),

@@ -1,0 +1,131 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Client } from '@modelcontextprotocol/client';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { call, connectClient, PROTOCOLS } from '../channels/mcp/running-gateway.ts';
+import { type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
+import { asSuperuser, servers } from '../fixtures/postgres.ts';
+
+const [newest] = servers;
+const target = 'rental-production';
+
+let site: Site;
+let gateway: Served;
+beforeAll(async () => {
+  if (newest === undefined) return;
+  site = await startSite(newest.binaries);
+  await asSuperuser(
+    site.databaseUrl,
+    `DO $$ BEGIN FOR n IN 1..230 LOOP EXECUTE format('CREATE TABLE public.paged_%s (id int)', lpad(n::text, 3, '0')); END LOOP; END $$;
+     DO $$ BEGIN EXECUTE (SELECT format('CREATE TABLE public.wide (%s)', string_agg('c' || n || ' int', ', ')) FROM generate_series(1, 1000) AS n); END $$`,
+  );
+  gateway = await site.serve();
+});
+afterAll(() => site?.remove());
+
+describe.skipIf(newest === undefined).each(PROTOCOLS)('bounded answers over MCP %s', (version) => {
+  const connect = async () => connectClient(gateway.http, (await site.openTask(WORK)).mcp.token, version);
+  const names = (answer: Awaited<ReturnType<typeof call>>) =>
+    (answer.structured['objects'] as { name: string }[]).map(({ name }) => name);
+
+  async function using<Result>(use: (client: Client) => Promise<Result>): Promise<Result> {
+    const client = await connect();
+    try {
+      return await use(client);
+    } finally {
+      await client.close();
+    }
+  }
+
+  it('page through objects, each seen once, also when some come and go meanwhile', () =>
+    using(async (client) => {
+      const seen: string[] = [];
+      let cursor: string | undefined;
+      for (let page = 0; ; page++) {
+        const answer = await call(client, 'search_objects', {
+          target,
+          pattern: 'paged_*',
+          limit: 50,
+          ...(cursor === undefined ? {} : { cursor }),
+        });
+        expect(answer.isError).toBe(false);
+        seen.push(...names(answer));
+        cursor = answer.structured['nextCursor'] as string | undefined;
+        if (cursor === undefined) break;
+        if (page === 0) await asSuperuser(site.databaseUrl, 'CREATE TABLE public.paged_000 (id int)');
+      }
+      await asSuperuser(site.databaseUrl, 'DROP TABLE public.paged_000');
+      expect(seen).toEqual(Array.from({ length: 230 }, (_, at) => `public.paged_${String(at + 1).padStart(3, '0')}`));
+    }));
+
+  it('take no cursor that was not given out for this list', () =>
+    using(async (client) => {
+      const list = { target, pattern: 'paged_*', limit: 50 };
+      const { nextCursor } = (await call(client, 'search_objects', list)).structured as { nextCursor: string };
+      const forged = Buffer.from('public.paged_100').toString('base64url');
+      const foreign = { isError: true, structured: { outcome: 'foreign cursor', hint: /without a cursor/ } };
+      const refused = expect.objectContaining({
+        isError: foreign.isError,
+        structured: expect.objectContaining({
+          outcome: 'foreign cursor',
+          hint: expect.stringMatching(foreign.structured.hint),
+        }),
+      });
+      expect(await call(client, 'search_objects', { ...list, cursor: forged })).toEqual(refused);
+      expect(await call(client, 'search_objects', { ...list, cursor: `${nextCursor.slice(1)}A` })).toEqual(refused);
+      expect(await call(client, 'search_objects', { ...list, pattern: '*', cursor: nextCursor })).toEqual(refused);
+      expect(await call(client, 'list_targets', { cursor: nextCursor })).toEqual(refused);
+      await using(async (other) =>
+        expect(await call(other, 'search_objects', { ...list, cursor: nextCursor })).toEqual(refused),
+      );
+      expect(names(await call(client, 'search_objects', { ...list, cursor: nextCursor }))[0]).toBe('public.paged_051');
+      await expect(client.listTools({ cursor: nextCursor })).rejects.toMatchObject({
+        code: -32602,
+        message: expect.stringContaining('not given out for this list'),
+      });
+    }));
+
+  it('cut the lists of a wide table, and say so', () =>
+    using(async (client) => {
+      const { structured, text } = await call(client, 'describe_object', { target, name: 'wide' });
+      expect(structured).toMatchObject({
+        outcome: 'described',
+        truncated: true,
+        cut: [{ list: 'columns', shown: 400, of: 1000 }],
+        howToGoOn: expect.stringContaining('information_schema.columns'),
+      });
+      expect(text).toContain('Only 400 of 1000 of its columns are shown.');
+      expect(structured['object']).toHaveProperty('columns.length', 400);
+    }));
+
+  it.skipIf(process.platform !== 'linux')('leave out a row of 150 MB without holding it, and say how to go on', () =>
+    using(async (client) => {
+      // Parsers are compiled for good once they have been used, and that takes memory of its own.
+      await call(client, 'execute_sql', { target, sql: 'SELECT 1' });
+      await sleep(2_000);
+      const before = peakFromNowOn();
+      const sql = "SELECT repeat('x', 150000000) AS big UNION ALL SELECT 'small'";
+      const { structured } = await call(client, 'execute_sql', { target, sql });
+      expect(structured).toMatchObject({
+        rows: [],
+        truncated: true,
+        truncatedBy: 'bytes',
+        howToGoOn: expect.stringContaining('left(column'),
+      });
+      expect(peakMb() - before).toBeLessThan(90);
+      const after = await call(client, 'execute_sql', { target, sql: 'SELECT generate_series(1, 3)', max_rows: 2 });
+      expect(after.structured).toMatchObject({ truncated: true, truncatedBy: 'max_rows', rows: [['1'], ['2']] });
+    }),
+  );
+});
+
+/** Begins to measure anew the most that the gateway's process has held of the machine's memory; what it holds now. */
+function peakFromNowOn(): number {
+  writeFileSync(`/proc/${gateway.process.pid}/clear_refs`, '5');
+  return peakMb();
+}
+
+function peakMb(): number {
+  const status = readFileSync(`/proc/${gateway.process.pid}/status`, 'utf8');
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
+}
