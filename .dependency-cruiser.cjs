@@ -40,6 +40,13 @@ module.exports = {
       'ledger',
       'store',
     ]),
+    only('observing', ['domain', 'analysis', 'policy', 'engines', 'execution', 'ledger', 'store', 'pipeline']),
+    {
+      name: 'nothing-that-is-observed-knows-its-observers',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(observing|server|cli)/' },
+      to: { path: room('observing') },
+    },
     only('channels', ['domain', 'pipeline', 'execution', 'engines']),
     {
       name: 'channels-do-not-know-each-other',

@@ -16,11 +16,12 @@ const MAX_ENTRIES = 5000;
 /** Longer texts are analysed anew each time, so that few of them can't fill the memory. */
 const MAX_CACHED_CHARS = 16 * 1024;
 
-export function createAnalysisCache(): Analyse {
+/** @param analyseAnew what is asked for a text that is not known. */
+export function createAnalysisCache(analyseAnew: Analyse = analyse): Analyse {
   const cache = new Map<string, Analysis | DatabaseFailure>();
   let version = '';
   return (text, catalogue, searchPath, prepared = NOTHING_PREPARED) => {
-    if (text.length > MAX_CACHED_CHARS) return analyse(text, catalogue, searchPath, prepared);
+    if (text.length > MAX_CACHED_CHARS) return analyseAnew(text, catalogue, searchPath, prepared);
     if (catalogue.version !== version) {
       cache.clear();
       version = catalogue.version;
@@ -29,7 +30,7 @@ export function createAnalysisCache(): Analyse {
     const key = `${JSON.stringify(searchPath)}\n${text}`;
     let found = cache.get(key);
     if (found === undefined) {
-      found = analyse(text, catalogue, searchPath, prepared);
+      found = analyseAnew(text, catalogue, searchPath, prepared);
       if (isOfOneSession(found)) return found;
       if (cache.size >= MAX_ENTRIES) cache.clear();
       cache.set(key, found);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import pino from 'pino';
+import { createMetrics } from '../observing/metrics.ts';
 import { openCountersign } from '../server/open-countersign.ts';
 import { serve } from '../server/serve.ts';
 import { answer, type CommonOptions, configOf, withCommonOptions } from './command.ts';
@@ -22,7 +23,9 @@ async function run(options: ServeOptions) {
     { level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination(2),
   );
-  const running = await serve(await openCountersign(config, log), VERSION, log);
+  const metrics = createMetrics();
+  const countersign = await openCountersign(config, log, { observer: metrics.observer });
+  const running = await serve(countersign, VERSION, log, metrics);
   const ready = { ready: true, pg: running.pg, http: running.http, mcp: running.mcp, pid: process.pid };
   const text = [
     'Countersign is ready.',

@@ -23,6 +23,8 @@ export interface Config {
   readonly state: string;
   readonly listen: { readonly pg: HostPort; readonly http: HostPort };
   readonly tls: { readonly certificate: string; readonly key: string; readonly required: boolean } | null;
+  /** What `/metrics` asks for; `null` leaves it to this machine alone. */
+  readonly metricsToken: Secret | null;
   readonly ledgerKey: string;
   readonly origin: string;
   readonly policies: string;
@@ -72,6 +74,7 @@ export async function loadConfig(file: string): Promise<Config> {
       value.tls === undefined
         ? null
         : { certificate: within(value.tls.certificate), key: within(value.tls.key), required: value.tls.required },
+    metricsToken: value.metrics === undefined ? null : secretReference(value.metrics.token, directory),
     ledgerKey: within(value.keys.ledger),
     origin: value.origin,
     policies: within(value.policies),

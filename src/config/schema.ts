@@ -101,6 +101,8 @@ export const configSchema = z.strictObject({
     .strictObject({ pg: address.default('127.0.0.1:6434'), http: address.default('127.0.0.1:6480') })
     .default({ pg: '127.0.0.1:6434', http: '127.0.0.1:6480' }),
   tls: z.strictObject({ certificate: z.string(), key: z.string(), required: z.boolean().default(false) }).optional(),
+  /** Who may read the figures of the gateway from another machine: whoever has this. */
+  metrics: z.strictObject({ token: reference }).optional(),
   keys: z.strictObject({ ledger: z.string() }).default({ ledger: './keys/ledger.key' }),
   origin: z
     .string()

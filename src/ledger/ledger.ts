@@ -25,11 +25,20 @@ export interface Ledger {
    */
   record(fact: { readonly entries: readonly Entry[]; readonly writes?: readonly Write[] }): Promise<Recorded>;
   entries(filter: EntryFilter): Promise<readonly StoredEntry[]>;
+  /** Looks whether what is kept is what was signed. @throws LedgerCorrupt when it isn't; StoreUnavailable. */
+  check(): Promise<void>;
   /** The newest signed checkpoint. */
   checkpoint(): Promise<string>;
   /** Proof that an entry is in the ledger at a size (RFC 6962 §2.1.1). */
   inclusionProof(index: number, size: number): Promise<readonly Buffer[]>;
   close(): Promise<void>;
+}
+
+/** A batch of entries that became durable together. */
+export interface Appended {
+  readonly entries: number;
+  /** From handing it to the store to its being on disk. */
+  readonly durationMs: number;
 }
 
 export interface Recorded {
@@ -94,6 +103,7 @@ export async function openLedger(deps: {
   readonly store: Store;
   readonly key: SigningKey;
   readonly clock: Clock;
+  readonly onAppended?: (batch: Appended) => void;
 }): Promise<Ledger> {
   const { store, key } = deps;
   const opening = ++openings;
@@ -139,9 +149,12 @@ export async function openLedger(deps: {
       const note = signCheckpoint({ origin: key.name, size: grown.frontier.size, root: rootOf(grown.frontier) }, key);
       const { writes, owners } = writesOf(left, frontier.size, grown, note);
       const publish = keepBeside(store.path, opening, note);
+      const startedMs = performance.now();
       const failedAt = await store.commit(writes);
       if (failedAt === null) {
+        const durationMs = performance.now() - startedMs;
         resolveAll(left, frontier.size);
+        deps.onAppended?.({ entries: grown.frontier.size - frontier.size, durationMs });
         frontier = grown.frontier;
         publish();
         return;
@@ -177,6 +190,9 @@ export async function openLedger(deps: {
       const rows = await store.all(query);
       const found = rows.map((row) => ({ index: row.idx, entry: JSON.parse(row.entry) as Entry }));
       return filter.from === undefined ? found.reverse() : found;
+    },
+    async check() {
+      await loadFrontier(store, key);
     },
     async checkpoint() {
       const row = await newestCheckpoint(store);

@@ -13,6 +13,7 @@ import type { Refused } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Halts } from './halts.ts';
 import { createHold } from './hold.ts';
+import type { Observer } from './observer.ts';
 import type { Proof } from './proof.ts';
 import type { ReadLog } from './read-log.ts';
 import { createSteps } from './steps.ts';
@@ -38,9 +39,10 @@ export function createSessionDesk(deps: {
   readonly readLog: ReadLog;
   readonly halts: Halts;
   readonly applyPlan: ApplyPlan;
+  readonly observer: Observer;
   readonly now: () => number;
 }): SessionDesk {
-  const { store, proof, halts } = deps;
+  const { store, proof, halts, observer } = deps;
   const sessions = new Set<ActorSession>();
 
   return {
@@ -53,7 +55,7 @@ export function createSessionDesk(deps: {
       if ('refused' in target) return { refused: target };
 
       const { applyPlan, now } = deps;
-      const hold = createHold({ target, store, proof, applyPlan, now });
+      const hold = observer.holding(createHold({ target, store, proof, applyPlan, now }), id);
       let forget: () => void = () => undefined;
       let session: ActorSession;
       try {
@@ -64,7 +66,7 @@ export function createSessionDesk(deps: {
           engine: target.engine,
           logins: await target.engine.provision(target.profile(task)),
           judge: target.judging(task, channel),
-          commitWrites: createCommitWrites({ target, proof, hold, readLog: deps.readLog }),
+          commitWrites: observer.committing(createCommitWrites({ target, proof, hold, readLog: deps.readLog }), id),
           readLog: deps.readLog,
           now,
           newIntentId: () => asId<IntentId>(`intent_${randomBytes(10).toString('hex')}`),
@@ -85,7 +87,7 @@ export function createSessionDesk(deps: {
       forget = halts.watch(session, subject);
       const since = halts.covering(subject);
       if (since !== undefined) await session.stop(since);
-      return { session, steps: createSteps({ target, store, proof, hold, applyPlan }) };
+      return observer.session({ session, steps: createSteps({ target, store, proof, hold, applyPlan }) }, id);
     },
 
     async refresh() {

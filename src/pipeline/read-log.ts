@@ -17,6 +17,8 @@ export interface ReadLog {
   }): void;
   /** True when the ledger can't be reached and no more reads may flow unrecorded (G7). */
   readonly full: boolean;
+  /** Distinct statements that are noted and not yet in the ledger. */
+  readonly waiting: number;
   /** Brings everything noted so far into the ledger. */
   flush(): Promise<void>;
   close(): Promise<void>;
@@ -89,6 +91,9 @@ export function createReadLog(deps: {
     note({ task, target, channel, shape }) {
       add(`${task}\n${target}\n${channel}`, shape, 1);
       schedule();
+    },
+    get waiting() {
+      return pendingCount;
     },
     get full() {
       return pendingCount >= MAX_PENDING;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { analyse as analyseStatement } from '../analysis/analyse.ts';
 import { createAnalysisCache } from '../analysis/analysis-cache.ts';
 import { initAnalyser } from '../analysis/parse.ts';
 import type { Config } from '../config/load.ts';
@@ -13,6 +14,7 @@ import { loadSigningKey } from '../ledger/signing-key.ts';
 import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
 import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
 import { createHalts, type Halts } from '../pipeline/halts.ts';
+import { type Observer, UNOBSERVED } from '../pipeline/observer.ts';
 import { createPlanViews, type PlanViews } from '../pipeline/plan-view.ts';
 import { createProof, type Log, type Proof } from '../pipeline/proof.ts';
 import { type Recovered, recover } from '../pipeline/recover.ts';
@@ -41,6 +43,7 @@ export interface Countersign {
   readonly tasks: Tasks;
   readonly halts: Halts;
   readonly views: PlanViews;
+  readonly observer: Observer;
   readonly receiveVerdict: ReceiveVerdict;
   readonly applyPlan: ApplyPlan;
   rules(target: string): TargetRules | undefined;
@@ -48,6 +51,8 @@ export interface Countersign {
   target(id: TargetId): Promise<GovernedTarget | Refusal>;
   /** Finds out how work ended that a process which died had begun (G6). */
   recover(): Promise<readonly Recovered[]>;
+  /** Writes to the state, and looks whether its ledger is what was signed. @throws when either can't be. */
+  check(): Promise<void>;
   /** Lets other processes know that this one lives, and where it listens. */
   announce(addresses: { readonly pg: string; readonly http: string }): Promise<void>;
   close(): Promise<void>;
@@ -56,12 +61,16 @@ export interface Countersign {
 const HEARTBEAT_MS = 1000;
 
 /** @throws ConfigError, PolicyError, StoreUnavailable, LedgerCorrupt, or Error for a key that can't be used. */
-export async function openCountersign(config: Config, log: Log, clock: Clock = systemClock): Promise<Countersign> {
+export async function openCountersign(
+  config: Config,
+  log: Log,
+  { clock = systemClock, observer = UNOBSERVED }: { readonly clock?: Clock; readonly observer?: Observer } = {},
+): Promise<Countersign> {
   await initAnalyser();
   const policies = parsePolicies(await readPolicies(config.policies));
   const key = loadSigningKey(config.ledgerKey, config.origin);
   const store = await openStore(config.state);
-  const ledger = await openLedger({ store, key, clock });
+  const ledger = await openLedger({ store, key, clock, onAppended: observer.appended });
   const node = `node_${randomBytes(8).toString('hex')}@${hostname()}`;
   const proof = createProof({ ledger, clock, node, log });
   const halts = await createHalts({ store, proof });
@@ -69,13 +78,14 @@ export async function openCountersign(config: Config, log: Log, clock: Clock = s
   const people = new Map(
     [...config.actors.values()].flatMap((actor) => (actor.kind === 'person' ? [[actor.id, actor] as const] : [])),
   );
-  const decide = createDecide(policies);
-  const analyse = createAnalysisCache();
+  const decide = observer.deciding(createDecide(policies));
+  const analyse = createAnalysisCache(observer.analysing(analyseStatement));
   const rules = createRules();
   const engines = new Map<TargetId, Promise<GovernedTarget>>();
   const views = createPlanViews({ store, rules: (id) => rules.get(asId(id)), now });
   const startedAt = instantOf(clock.now());
   let heartbeat: NodeJS.Timeout | undefined;
+  let announced: { readonly pg: string; readonly http: string } | undefined;
 
   function createRules(): ReadonlyMap<TargetId, TargetRules> {
     return new Map(
@@ -103,6 +113,11 @@ export async function openCountersign(config: Config, log: Log, clock: Clock = s
     return role === undefined ? undefined : { actor, role };
   }
 
+  async function heartBeat(): Promise<void> {
+    if (announced === undefined) return;
+    await store.commit([announceNode({ id: node, pid: process.pid, ...announced, startedAt }, clock.now())]);
+  }
+
   async function openTarget(id: TargetId): Promise<GovernedTarget> {
     const configured = config.targets.get(id);
     const targetRules = rules.get(id);
@@ -122,7 +137,7 @@ export async function openCountersign(config: Config, log: Log, clock: Clock = s
       },
       onTrouble: (error) => log.warn({ err: error, target: id }, 'the catalogue of the target could not be read'),
     });
-    return createGovernedTarget({ rules: targetRules, engine, analyse });
+    return createGovernedTarget({ rules: targetRules, engine: observer.engine(engine), analyse });
   }
 
   async function target(id: TargetId): Promise<GovernedTarget | Refusal> {
@@ -153,6 +168,7 @@ export async function openCountersign(config: Config, log: Log, clock: Clock = s
     people,
     halts,
     views,
+    observer,
     rules: (id) => rules.get(asId(id)),
     target,
     tasks: createTasks({
@@ -186,12 +202,15 @@ export async function openCountersign(config: Config, log: Log, clock: Clock = s
         },
         nowMs: now,
       }),
+    async check() {
+      await heartBeat();
+      await ledger.check();
+    },
     async announce(addresses) {
-      const tell = () =>
-        store.commit([announceNode({ id: node, pid: process.pid, ...addresses, startedAt }, clock.now())]);
-      await tell();
+      announced = addresses;
+      await heartBeat();
       heartbeat = setInterval(() => {
-        tell().catch((error: unknown) => log.warn({ err: error }, 'this gateway could not say that it lives'));
+        heartBeat().catch((error: unknown) => log.warn({ err: error }, 'this gateway could not say that it lives'));
       }, HEARTBEAT_MS);
       heartbeat.unref();
     },

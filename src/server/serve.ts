@@ -6,12 +6,15 @@ import { createMcpEndpoint } from '../channels/mcp/endpoint.ts';
 import { listenPgwire } from '../channels/pgwire/listener.ts';
 import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
 import { asId, type TargetId } from '../domain/ids.ts';
+import type { Metrics } from '../observing/metrics.ts';
 import { createGateway } from '../pipeline/create-gateway.ts';
 import { expirePlans } from '../pipeline/expire-plans.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
 import { createReadLog } from '../pipeline/read-log.ts';
+import { countPlans, waitingSince } from '../store/plans.ts';
 import { taskById } from '../store/tasks.ts';
 import type { Countersign } from './open-countersign.ts';
+import { createReadiness } from './readiness.ts';
 
 /** A gateway that serves. */
 export interface Running {
@@ -36,7 +39,12 @@ const EXPIRE_EVERY_MS = 10_000;
  *
  * @throws Error when an address can't be listened on.
  */
-export async function serve(countersign: Countersign, version: string, log: Logger): Promise<Running> {
+export async function serve(
+  countersign: Countersign,
+  version: string,
+  log: Logger,
+  metrics: Metrics,
+): Promise<Running> {
   const { config, store, ledger, proof, halts, clock } = countersign;
   const now = () => clock.now();
   const readLog = createReadLog({
@@ -52,7 +60,20 @@ export async function serve(countersign: Countersign, version: string, log: Logg
     readLog,
     halts,
     applyPlan: countersign.applyPlan,
+    observer: countersign.observer,
     now,
+  });
+  const readiness = createReadiness(countersign);
+  metrics.watch({
+    plans: () => countPlans(store),
+    async waiting() {
+      const since = await waitingSince(store, now());
+      return { count: since.length, oldestMs: since.length === 0 ? null : Math.min(...since) };
+    },
+    halts: () => halts.active(),
+    readsWaiting: () => readLog.waiting,
+    needs: readiness.needs,
+    nowMs: now,
   });
   const targets = new Map(
     [...config.targets.values()].flatMap(({ target }) => {
@@ -118,7 +139,12 @@ export async function serve(countersign: Countersign, version: string, log: Logg
     gateway,
     receiveApproval: countersign.receiveVerdict,
     mcp: createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }),
-    readiness,
+    needs: readiness.needs,
+    metrics: {
+      contentType: metrics.contentType,
+      text: () => metrics.text(),
+      token: config.metricsToken?.reveal() ?? null,
+    },
     version,
     log,
   });
@@ -140,9 +166,12 @@ export async function serve(countersign: Countersign, version: string, log: Logg
     ...addresses,
     mcp: `${http.url}/mcp`,
     async close() {
+      readiness.drain();
       clearInterval(recovering);
       clearInterval(expiring);
-      await Promise.all([pg.close(CLOSE_GRACE_MS), http.close(CLOSE_GRACE_MS)]);
+      // Whoever asks meanwhile is told that it ends.
+      await pg.close(CLOSE_GRACE_MS);
+      await http.close(CLOSE_GRACE_MS);
       await sessions.closeAll();
       await warm;
       await readLog.close();
@@ -171,14 +200,5 @@ export async function serve(countersign: Countersign, version: string, log: Logg
     } finally {
       recoveringNow = false;
     }
-  }
-
-  async function readiness(): Promise<readonly string[]> {
-    const reasons: string[] = [];
-    for (const id of config.targets.keys()) {
-      const target = await countersign.target(id);
-      if ('refused' in target) reasons.push(target.message);
-    }
-    return reasons;
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { Digest, Instant, PlanId, TaskId } from '../domain/ids.ts';
-import { PLAN_TRANSITIONS, type Plan, type PlanRecord, type PlanState } from '../domain/plan.ts';
+import { isLive, PLAN_TRANSITIONS, type Plan, type PlanRecord, type PlanState } from '../domain/plan.ts';
 import { beginsWith } from './prefix.ts';
 import { type PlanRow, statements } from './schema.ts';
 import type { Store } from './store.ts';
@@ -100,6 +100,23 @@ export async function listPlans(
   if (filter.state !== undefined) query = query.where('state', '=', filter.state);
   const rows = await store.all(query);
   return rows.flatMap((row) => recorded(row) ?? []);
+}
+
+/** How many plans stand where. */
+export async function countPlans(store: Store): Promise<ReadonlyMap<PlanState, number>> {
+  const rows = await store.all(
+    statements
+      .selectFrom('plans')
+      .select((eb) => ['state', eb.fn.countAll<number>().as('count')])
+      .groupBy('state'),
+  );
+  return new Map(rows.map(({ state, count }) => [state as PlanState, Number(count)]));
+}
+
+/** When the plans were made that wait for people, as far as their time isn't over. */
+export async function waitingSince(store: Store, nowMs: number): Promise<readonly number[]> {
+  const held = (await plansInState(store, 'held')).filter((record) => isLive(record, nowMs));
+  return held.map(({ plan }) => Date.parse(plan.createdAt));
 }
 
 function recorded(row: PlanRow | undefined): PlanRecord | undefined {

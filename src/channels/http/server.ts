@@ -4,8 +4,9 @@ import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Gateway } from '../../pipeline/gateway.ts';
 import { bearerOf, challengeFor } from './bearer.ts';
-import { type Readiness, serveHealth } from './health.ts';
+import { type Needs, serveHealth } from './health.ts';
 import { sendError } from './http-error.ts';
+import { type MetricsPage, serveMetrics } from './metrics-route.ts';
 import { checkOrigin } from './origin-check.ts';
 import { type ReceiveApproval, servePlans } from './plan-routes.ts';
 
@@ -19,7 +20,8 @@ export interface HttpOptions {
   readonly receiveApproval: ReceiveApproval;
   /** What answers `/mcp`. */
   readonly mcp: MountedChannel;
-  readonly readiness: Readiness;
+  readonly needs: Needs;
+  readonly metrics?: MetricsPage;
   readonly version: string;
   readonly log: Logger;
 }
@@ -70,7 +72,8 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const ownNames = isWildcard(options.host) ? [] : [options.host];
   checkOrigin(app, [...ownNames, ...(options.hostnames ?? [])].map(asHostname));
   answerErrors(app, options.log);
-  serveHealth(app, options.version, options.readiness);
+  serveHealth(app, options.version, options.needs);
+  if (options.metrics !== undefined) serveMetrics(app, options.metrics);
   servePlans(app, options.gateway, options.receiveApproval);
   await mount(app, '/mcp', options.mcp, options.log);
 
@@ -124,7 +127,7 @@ function answerErrors(app: FastifyInstance, log: Logger): void {
     sendError(reply, 404, {
       code: 'not_found',
       message: `There is no ${request.method} ${request.url.slice(0, 100)} here.`,
-      hint: 'There are /healthz, /readyz, /mcp, /v1/plans/:id and /v1/plans/:id/approvals.',
+      hint: 'There are /healthz, /readyz, /metrics, /mcp, /v1/plans/:id and /v1/plans/:id/approvals.',
     }),
   );
   app.setErrorHandler((error: FastifyError, request, reply) => {

@@ -36,7 +36,7 @@ export async function startGateway(): Promise<RunningGateway> {
       receiveApproval: async () => ({
         refused: { refused: 'denied', message: 'Not signed by anybody.', hint: 'Sign it.' },
       }),
-      readiness: async () => [],
+      needs: async () => [],
       version: '1.2.3',
       log,
     });
