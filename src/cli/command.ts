@@ -8,9 +8,10 @@ import type { Json } from '../domain/digest.ts';
 import { type Refusal, RefusalError, SQLSTATES } from '../domain/refusal.ts';
 import { LedgerUnavailable } from '../ledger/ledger.ts';
 import { PolicyError } from '../policy/policy-set.ts';
+import { tracingFrom } from '../server/observers.ts';
 import { type Countersign, openCountersign } from '../server/open-countersign.ts';
 import { StoreUnavailable } from '../store/store.ts';
-import { EXIT } from './exit.ts';
+import { EXIT, VERSION } from './exit.ts';
 
 export interface CommonOptions {
   readonly config?: string;
@@ -39,11 +40,15 @@ export async function answerWith(
 ): Promise<void> {
   await answer(options, async () => {
     const config = await configOf(options);
-    const countersign = await openCountersign(config, pino({ level: 'error' }, pino.destination(2)));
+    const tracing = await tracingFrom(VERSION, process.env);
+    const countersign = await openCountersign(config, pino({ level: 'error' }, pino.destination(2)), {
+      ...(tracing === undefined ? {} : { observer: tracing.observer }),
+    });
     try {
       return await work(countersign);
     } finally {
       await countersign.close();
+      await tracing?.close();
     }
   });
 }

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import pino from 'pino';
 import { createMetrics } from '../observing/metrics.ts';
+import { together } from '../observing/together.ts';
+import { tracingFrom } from '../server/observers.ts';
 import { openCountersign } from '../server/open-countersign.ts';
 import { serve } from '../server/serve.ts';
 import { answer, type CommonOptions, configOf, withCommonOptions } from './command.ts';
@@ -24,8 +26,10 @@ async function run(options: ServeOptions) {
     pino.destination(2),
   );
   const metrics = createMetrics();
-  const countersign = await openCountersign(config, log, { observer: metrics.observer });
-  const running = await serve(countersign, VERSION, log, metrics);
+  const tracing = await tracingFrom(VERSION, process.env);
+  const observer = together(metrics.observer, ...(tracing === undefined ? [] : [tracing.observer]));
+  const countersign = await openCountersign(config, log, { observer });
+  const running = await serve(countersign, VERSION, log, { metrics, tracing });
   const ready = { ready: true, pg: running.pg, http: running.http, mcp: running.mcp, pid: process.pid };
   const text = [
     'Countersign is ready.',
@@ -41,5 +45,6 @@ async function run(options: ServeOptions) {
   });
   log.info({}, 'the gateway ends: what runs may finish');
   await running.close();
+  await tracing?.close();
   return { json: { ended: true }, text: 'Ended.' };
 }

@@ -15,6 +15,8 @@ export interface Steps {
   /** Applies a plan that is named, in place of the statement that names it. */
   readonly apply: (session: ActorSession, plan: string) => Promise<Outcome>;
   readonly deny: (session: ActorSession, statement: Statement, judgement: Refusing) => Promise<Refusal>;
+  /** Where a session is watched: carries out what belongs to the batch that is under way, and ends with it when told. */
+  readonly within?: <Result>(ends: boolean, work: () => Promise<Result>) => Promise<Result>;
 }
 
 export interface SplitStatement {

@@ -4,9 +4,12 @@ import type { TargetEngine } from '../engines/engine.ts';
 import type { Appended } from '../ledger/ledger.ts';
 import type { Decide } from '../policy/decide.ts';
 import type { ActorSession } from './actor-session.ts';
+import type { ApplyPlan } from './apply-plan.ts';
 import type { Steps } from './carry-query.ts';
 import type { CommitWrites } from './commit-writes.ts';
 import type { Hold } from './hold.ts';
+import type { Proof } from './proof.ts';
+import type { ReceiveVerdict } from './verdicts.ts';
 
 /**
  * Watches the pipeline at work. Each member takes a part when it is wired and hands back one that does the same and is
@@ -23,6 +26,10 @@ export interface Observer {
   readonly committing: (commitWrites: CommitWrites, target: TargetId) => CommitWrites;
   /** A session that was opened, and what happens to statements of it that don't simply run. */
   readonly session: (opened: OpenedSession, target: TargetId) => OpenedSession;
+  /** Bringing facts into the ledger. */
+  readonly proving: (proof: Proof) => Proof;
+  readonly approving: (receive: ReceiveVerdict) => ReceiveVerdict;
+  readonly applying: (apply: ApplyPlan) => ApplyPlan;
   /** The ledger has made a batch durable. */
   readonly appended: (batch: Appended) => void;
 }
@@ -39,5 +46,8 @@ export const UNOBSERVED: Observer = {
   holding: (hold) => hold,
   committing: (commitWrites) => commitWrites,
   session: (opened) => opened,
+  proving: (proof) => proof,
+  approving: (receive) => receive,
+  applying: (apply) => apply,
   appended: () => undefined,
 };

@@ -133,7 +133,7 @@ export function createStatementSession(deps: {
     async run(statement, bounds, watch) {
       session.watch = watch;
       try {
-        return await run(statement, bounds, watch);
+        return await (steps.within?.(true, () => run(statement, bounds, watch)) ?? run(statement, bounds, watch));
       } catch (error) {
         if (error instanceof RefusalError) return refused(error.refusal);
         if (error instanceof EngineFailure) return { reply: 'failed', failure: error.failure };

@@ -72,7 +72,7 @@ export async function openCountersign(
   const store = await openStore(config.state);
   const ledger = await openLedger({ store, key, clock, onAppended: observer.appended });
   const node = `node_${randomBytes(8).toString('hex')}@${hostname()}`;
-  const proof = createProof({ ledger, clock, node, log });
+  const proof = observer.proving(createProof({ ledger, clock, node, log }));
   const halts = await createHalts({ store, proof });
   const now = () => clock.now();
   const people = new Map(
@@ -183,15 +183,19 @@ export async function openCountersign(
       knowsTarget: (id) => rules.has(asId(id)),
       stopped: (agent) => halts.covering({ agent, task: '', target: '' }),
     }),
-    receiveVerdict: createReceiveVerdict({ store, proof, views, rules: (id) => rules.get(asId(id)), now }),
-    applyPlan: createApplyPlan({
-      store,
-      proof,
-      views,
-      target: (record) => target(record.plan.target),
-      stopped: ({ plan }) => halts.covering({ agent: plan.actor, task: plan.task, target: plan.target }),
-      now,
-    }),
+    receiveVerdict: observer.approving(
+      createReceiveVerdict({ store, proof, views, rules: (id) => rules.get(asId(id)), now }),
+    ),
+    applyPlan: observer.applying(
+      createApplyPlan({
+        store,
+        proof,
+        views,
+        target: (record) => target(record.plan.target),
+        stopped: ({ plan }) => halts.covering({ agent: plan.actor, task: plan.task, target: plan.target }),
+        now,
+      }),
+    ),
     recover: () =>
       recover({
         store,

@@ -1,12 +1,13 @@
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { startHttp } from '../channels/http/server.ts';
+import { type MountedChannel, startHttp } from '../channels/http/server.ts';
 import { createMcpEndpoint } from '../channels/mcp/endpoint.ts';
 import { listenPgwire } from '../channels/pgwire/listener.ts';
 import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
 import { asId, type TargetId } from '../domain/ids.ts';
 import type { Metrics } from '../observing/metrics.ts';
+import type { Tracing } from '../observing/open-tracing.ts';
 import { createGateway } from '../pipeline/create-gateway.ts';
 import { expirePlans } from '../pipeline/expire-plans.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
@@ -43,7 +44,7 @@ export async function serve(
   countersign: Countersign,
   version: string,
   log: Logger,
-  metrics: Metrics,
+  { metrics, tracing }: { readonly metrics: Metrics; readonly tracing: Tracing | undefined },
 ): Promise<Running> {
   const { config, store, ledger, proof, halts, clock } = countersign;
   const now = () => clock.now();
@@ -138,7 +139,8 @@ export async function serve(
     ...config.listen.http,
     gateway,
     receiveApproval: countersign.receiveVerdict,
-    mcp: createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }),
+    mcp: inTheirTrace(createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }), tracing),
+    ...(tracing === undefined ? {} : { within: tracing.within }),
     needs: readiness.needs,
     metrics: {
       contentType: metrics.contentType,
@@ -201,4 +203,14 @@ export async function serve(
       recoveringNow = false;
     }
   }
+}
+
+/** A tool call names its trace in its own message, and not only in the request that brings it. */
+function inTheirTrace(channel: MountedChannel, tracing: Tracing | undefined): MountedChannel {
+  if (tracing === undefined) return channel;
+  return {
+    handle: (request, response, token, body) =>
+      tracing.within({ headers: request.headers, body }, () => channel.handle(request, response, token, body)),
+    close: () => channel.close(),
+  };
 }

@@ -22,6 +22,8 @@ export interface HttpOptions {
   readonly mcp: MountedChannel;
   readonly needs: Needs;
   readonly metrics?: MetricsPage;
+  /** Carries what a request asks for in the trace that its headers name. */
+  readonly within?: (request: { readonly headers: IncomingMessage['headers'] }, work: () => void) => void;
   readonly version: string;
   readonly log: Logger;
 }
@@ -71,6 +73,9 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   addSecurityHeaders(app);
   const ownNames = isWildcard(options.host) ? [] : [options.host];
   checkOrigin(app, [...ownNames, ...(options.hostnames ?? [])].map(asHostname));
+  const { within } = options;
+  // Not before the body has been read: what is carried in its own time leaves the trace.
+  if (within !== undefined) app.addHook('preHandler', (request, _reply, done) => within(request, done));
   answerErrors(app, options.log);
   serveHealth(app, options.version, options.needs);
   if (options.metrics !== undefined) serveMetrics(app, options.metrics);

@@ -49,7 +49,8 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
       return;
     }
     try {
-      await answer(next.type, next.frame);
+      const ends = next.type === CLIENT_MESSAGE.query || next.type === CLIENT_MESSAGE.sync;
+      await (steps.within?.(ends, () => answer(next.type, next.frame)) ?? answer(next.type, next.frame));
     } catch (error) {
       sink.write(errorResponse(lastWords(error)));
       sink.flush();

@@ -1,0 +1,8 @@
+import type { Tracing } from '../observing/open-tracing.ts';
+
+/** Traces, when it is said where to send them; otherwise nothing of it is even loaded. */
+export async function tracingFrom(version: string, env: NodeJS.ProcessEnv): Promise<Tracing | undefined> {
+  if (!env['OTEL_EXPORTER_OTLP_ENDPOINT'] && !env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT']) return undefined;
+  const { openTracing } = await import('../observing/open-tracing.ts');
+  return openTracing(version, env);
+}
