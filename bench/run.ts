@@ -6,7 +6,7 @@ import { analyse } from '../src/analysis/analyse.ts';
 import { openLedger } from '../src/ledger/ledger.ts';
 import { createSigningKey, loadSigningKey } from '../src/ledger/signing-key.ts';
 import { verifyLedger } from '../src/ledger/verify.ts';
-import { openStore } from '../src/store/store.ts';
+import { openStore } from '../src/store/open-store.ts';
 import { trappedCatalogue } from '../test/fixtures/catalogue.ts';
 import { startSite, WORK } from '../test/fixtures/gateway.ts';
 import { servers } from '../test/fixtures/postgres.ts';

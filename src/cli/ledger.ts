@@ -88,10 +88,10 @@ function gist(body: unknown): string {
 async function verify(file: string | undefined, options: VerifyOptions) {
   const config =
     file === undefined || existsSync(options.config ?? defaultConfigFile()) ? await configOf(options) : undefined;
-  const path = file ?? config?.state.slice('sqlite:'.length) ?? '';
+  const state = typeof config?.state === 'string' ? config.state.slice('sqlite:'.length) : config?.state;
   const own = file === undefined && config !== undefined ? loadSigningKey(config.ledgerKey, config.origin) : undefined;
   const trusted = options.key ?? (own === undefined ? undefined : verifierKey(own.name, own.publicKey));
-  const verdict = await verifyLedger(path, trusted);
+  const verdict = await verifyLedger(file ?? state ?? '', trusted);
   switch (verdict.verdict) {
     case 'sound': {
       const warning =

@@ -11,16 +11,18 @@ import {
   type RoleId,
   type TargetId,
 } from '../domain/ids.ts';
+import type { StateLocation } from '../domain/state-location.ts';
 import type { Target } from '../domain/target.ts';
 import { ConfigError, type Problem, readYaml } from './parse-yaml.ts';
 import { type ConfigDocument, configSchema } from './schema.ts';
 import { type Secret, secretReference } from './secret.ts';
+import { stateOf } from './state.ts';
 
 /** `countersign.yaml`, checked and in the words of the domain. Paths are absolute, secrets still references. */
 export interface Config {
   readonly file: string;
   readonly directory: string;
-  readonly state: string;
+  readonly state: StateLocation;
   readonly listen: { readonly pg: HostPort; readonly http: HostPort };
   readonly tls: { readonly certificate: string; readonly key: string; readonly required: boolean } | null;
   /** What `/metrics` asks for; `null` leaves it to this machine alone. */
@@ -68,7 +70,7 @@ export async function loadConfig(file: string): Promise<Config> {
   return {
     file: path,
     directory,
-    state: `sqlite:${within(value.state.slice('sqlite:'.length))}`,
+    state: stateOf(value.state, directory, authorities.get(STATE)),
     listen: { pg: hostPort(value.listen.pg), http: hostPort(value.listen.http) },
     tls:
       value.tls === undefined
@@ -185,21 +187,28 @@ function roleOf(id: string, entry: ConfigDocument['roles'][string]): Role {
 
 type ProblemAt = (path: readonly PropertyKey[], message: string) => Problem;
 
-/** Reads the authorities that targets name. @returns what can't be read. */
+/** Under which the authorities of the state are kept; no target can have this name. */
+const STATE = '(state)';
+
+/** Reads the authorities that targets and the state name. @returns what can't be read. */
 function readAuthorities(
   value: ConfigDocument,
   directory: string,
   authorities: Map<string, string>,
   problem: ProblemAt,
 ): Problem[] {
-  return Object.entries(value.targets).flatMap(([id, { address }]) => {
-    if (address.authorities === undefined) return [];
+  const named = Object.entries(value.targets).map(
+    ([id, { address }]) => [id, address.authorities, ['targets', id, 'address', 'authorities']] as const,
+  );
+  const ofState = typeof value.state === 'string' ? undefined : value.state.authorities;
+  return [...named, [STATE, ofState, ['state', 'authorities']] as const].flatMap(([id, file, path]) => {
+    if (file === undefined) return [];
     try {
-      authorities.set(id, readFileSync(resolve(directory, address.authorities), 'utf8'));
+      authorities.set(id, readFileSync(resolve(directory, file), 'utf8'));
       return [];
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      return [problem(['targets', id, 'address', 'authorities'], `can't be read: ${why}`)];
+      return [problem(path, `can't be read: ${why}`)];
     }
   });
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { TIERS } from '../domain/environment.ts';
+import { DEFAULT_LEASE_MS } from '../domain/state-location.ts';
 
 /** The one schema of `countersign.yaml`. What it doesn't name is refused: a misspelt key must not be a silent default. */
 
@@ -91,12 +92,33 @@ const role = z.strictObject({
   maxTask: duration.default(8 * 3_600_000),
 });
 
+const STATE_URL = /^postgres(ql)?:\/\/[^:@/?#\s]+@(\[[0-9a-f:]+\]|[^:@/?#\s]+)(:\d{1,5})?\/[^/?#\s]+$/i;
+
+const stateUrl = z
+  .string()
+  .regex(
+    STATE_URL,
+    'write postgres://user@host:port/database; the password is a reference beside it, tls a key of its own',
+  );
+
+const state = z.union(
+  [
+    z.string().regex(/^sqlite:.+/),
+    stateUrl,
+    z.strictObject({
+      url: stateUrl,
+      password: reference.optional(),
+      tls: z.enum(['disable', 'require', 'verify-full']).default('verify-full'),
+      authorities: z.string().optional(),
+      lease: duration.refine((ms) => !(ms < 1000 || ms > 60_000), 'from 1s to 60s').default(DEFAULT_LEASE_MS),
+    }),
+  ],
+  'write sqlite: and a path, or postgres://user@host:port/database, or url, password, tls, authorities and lease',
+);
+
 export const configSchema = z.strictObject({
   version: z.literal(1),
-  state: z
-    .string()
-    .regex(/^sqlite:.+/, 'write sqlite: and a path')
-    .default('sqlite:./state/countersign.db'),
+  state: state.default('sqlite:./state/countersign.db'),
   listen: z
     .strictObject({ pg: address.default('127.0.0.1:6434'), http: address.default('127.0.0.1:6480') })
     .default({ pg: '127.0.0.1:6434', http: '127.0.0.1:6480' }),

@@ -2,8 +2,9 @@ import { closeSync, createReadStream, existsSync, openSync, readFileSync, readSy
 import { DatabaseSync } from 'node:sqlite';
 import { z } from 'zod';
 import { statements } from '../store/schema.ts';
+import { checkpointFile } from '../store/sqlite-store.ts';
 import type { Store } from '../store/store.ts';
-import { checkpointFile, type Ledger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import { leafHash } from './tree.ts';
 
 /** A ledger as a stranger gets it: read without trusting anything in it. */
@@ -17,7 +18,7 @@ export interface LedgerCopy {
   readonly size: number | null;
   /** The kept hash of a complete subtree, where the copy keeps them. */
   readonly nodeAt?: (level: number, index: number) => Buffer | undefined;
-  close(): void;
+  close(): void | Promise<void>;
 }
 
 export interface KeptEntry {
@@ -61,11 +62,11 @@ export async function* exportLedger(store: Store, ledger: Ledger): AsyncGenerato
 }
 
 /**
- * Opens a copy: a state database or an exported archive.
+ * Opens a file: a state database or an exported archive.
  *
  * @throws when it is neither, or can't be read.
  */
-export async function openLedgerCopy(path: string): Promise<LedgerCopy> {
+export async function openFileCopy(path: string): Promise<LedgerCopy> {
   const start = beginningOf(path);
   if (start === '') throw new Error(`${path} is empty`);
   return start === 'SQLite format 3' ? openDatabase(path) : openArchive(path);
@@ -93,33 +94,41 @@ function openDatabase(path: string): LedgerCopy {
     .prepare('SELECT size, note FROM checkpoints ORDER BY size')
     .all()
     .map((row) => ({ size: Number(row['size']), note: String(row['note']) }));
-  if (note !== null) {
-    const size = Number(note.split('\n')[1]);
-    // The database may have gone on since: only a checkpoint that it doesn't know any more says something.
-    if (!(size <= (checkpoints.at(-1)?.size ?? 0))) checkpoints.push({ size, note });
-  }
   const entries = database.prepare(
     'SELECT e.idx, e.kind, e.subject, e.at, e.entry, n.hash FROM ledger_entries e LEFT JOIN ledger_nodes n ON n.level = 0 AND n.idx = e.idx ORDER BY e.idx',
   );
   const node = database.prepare('SELECT hash FROM ledger_nodes WHERE level = ? AND idx = ?');
-  const bytesOf = (hash: unknown) => (hash instanceof Uint8Array ? Buffer.from(hash) : undefined);
   return {
     verifierKey: keyNamedIn(genesis?.['entry']),
     *entries() {
-      for (const row of entries.iterate()) {
-        const entry = String(row['entry']);
-        const kept = { index: Number(row['idx']), entry, leaf: bytesOf(row['hash']) ?? Buffer.alloc(0) };
-        const misfiled = misfiledBy(row, parsedOrNull(entry));
-        yield misfiled === undefined
-          ? kept
-          : { ...kept, problem: `it is filed under another ${misfiled} than its own` };
-      }
+      for (const row of entries.iterate()) yield keptEntry(row, row['hash']);
     },
-    checkpoints,
+    checkpoints: [...checkpoints, ...besideCheckpoint(note, checkpoints)],
     size: null,
     nodeAt: (level, index) => bytesOf(node.get(level, index)?.['hash']),
     close: () => database.close(),
   };
+}
+
+/** The database may have gone on since: only a checkpoint that it doesn't know any more says something. */
+export function besideCheckpoint(
+  note: string | null,
+  checkpoints: readonly { readonly size: number }[],
+): { readonly size: number; readonly note: string }[] {
+  const size = Number(note?.split('\n')[1]);
+  return note === null || size <= (checkpoints.at(-1)?.size ?? 0) ? [] : [{ size, note }];
+}
+
+/** An entry as a database keeps it. */
+export function keptEntry(row: Readonly<Record<string, unknown>>, hash: unknown): KeptEntry {
+  const entry = String(row['entry']);
+  const kept = { index: Number(row['idx']), entry, leaf: bytesOf(hash) ?? Buffer.alloc(0) };
+  const misfiled = misfiledBy(row, parsedOrNull(entry));
+  return misfiled === undefined ? kept : { ...kept, problem: `it is filed under another ${misfiled} than its own` };
+}
+
+export function bytesOf(hash: unknown): Buffer | undefined {
+  return hash instanceof Uint8Array ? Buffer.from(hash) : undefined;
 }
 
 /** The column by which an entry is looked for and that is not what the entry says; no hash covers the columns. */
@@ -128,7 +137,7 @@ function misfiledBy(row: Readonly<Record<string, unknown>>, entry: unknown): str
   return ['kind', 'subject', 'at'].find((column) => row[column] !== (entry as Record<string, unknown>)[column]);
 }
 
-function keyNamedIn(genesis: unknown): string | null {
+export function keyNamedIn(genesis: unknown): string | null {
   const parsed = z.object({ body: z.object({ verifierKey: z.string() }) }).safeParse(parsedOrNull(String(genesis)));
   return parsed.success ? parsed.data.body.verifierKey : null;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { sql } from 'kysely';
 import type { Clock } from '../domain/clock.ts';
 import { canonicalJson, type Json } from '../domain/digest.ts';
@@ -7,8 +7,8 @@ import type { Entry, EntryKind } from '../domain/entry.ts';
 import { instantOf } from '../domain/ids.ts';
 import { beginsWith } from '../store/prefix.ts';
 import { statements } from '../store/schema.ts';
-import { type Store, StoreUnavailable } from '../store/store.ts';
-import { type Write, write } from '../store/write.ts';
+import { type Reader, type Store, StoreUnavailable } from '../store/store.ts';
+import { type Rows, type SqlValue, type Write, write } from '../store/write.ts';
 import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
 import { type SigningKey, verifierKey } from './signing-key.ts';
 import { EMPTY_FRONTIER, edgePositions, type Frontier, grow, leafHash, rootOf } from './tree.ts';
@@ -108,7 +108,10 @@ export async function openLedger(deps: {
   const { store, key } = deps;
   const opening = ++openings;
   const queue: Waiting[] = [];
-  let frontier = await loadFrontier(store, key);
+  // Before the store: a ledger that is being written is then never behind what stands beside it.
+  const beside = existsSync(store.checkpointFile) ? readFileSync(store.checkpointFile, 'utf8') : null;
+  let frontier = await loadFrontier(store, store.name, key);
+  if (beside !== null) refuseSetBack(store, frontier, beside, key);
   let running: Promise<void> | null = null;
   let closed = false;
 
@@ -142,36 +145,53 @@ export async function openLedger(deps: {
   async function append(batch: Waiting[]): Promise<void> {
     let left = batch;
     for (let races = 0; left.length > 0; races++) {
-      const grown = grow(
-        frontier,
-        left.flatMap(({ bytes }) => bytes.map((entry) => leafHash(Buffer.from(entry, 'utf8')))),
-      );
-      const note = signCheckpoint({ origin: key.name, size: grown.frontier.size, root: rootOf(grown.frontier) }, key);
-      const { writes, owners } = writesOf(left, frontier.size, grown, note);
-      const publish = keepBeside(store.path, opening, note);
+      let step: Step | undefined;
       const startedMs = performance.now();
-      const failedAt = await store.commit(writes);
+      const failedAt = await store.append(async (turn) => {
+        if (turn !== null || races > 0) frontier = await caughtUp(turn ?? store, frontier);
+        step = stepOf(left, frontier);
+        return step.writes;
+      });
+      assert(step !== undefined);
       if (failedAt === null) {
         const durationMs = performance.now() - startedMs;
         resolveAll(left, frontier.size);
-        deps.onAppended?.({ entries: grown.frontier.size - frontier.size, durationMs });
-        frontier = grown.frontier;
-        publish();
+        deps.onAppended?.({ entries: step.frontier.size - frontier.size, durationMs });
+        frontier = step.frontier;
+        step.publish();
         return;
       }
       if (failedAt === 0) {
         // Another process appended first: its entries come before these.
         if (races > MAX_RACES) throw new LedgerUnavailable('other processes keep appending to the ledger');
-        frontier = await loadFrontier(store, key);
         continue;
       }
-      const owner = owners[failedAt];
+      const owner = step.owners[failedAt];
       if (owner === undefined) {
-        throw new LedgerCorrupt(`the ledger in ${store.path} goes beyond its size; run: countersign ledger verify`);
+        throw new LedgerCorrupt(`the ledger in ${store.name} goes beyond its size; run: countersign ledger verify`);
       }
       owner.reject(new GuardFailed());
       left = left.filter((waiting) => waiting !== owner);
     }
+  }
+
+  /** The tree as it is now: what this process knows, unless another one has appended since. */
+  async function caughtUp(reader: Reader, known: Frontier): Promise<Frontier> {
+    const head = await reader.first(statements.selectFrom('ledger_head').select('size'));
+    const size = head?.size ?? 0;
+    if (size === known.size) return known;
+    if (size < known.size) throw setBack(store, size, known.size);
+    return loadFrontier(reader, store.name, key);
+  }
+
+  function stepOf(batch: readonly Waiting[], from: Frontier): Step {
+    const grown = grow(
+      from,
+      batch.flatMap(({ bytes }) => bytes.map((entry) => leafHash(Buffer.from(entry, 'utf8')))),
+    );
+    const note = signCheckpoint({ origin: key.name, size: grown.frontier.size, root: rootOf(grown.frontier) }, key);
+    const publish = keepBeside(store.checkpointFile, opening, note);
+    return { ...writesOf(batch, from.size, grown, note), frontier: grown.frontier, publish };
   }
 
   const ledger: Ledger = {
@@ -192,7 +212,7 @@ export async function openLedger(deps: {
       return filter.from === undefined ? found.reverse() : found;
     },
     async check() {
-      await loadFrontier(store, key);
+      await loadFrontier(store, store.name, key);
     },
     async checkpoint() {
       const row = await newestCheckpoint(store);
@@ -219,35 +239,55 @@ export async function openLedger(deps: {
   return ledger;
 }
 
+interface Step {
+  readonly writes: readonly Write[];
+  /** Whose each write is; those of the ledger itself are nobody's. */
+  readonly owners: readonly (Waiting | undefined)[];
+  readonly frontier: Frontier;
+  readonly publish: () => void;
+}
+
 function writesOf(
   batch: readonly Waiting[],
   size: number,
   grown: ReturnType<typeof grow>,
   note: string,
-): { readonly writes: readonly Write[]; readonly owners: readonly (Waiting | undefined)[] } {
+): Pick<Step, 'writes' | 'owners'> {
   const head = statements.updateTable('ledger_head').set({ size: grown.frontier.size }).where('size', '=', size);
-  const writes: Write[] = [write(head, 1)];
-  const owners: (Waiting | undefined)[] = [undefined];
-  let index = size;
-  for (const waiting of batch) {
-    for (const [position, { kind, subject, at }] of waiting.entries.entries()) {
-      writes.push({ sql: INSERT_ENTRY, parameters: [index++, kind, subject, at, waiting.bytes[position] ?? ''] });
-      owners.push(undefined);
-    }
-    for (const change of waiting.writes) {
-      writes.push(change);
-      owners.push(waiting);
-    }
-  }
-  for (const { level, index: at, hash } of grown.nodes)
-    writes.push({ sql: INSERT_NODE, parameters: [level, at, hash] });
-  writes.push({ sql: INSERT_CHECKPOINT, parameters: [grown.frontier.size, note] });
-  return { writes, owners };
+  const entries = batch
+    .flatMap((waiting) =>
+      waiting.entries.map((entry, position) => ({ ...entry, bytes: waiting.bytes[position] ?? '' })),
+    )
+    .map(({ kind, subject, at, bytes }, position) => [size + position, kind, subject, at, bytes]);
+  const changes = batch.flatMap((waiting) => waiting.writes.map((change) => [change, waiting] as const));
+  const all: readonly (readonly [Write, Waiting | undefined])[] = [
+    [write(head, 1), undefined],
+    [{ ...ENTRIES, rows: entries }, undefined],
+    ...changes,
+    [{ ...NODES, rows: grown.nodes.map(({ level, index, hash }): SqlValue[] => [level, index, hash]) }, undefined],
+    [write(statements.insertInto('checkpoints').values({ size: grown.frontier.size, note })), undefined],
+  ];
+  return { writes: all.map(([change]) => change), owners: all.map(([, owner]) => owner) };
 }
 
-const INSERT_ENTRY = 'INSERT INTO ledger_entries (idx, kind, subject, at, entry) VALUES (?, ?, ?, ?, ?)';
-const INSERT_NODE = 'INSERT INTO ledger_nodes (level, idx, hash) VALUES (?, ?, ?)';
-const INSERT_CHECKPOINT = 'INSERT INTO checkpoints (size, note) VALUES (?, ?)';
+const ENTRIES: Omit<Rows, 'rows'> = {
+  into: 'ledger_entries',
+  columns: [
+    ['idx', 'bigint'],
+    ['kind', 'text'],
+    ['subject', 'text'],
+    ['at', 'text'],
+    ['entry', 'text'],
+  ],
+};
+const NODES: Omit<Rows, 'rows'> = {
+  into: 'ledger_nodes',
+  columns: [
+    ['level', 'bigint'],
+    ['idx', 'bigint'],
+    ['hash', 'bytea'],
+  ],
+};
 
 function resolveAll(batch: readonly Waiting[], size: number): void {
   let index = size;
@@ -265,29 +305,28 @@ const HEAD = statements.selectFrom('ledger_head').select((eb) => [
 ]);
 
 /** The tree's right edge as it is kept, checked against the checkpoint that was signed for that size. */
-async function loadFrontier(store: Store, key: SigningKey): Promise<Frontier> {
-  const head = await store.first(HEAD);
+async function loadFrontier(reader: Reader, name: string, key: SigningKey): Promise<Frontier> {
+  const head = await reader.first(HEAD);
   const size = head?.size ?? 0;
   if ((head?.signed ?? 0) !== size || (head?.entries ?? 0) !== size) {
     throw new LedgerCorrupt(
-      `the ledger in ${store.path} says that it has ${size} entries, and has ${head?.entries ?? 0} of ${head?.signed ?? 0} that were signed; run: countersign ledger verify`,
+      `the ledger in ${name} says that it has ${size} entries, and has ${head?.entries ?? 0} of ${head?.signed ?? 0} that were signed; run: countersign ledger verify`,
     );
   }
   if (size === 0) return EMPTY_FRONTIER;
-  const edge = await Promise.all(edgePositions(size).map(({ level, index }) => nodeAt(store, level, index)));
+  const edge = await Promise.all(edgePositions(size).map(({ level, index }) => nodeAt(reader, level, index)));
   const frontier = { size, edge };
   // Not the newest one: another process may have appended since the size was read.
-  const row = await store.first(statements.selectFrom('checkpoints').select('note').where('size', '=', size));
+  const row = await reader.first(statements.selectFrom('checkpoints').select('note').where('size', '=', size));
   try {
     const checkpoint = openCheckpoint(row?.note ?? '', key);
     assert.equal(checkpoint.size, size, 'its checkpoint is of another size');
     assert(checkpoint.root.equals(rootOf(frontier)), 'the tree has another root than was signed');
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new LedgerCorrupt(
-      `the ledger in ${store.path} is not as it was signed: ${why}; run: countersign ledger verify`,
-      { cause: error },
-    );
+    throw new LedgerCorrupt(`the ledger in ${name} is not as it was signed: ${why}; run: countersign ledger verify`, {
+      cause: error,
+    });
   }
   return frontier;
 }
@@ -296,8 +335,8 @@ async function newestCheckpoint(store: Store): Promise<{ size: number; note: str
   return store.first(statements.selectFrom('checkpoints').selectAll().orderBy('size', 'desc').limit(1));
 }
 
-async function nodeAt(store: Store, level: number, index: number): Promise<Buffer> {
-  const row = await store.first(
+async function nodeAt(reader: Reader, level: number, index: number): Promise<Buffer> {
+  const row = await reader.first(
     statements.selectFrom('ledger_nodes').select('hash').where('level', '=', level).where('idx', '=', index),
   );
   if (row === undefined) throw new LedgerCorrupt(`node ${index} of level ${level} is missing from the ledger`);
@@ -310,8 +349,7 @@ async function nodeAt(store: Store, level: number, index: number): Promise<Buffe
  *
  * @returns puts it in place; called once the commit is durable, or it would vouch for entries that never came.
  */
-function keepBeside(path: string, opening: number, note: string): () => void {
-  const file = checkpointFile(path);
+function keepBeside(file: string, opening: number, note: string): () => void {
   const making = `${file}.${process.pid}-${opening}`;
   try {
     writeFileSync(making, note, { mode: 0o600 });
@@ -321,6 +359,21 @@ function keepBeside(path: string, opening: number, note: string): () => void {
   return () => renameSync(making, file);
 }
 
-export function checkpointFile(storePath: string): string {
-  return `${storePath}.checkpoint`;
+/** @throws LedgerCorrupt when the checkpoint beside the store vouches for entries that the store doesn't have. */
+function refuseSetBack(store: Store, { size }: Frontier, beside: string, key: SigningKey): void {
+  let known: number;
+  try {
+    known = openCheckpoint(beside, key).size;
+  } catch (error) {
+    throw new LedgerCorrupt(`${store.checkpointFile} is no checkpoint of the ledger in ${store.name}`, {
+      cause: error,
+    });
+  }
+  if (known > size) throw setBack(store, size, known);
+}
+
+function setBack({ name, checkpointFile }: Store, size: number, known: number): LedgerCorrupt {
+  return new LedgerCorrupt(
+    `the ledger in ${name} has ${size} entries, and had ${known}: the store was set back to an earlier state. Bring the lost entries back, or, if a person takes the loss upon themselves, put ${checkpointFile} aside`,
+  );
 }

@@ -1,5 +1,7 @@
-import { type LedgerCopy, openLedgerCopy, UnreadableLine } from './archive.ts';
+import type { PostgresState } from '../domain/state-location.ts';
+import { type LedgerCopy, openFileCopy, UnreadableLine } from './archive.ts';
 import { openCheckpoint } from './checkpoint.ts';
+import { openPostgresCopy } from './postgres-copy.ts';
 import { parseVerifierKey } from './signing-key.ts';
 import { EMPTY_FRONTIER, type Frontier, grow, leafHash, rootOf } from './tree.ts';
 
@@ -17,11 +19,15 @@ export type Verdict =
   | { readonly verdict: 'tampered'; readonly entry: number | null; readonly problem: string }
   | { readonly verdict: 'unreadable'; readonly problem: string };
 
-/** Verifies a state database or an exported archive, offline. @param trustedKey the verifier key to trust, where one is known. */
-export async function verifyLedger(path: string, trustedKey?: string): Promise<Verdict> {
+/**
+ * Verifies a state database or an exported archive, offline, or a state store on PostgreSQL.
+ *
+ * @param trustedKey the verifier key to trust, where one is known.
+ */
+export async function verifyLedger(place: string | PostgresState, trustedKey?: string): Promise<Verdict> {
   let copy: LedgerCopy;
   try {
-    copy = await openLedgerCopy(path);
+    copy = await (typeof place === 'string' ? openFileCopy(place) : openPostgresCopy(place));
   } catch (error) {
     return { verdict: 'unreadable', problem: reason(error) };
   }
@@ -33,7 +39,7 @@ export async function verifyLedger(path: string, trustedKey?: string): Promise<V
     }
     return { verdict: 'unreadable', problem: reason(error) };
   } finally {
-    copy.close();
+    await copy.close();
   }
 }
 

@@ -25,7 +25,8 @@ import { createDecide } from '../policy/decide.ts';
 import { type PolicySet, parsePolicies } from '../policy/policy-set.ts';
 import { readPolicies } from '../policy/read-policies.ts';
 import { announceNode, removeNode } from '../store/nodes.ts';
-import { openStore, type Store } from '../store/store.ts';
+import { openStore } from '../store/open-store.ts';
+import type { Store } from '../store/store.ts';
 
 /**
  * Countersign without channels: what a command works with, and what the gateway is built on. Several processes may have

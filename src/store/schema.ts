@@ -90,7 +90,7 @@ export const statements = new Kysely<StateSchema>({
   },
 });
 
-/** Each is run once, in order, in a transaction of its own. Never edited, only added to. */
+/** For SQLite; `postgres-migrations.ts` makes the same tables. Each is run once, in order, in a transaction of its own. Never edited, only added to. */
 export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE tasks (

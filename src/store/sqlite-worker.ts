@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { MIGRATIONS } from './schema.ts';
-import type { SqlValue, Write } from './write.ts';
+import type { Rows, SqlValue, Write } from './write.ts';
 
 /** The thread that holds the SQLite connection, so that waiting for the disk never stops the event loop. */
 
@@ -124,15 +124,24 @@ function commit(writes: readonly Write[]): number | null {
 const SQLITE_CONSTRAINT = 19;
 
 /** Whether the write did what it should: one that breaks a constraint did not, and says nothing of the others. */
-function execute({ sql, parameters, expectChanges }: Write): boolean {
+function execute(change: Write): boolean {
   try {
-    const { changes } = statement(sql).run(...parameters);
-    return expectChanges === undefined || Number(changes) === expectChanges;
+    if ('into' in change) {
+      const insert = statement(insertInto(change));
+      for (const row of change.rows) insert.run(...row);
+      return true;
+    }
+    const { changes } = statement(change.sql).run(...change.parameters);
+    return change.expectChanges === undefined || Number(changes) === change.expectChanges;
   } catch (error) {
     const code = Number((error as { readonly errcode?: unknown }).errcode);
     if ((code & 0xff) === SQLITE_CONSTRAINT) return false;
     throw error;
   }
+}
+
+function insertInto({ into, columns }: Rows): string {
+  return `INSERT INTO ${into} (${columns.map(([name]) => name).join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
 }
 
 function statement(sql: string): StatementSync {

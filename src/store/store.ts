@@ -1,23 +1,37 @@
-import { Worker } from 'node:worker_threads';
 import type { Compilable } from 'kysely';
-import type { StoreReply, StoreRequest } from './sqlite-worker.ts';
-import { type Write, write } from './write.ts';
+import type { Write } from './write.ts';
 
-/** The state of Countersign: tasks, plans, approvals, halts, and the ledger's tree. Several processes may have it open. */
-export interface Store {
-  /** Where it lies: the path of the database file. */
-  readonly path: string;
+/** Looks at the state. */
+export interface Reader {
   all<Row>(query: Compilable<Row>): Promise<Row[]>;
   first<Row>(query: Compilable<Row>): Promise<Row | undefined>;
+}
+
+/** The state of Countersign: tasks, plans, approvals, halts, and the ledger's tree. Several processes may have it open. */
+export interface Store extends Reader {
+  /** How it is called in messages: never with a secret. */
+  readonly name: string;
+  /** The file that holds the newest checkpoint of the ledger which this machine knows. */
+  readonly checkpointFile: string;
+  /** For how long a process may go on without having heard from it; `null` where nothing can come in between. */
+  readonly leaseMs: number | null;
   /**
    * Executes all writes in one durable transaction, or none.
    *
    * @returns the index of the first write that changed another number of rows than it expects or broke a constraint, or
    * `null` when all did what they should.
-   * @throws StoreUnavailable when the file can't be written (disk full, locked by another process for too long, gone).
+   * @throws StoreUnavailable when it can't be written (disk full, locked by another process for too long, gone).
+   * StoreUncertain when nobody can tell now whether it was.
    */
   commit(writes: readonly Write[]): Promise<number | null>;
-  /** Called soon after another process has changed the state. */
+  /**
+   * The same for writes that build upon the end of the ledger: made when it is this process' turn, with what to look at
+   * it by. A store that gives no turns calls at once and with `null`; then a guard on the head finds out who came first.
+   */
+  append(prepare: (turn: Reader | null) => Promise<readonly Write[]>): Promise<number | null>;
+  /** The time by which it is told who lives: one clock for all processes. */
+  nowMs(): Promise<number>;
+  /** Called soon after another process has changed the state, or when that can't be excluded. */
   onChange(listener: () => void): void;
   close(): Promise<void>;
 }
@@ -29,86 +43,10 @@ export class StoreUnavailable extends Error {
   }
 }
 
-/**
- * Opens the store, making and migrating the file where needed.
- *
- * @param location `sqlite:` and a path.
- * @throws StoreUnavailable when it can't be opened, or was written by a newer version.
- */
-export async function openStore(location: string, options: { readonly readOnly?: boolean } = {}): Promise<Store> {
-  if (!location.startsWith('sqlite:'))
-    throw new StoreUnavailable(`there is no state store for ${location}; use sqlite:<path>`);
-  const path = location.slice('sqlite:'.length);
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  const worker = new Worker(new URL(`./sqlite-worker.${extension}`, import.meta.url), {
-    workerData: { path, readOnly: options.readOnly === true },
-  });
-  const waiting = new Map<number, { resolve: (reply: StoreReply) => void; reject: (error: Error) => void }>();
-  const listeners: (() => void)[] = [];
-  let nextId = 1;
-  let gone: Error | null = null;
-
-  worker.on('message', (reply: StoreReply) => {
-    if (reply.kind === 'changed') {
-      for (const listener of listeners) listener();
-      return;
-    }
-    const caller = waiting.get(reply.id);
-    waiting.delete(reply.id);
-    if (waiting.size === 0) worker.unref();
-    if (reply.kind === 'error') caller?.reject(new StoreUnavailable(`the state store ${path}: ${reply.message}`));
-    else caller?.resolve(reply);
-  });
-  const onGone = (error: Error): void => {
-    gone ??= error;
-    for (const caller of waiting.values()) caller.reject(error);
-    waiting.clear();
-  };
-  worker.on('error', (error) => onGone(new StoreUnavailable(`the state store ${path} failed`, { cause: error })));
-  worker.on('exit', () => onGone(new StoreUnavailable(`the state store ${path} is closed`)));
-
-  function ask(request: StoreRequest): Promise<StoreReply> {
-    if (gone !== null) return Promise.reject(gone);
-    const id = nextId++;
-    worker.ref();
-    return new Promise((resolve, reject) => {
-      waiting.set(id, { resolve, reject });
-      worker.postMessage({ ...request, id });
-    });
+/** The answer to COMMIT was lost, and the store doesn't answer what became of it: it may never be repeated blindly. */
+export class StoreUncertain extends StoreUnavailable {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StoreUncertain';
   }
-
-  async function all<Row>(query: Compilable<Row>): Promise<Row[]> {
-    const { sql, parameters } = write(query);
-    const reply = await ask({ kind: 'all', sql, parameters });
-    if (reply.kind !== 'rows') throw new Error('the store answered something else');
-    return reply.rows as Row[];
-  }
-
-  try {
-    await ask({ kind: 'open' });
-  } catch (error) {
-    await worker.terminate();
-    throw error;
-  }
-  let closing: Promise<void> | null = null;
-  async function end(): Promise<void> {
-    if (gone !== null) return;
-    await ask({ kind: 'close' });
-    await worker.terminate();
-  }
-  return {
-    path,
-    all,
-    first: async (query) => (await all(query))[0],
-    async commit(writes) {
-      const reply = await ask({ kind: 'commit', writes });
-      if (reply.kind !== 'committed') throw new Error('the store answered something else');
-      return reply.failedAt;
-    },
-    onChange: (listener) => listeners.push(listener),
-    close() {
-      closing ??= end();
-      return closing;
-    },
-  };
 }

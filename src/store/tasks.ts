@@ -74,7 +74,7 @@ export function releaseRows(id: TaskId, rows: number): Write {
   return write(
     statements
       .updateTable('tasks')
-      .set({ rows_used: sql`max(0, rows_used - ${rows})` })
+      .set({ rows_used: sql`CASE WHEN rows_used > ${rows} THEN rows_used - ${rows} ELSE 0 END` })
       .where('id', '=', id),
     1,
   );

@@ -76,6 +76,27 @@ describe('countersign.yaml', () => {
     expect(config.state).toBe(`sqlite:${join(directory, 'state/countersign.db')}`);
   });
 
+  it('keeps its state on PostgreSQL, with the password by reference and TLS as targets have it', async () => {
+    const short = await loadConfig(file(`${GOOD}state: postgres://u@db.internal/state\n`));
+    expect(short.state).toEqual({
+      host: 'db.internal',
+      port: 5432,
+      database: 'state',
+      user: 'u',
+      tls: 'verify-full',
+      leaseMs: 5000,
+      checkpointFile: join(directory, 'state/state.checkpoint'),
+    });
+    writeFileSync(join(directory, 'state-ca.pem'), 'PEM');
+    writeFileSync(join(directory, 'password'), 'hunter2\n', { mode: 0o600 });
+    const state =
+      '{ url: "postgres://u@[::1]:5433/state", password: "${file:password}", tls: require, authorities: state-ca.pem, lease: 3s }';
+    const long = await loadConfig(file(`${GOOD}state: ${state}\n`));
+    expect(long.state).toMatchObject({ host: '::1', port: 5433, tls: 'require', tlsAuthorities: 'PEM', leaseMs: 3000 });
+    expect(typeof long.state === 'string' ? '' : long.state.password?.()).toBe('hunter2');
+    expect(JSON.stringify(long)).not.toContain('hunter2');
+  });
+
   it.each<[what: string, change: (text: string) => string, problem: RegExp]>([
     ['a key that there isn’t', (text) => `${text}extra: 1\n`, /^21 extra: there is no such key/],
     [
@@ -233,7 +254,21 @@ describe('countersign.yaml', () => {
       (text) => text.replace('read: [public.*]', 'read: [public.*, a.b.c]'),
       '20 roles.migrator.read.1: write schema.table, with * for a whole part',
     ],
-    ['a store that there isn’t', (text) => `${text}state: redis://db\n`, '21 state: write sqlite: and a path'],
+    [
+      'a store that there isn’t',
+      (text) => `${text}state: redis://db\n`,
+      '21 state: write sqlite: and a path, or postgres://user@host:port/database, or url, password, tls, authorities and lease',
+    ],
+    [
+      'a password in the address of its store',
+      (text) => `${text}state: postgres://u:hunter2@db/state\n`,
+      '21 state: write sqlite: and a path, or postgres://user@host:port/database, or url, password, tls, authorities and lease',
+    ],
+    [
+      'a password of its store in plain text',
+      (text) => `${text}state: { url: postgres://u@db/state, password: hunter2 }\n`,
+      '21 state.password: a secret is never written here: refer to it with ${env:NAME} or ${file:path}',
+    ],
   ])('is refused with %s, and nothing else is said', async (_, change, problem) => {
     expect(await problems(change(GOOD))).toBe(problem);
   });

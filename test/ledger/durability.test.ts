@@ -1,20 +1,14 @@
 import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../src/domain/clock.ts';
 import { type ActorId, asId, type HaltId, instantOf } from '../../src/domain/ids.ts';
-import { openCheckpoint } from '../../src/ledger/checkpoint.ts';
-import { checkpointFile, GuardFailed, LedgerCorrupt, LedgerUnavailable, openLedger } from '../../src/ledger/ledger.ts';
-import { createSigningKey, loadSigningKey, parseVerifierKey } from '../../src/ledger/signing-key.ts';
-import { leafHash } from '../../src/ledger/tree.ts';
-import { verifyInclusion } from '../../src/ledger/tree-proof.ts';
+import { LedgerUnavailable } from '../../src/ledger/ledger.ts';
 import { verifyLedger } from '../../src/ledger/verify.ts';
 import { activeHalts, insertHalt } from '../../src/store/halts.ts';
 import { statements } from '../../src/store/schema.ts';
-import { openStore, type Store } from '../../src/store/store.ts';
-import { type Write, write } from '../../src/store/write.ts';
+import type { Store } from '../../src/store/store.ts';
+import type { Write } from '../../src/store/write.ts';
 import { entry, type TestLedger, testLedger } from '../fixtures/ledger.ts';
 
 let made: TestLedger;
@@ -38,72 +32,6 @@ function pragma(store: Store, name: string): Promise<unknown> {
   return store.first({ compile: () => sql.raw(`PRAGMA ${name}`).compile(statements) });
 }
 
-describe('G7 a record', () => {
-  it('keeps its entries together and in order, among others that come at once', async () => {
-    const recorded = await Promise.all(
-      Array.from({ length: 50 }, (_, n) =>
-        made.ledger.record({ entries: [entry(`${n}`, { part: 0 }), entry(`${n}`, { part: 1 })] }),
-      ),
-    );
-    for (const [n, { indexes }] of recorded.entries()) {
-      const [first = -1, second = -1] = indexes;
-      expect(second).toBe(first + 1);
-      const [one, two] = await made.ledger.entries({ from: first, limit: 2 });
-      expect([one?.entry, two?.entry]).toEqual([entry(`${n}`, { part: 0 }), entry(`${n}`, { part: 1 })]);
-    }
-  });
-
-  it('changes the state with its entry, or neither', async () => {
-    await made.ledger.record({ entries: [entry('a')], writes: [halt('h-a')] });
-    const guard = write(statements.deleteFrom('halts').where('id', '=', 'nobody'), 1);
-    await expect(made.ledger.record({ entries: [entry('b')], writes: [halt('h-b'), guard] })).rejects.toThrow(
-      GuardFailed,
-    );
-    expect(await kept()).toEqual({ subjects: ['a'], halts: ['h-a'] });
-  });
-
-  it('that breaks a rule of the state is refused alone: what came with it is recorded', async () => {
-    await made.ledger.record({ entries: [entry('first')], writes: [halt('h')] });
-    const [broken, ...others] = await Promise.allSettled([
-      made.ledger.record({ entries: [entry('twice')], writes: [halt('h')] }),
-      made.ledger.record({ entries: [entry('other')], writes: [halt('h-other')] }),
-      made.ledger.record({ entries: [entry('third')] }),
-    ]);
-    expect(broken).toMatchObject({ status: 'rejected', reason: expect.any(GuardFailed) });
-    expect(others.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
-    expect(await kept()).toEqual({ subjects: ['first', 'other', 'third'], halts: ['h', 'h-other'] });
-  });
-
-  it('that has no canonical form is refused alone', async () => {
-    const [broken, other] = await Promise.allSettled([
-      made.ledger.record({ entries: [entry('nan', { n: Number.NaN })] }),
-      made.ledger.record({ entries: [entry('other')] }),
-    ]);
-    expect([broken.status, other.status]).toEqual(['rejected', 'fulfilled']);
-  });
-
-  it('without an entry is refused: the state never changes without a proof', async () => {
-    const [empty, other] = await Promise.allSettled([
-      made.ledger.record({ entries: [], writes: [halt('h')] }),
-      made.ledger.record({ entries: [entry('other')] }),
-    ]);
-    expect([empty.status, other.status]).toEqual(['rejected', 'fulfilled']);
-    expect(await kept()).toEqual({ subjects: ['other'], halts: [] });
-  });
-
-  it('can be proven to be in the tree that was signed', async () => {
-    await Promise.all(Array.from({ length: 37 }, (_, n) => made.ledger.record({ entries: [entry(`s${n}`)] })));
-    const { size, root } = openCheckpoint(await made.ledger.checkpoint(), parseVerifierKey(made.ledger.verifierKey));
-    expect(size).toBe(38);
-    for (const row of await made.store.all(statements.selectFrom('ledger_entries').select(['idx', 'entry']))) {
-      const path = await made.ledger.inclusionProof(row.idx, size);
-      const leaf = leafHash(Buffer.from(row.entry, 'utf8'));
-      expect(verifyInclusion({ leaf, index: row.idx, size, path }, root)).toBe(true);
-    }
-    await expect(made.ledger.inclusionProof(38, size)).rejects.toThrow(RangeError);
-  });
-});
-
 describe('G7 when it can’t be written', () => {
   it('says so on a full disk, leaves nothing behind, and goes on when there is room', async () => {
     await made.ledger.record({ entries: [entry('before')] });
@@ -119,7 +47,7 @@ describe('G7 when it can’t be written', () => {
   });
 
   it('says so when the checkpoint beside it can’t be written, and leaves nothing behind', async () => {
-    const inTheWay = Array.from({ length: 99 }, (_, n) => `${checkpointFile(made.path)}.${process.pid}-${n}`);
+    const inTheWay = Array.from({ length: 99 }, (_, n) => `${made.store.checkpointFile}.${process.pid}-${n}`);
     for (const path of inTheWay) mkdirSync(path);
     await expect(made.ledger.record({ entries: [entry('a')], writes: [halt('h')] })).rejects.toThrow(LedgerUnavailable);
     expect(await kept()).toEqual({ subjects: [], halts: [] });
@@ -138,45 +66,9 @@ describe('G7 when it can’t be written', () => {
     await made.ledger.record({ entries: [entry('b')] });
     expect(await kept()).toEqual({ subjects: ['b'], halts: [] });
   });
-
-  it('says so when it is closed, and when its store is', async () => {
-    const other = await made.another();
-    await other.store.close();
-    await expect(other.ledger.record({ entries: [entry('a')] })).rejects.toThrow(LedgerUnavailable);
-    await other.ledger.close();
-    await expect(other.ledger.record({ entries: [entry('a')] })).rejects.toThrow(LedgerUnavailable);
-  });
-
-  it('has recorded what was asked before it was closed', async () => {
-    const other = await made.another();
-    const asked = Array.from({ length: 20 }, (_, n) => other.ledger.record({ entries: [entry(`s${n}`)] }));
-    await other.close();
-    await Promise.all(asked);
-    expect((await kept()).subjects).toHaveLength(20);
-  });
 });
 
 describe('G7 a ledger that is opened', () => {
-  it('begins with one genesis, whoever opens it first', async () => {
-    const path = join(made.directory, 'new.db');
-    const key = loadSigningKey(join(made.directory, 'ledger.key'), 'test.example/ledger');
-    const stores = await Promise.all(Array.from({ length: 4 }, () => openStore(`sqlite:${path}`)));
-    const ledgers = await Promise.all(stores.map((store) => openLedger({ store, key, clock: systemClock })));
-    await Promise.all(ledgers.map((ledger) => ledger.record({ entries: [entry('s')] })));
-    const entries = await ledgers[0]?.entries({ from: 0, limit: 100 });
-    await Promise.all(ledgers.map((ledger) => ledger.close()));
-    await Promise.all(stores.map((store) => store.close()));
-    expect(entries?.map(({ entry: { kind } }) => kind)).toEqual(['genesis', 'intent', 'intent', 'intent', 'intent']);
-    expect(await verifyLedger(path)).toMatchObject({ verdict: 'sound', entries: 5 });
-  });
-
-  it('is refused with another key than the one that signed it', async () => {
-    const file = join(made.directory, 'other.key');
-    createSigningKey(file);
-    const key = loadSigningKey(file, 'test.example/ledger');
-    await expect(openLedger({ store: made.store, key, clock: systemClock })).rejects.toThrow(LedgerCorrupt);
-  });
-
   it.each([
     ['a node of its edge is another', 'UPDATE ledger_nodes SET hash = zeroblob(32) WHERE level = 1'],
     ['a node of its edge is gone', 'DELETE FROM ledger_nodes WHERE level = 1'],
@@ -188,19 +80,5 @@ describe('G7 a ledger that is opened', () => {
     database.exec(change);
     database.close();
     await expect(made.another()).rejects.toThrow(/ledger/);
-  });
-
-  it('finds entries by kind, by what they are about, and from a place on', async () => {
-    await made.ledger.record({
-      entries: [entry('a_1'), entry('a_2'), entry('ab3'), { ...entry('a_4'), kind: 'plan' }],
-    });
-    const found = async (filter: object) =>
-      (await made.ledger.entries({ limit: 10, ...filter })).map(({ entry: { subject } }) => subject);
-    expect(await found({ subject: 'a_' })).toEqual(['a_1', 'a_2', 'a_4']);
-    expect(await found({ subject: '%' })).toEqual([]);
-    expect(await found({ kind: 'plan' })).toEqual(['a_4']);
-    expect(await found({ from: 3 })).toEqual(['ab3', 'a_4']);
-    expect(await found({ limit: 2 })).toEqual(['ab3', 'a_4']);
-    expect(await found({ from: 1, limit: 2 })).toEqual(['a_1', 'a_2']);
   });
 });

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { systemClock } from '../../src/domain/clock.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { loadSigningKey } from '../../src/ledger/signing-key.ts';
-import { openStore } from '../../src/store/store.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import { entry } from '../fixtures/ledger.ts';
 
 /** Records until it is killed, and says what was acknowledged. */

@@ -6,10 +6,10 @@ import fc from 'fast-check';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { exportLedger } from '../../src/ledger/archive.ts';
 import { openCheckpoint, signCheckpoint } from '../../src/ledger/checkpoint.ts';
-import { checkpointFile } from '../../src/ledger/ledger.ts';
 import { createSigningKey, loadSigningKey, parseVerifierKey, verifierKey } from '../../src/ledger/signing-key.ts';
 import { EMPTY_FRONTIER, grow, leafHash, rootOf } from '../../src/ledger/tree.ts';
 import { verifyLedger } from '../../src/ledger/verify.ts';
+import { checkpointFile } from '../../src/store/sqlite-store.ts';
 import { entry, type TestLedger, testLedger } from '../fixtures/ledger.ts';
 
 let made: TestLedger;

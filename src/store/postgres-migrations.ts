@@ -1,0 +1,53 @@
+/**
+ * The same tables as in `schema.ts`, in PostgreSQL's words. Each is run once, in order; never edited, only added to.
+ * Text is compared byte for byte, as SQLite does: ids are found by their beginning, instants are put in order.
+ */
+export const POSTGRES_MIGRATIONS: readonly string[] = [
+  `
+  CREATE DOMAIN word AS text COLLATE "C";
+  CREATE TABLE tasks (
+    id word PRIMARY KEY, task word NOT NULL, token_hash word NOT NULL UNIQUE,
+    scram_salt bytea NOT NULL, scram_iterations integer NOT NULL, scram_stored_key bytea NOT NULL, scram_server_key bytea NOT NULL,
+    rows_used bigint NOT NULL DEFAULT 0, rows_limit bigint NOT NULL, expires_at word NOT NULL, closed_at word
+  );
+  CREATE TABLE plans (
+    id word PRIMARY KEY, task word NOT NULL, target word NOT NULL, wish word NOT NULL, state word NOT NULL, note word,
+    plan word NOT NULL, created_at word NOT NULL, changed_at word NOT NULL
+  );
+  CREATE INDEX plans_by_wish ON plans (task, wish);
+  CREATE INDEX plans_by_state ON plans (state, created_at);
+  CREATE TABLE approvals (
+    plan word NOT NULL REFERENCES plans (id), person word NOT NULL, verdict word NOT NULL, envelope word NOT NULL, at word NOT NULL,
+    PRIMARY KEY (plan, person)
+  );
+  CREATE TABLE halts (
+    id word PRIMARY KEY, scope word NOT NULL, scope_id word, reason word NOT NULL, by word NOT NULL, at word NOT NULL,
+    lifted_at word, lifted_by word
+  );
+  CREATE TABLE intents (
+    id word PRIMARY KEY, task word NOT NULL, target word NOT NULL, node word NOT NULL, rows bigint NOT NULL, at word NOT NULL,
+    outcome word, closed_at word
+  );
+  CREATE INDEX intents_open ON intents (id) WHERE outcome IS NULL;
+  CREATE TABLE nodes (
+    id word PRIMARY KEY, pid integer NOT NULL, pg word NOT NULL, http word NOT NULL, started_at word NOT NULL, heartbeat_ms bigint NOT NULL
+  );
+  CREATE TABLE ledger_head (id integer PRIMARY KEY CHECK (id = 1), size bigint NOT NULL);
+  INSERT INTO ledger_head VALUES (1, 0);
+  CREATE TABLE ledger_entries (
+    idx bigint PRIMARY KEY, kind word NOT NULL, subject word NOT NULL, at word NOT NULL, entry word NOT NULL
+  );
+  CREATE INDEX ledger_by_subject ON ledger_entries (subject);
+  CREATE TABLE ledger_nodes (level integer NOT NULL, idx bigint NOT NULL, hash bytea NOT NULL, PRIMARY KEY (level, idx));
+  CREATE TABLE checkpoints (size bigint PRIMARY KEY, note word NOT NULL);
+
+  CREATE FUNCTION tell_change() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN
+    PERFORM pg_catalog.pg_notify('countersign_state', TG_TABLE_NAME);
+    RETURN NULL;
+  END $$;
+  CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON halts FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
+  CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE OF closed_at ON tasks FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
+  CREATE TRIGGER tell AFTER INSERT OR UPDATE OF state ON plans FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
+  `,
+];

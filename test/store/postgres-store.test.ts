@@ -1,0 +1,148 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { type ActorId, asId, type HaltId, instantOf } from '../../src/domain/ids.ts';
+import type { PostgresState } from '../../src/domain/state-location.ts';
+import { activeHalts, insertHalt } from '../../src/store/halts.ts';
+import { openStore } from '../../src/store/open-store.ts';
+import { type Store, StoreUnavailable } from '../../src/store/store.ts';
+import type { Write } from '../../src/store/write.ts';
+import { servers } from '../fixtures/postgres.ts';
+import { connectToState, type PostgresPlace, startPostgresPlace } from '../fixtures/state.ts';
+import { startTcpProxy, type TcpProxy } from '../fixtures/tcp-proxy.ts';
+
+const LEASE_MS = 1000;
+
+function halt(id: string): Write {
+  const by = asId<ActorId>('ada');
+  return insertHalt({ id: asId<HaltId>(id), scope: { scope: 'global' }, reason: 'r', by, at: instantOf(0) });
+}
+
+describe.each(servers)('a state store on $name', ({ binaries }) => {
+  let place: PostgresPlace;
+  let direct: PostgresState;
+  let proxy: TcpProxy;
+  let store: Store;
+  beforeAll(async () => {
+    place = await startPostgresPlace(binaries);
+  });
+  afterAll(() => place?.remove());
+  beforeEach(async () => {
+    direct = await place.make({ leaseMs: LEASE_MS });
+    proxy = await startTcpProxy(direct);
+    store = await openStore({ ...direct, port: proxy.port });
+  });
+  afterEach(async () => {
+    await store.close();
+    await proxy.close();
+  });
+
+  async function truth(): Promise<readonly string[]> {
+    const client = await connectToState(direct);
+    const { rows } = await client.query<{ id: string }>('SELECT id FROM halts ORDER BY id');
+    await client.end();
+    return rows.map(({ id }) => id);
+  }
+
+  it('G12 asks what became of a COMMIT whose answer was lost, and does it not again', async () => {
+    proxy.cutAt('COMMIT', 'after');
+    expect(await store.commit([halt('h1')])).toBeNull();
+    expect(await truth()).toEqual(['h1']);
+  });
+
+  it('G12 says that nothing was done when the COMMIT never came', async () => {
+    proxy.cutAt('COMMIT', 'before');
+    await expect(store.commit([halt('h1')])).rejects.toThrow(/undone/);
+    expect(await truth()).toEqual([]);
+    expect(await store.commit([halt('h1')])).toBeNull();
+    expect(await truth()).toEqual(['h1']);
+  });
+
+  it('says so within its bound when the network is parted, and goes on when it is whole again', async () => {
+    await store.commit([halt('h1')]);
+    proxy.freeze();
+    const beganMs = performance.now();
+    await expect(store.commit([halt('h2')])).rejects.toThrow(StoreUnavailable);
+    expect(performance.now() - beganMs).toBeLessThan(LEASE_MS + 500);
+    proxy.mend();
+    expect(await store.commit([halt('h3')])).toBeNull();
+    expect(await truth()).toEqual(['h1', 'h3']);
+  });
+
+  it('G12 does not hold the turn of a node that was cut off while it had it', async () => {
+    const other = await openStore(direct);
+    const late = store.append(async () => {
+      proxy.freeze();
+      await sleep(50);
+      return [halt('late')];
+    });
+    const failed = expect(late).rejects.toThrow(StoreUnavailable);
+    await sleep(30);
+    const beganMs = performance.now();
+    let done = false;
+    while (!done && performance.now() - beganMs < 5000) {
+      done = await other
+        .append(() => Promise.resolve([halt('next')]))
+        .then(
+          () => true,
+          () => false,
+        );
+    }
+    expect(done).toBe(true);
+    expect(performance.now() - beganMs).toBeLessThan(2 * LEASE_MS + 500);
+    await failed;
+    await other.close();
+    expect(await truth()).toEqual(['next']);
+  });
+
+  it('reads on after its connections were ended', async () => {
+    await store.commit([halt('h1')]);
+    const client = await connectToState(direct);
+    await client.query(
+      'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+    );
+    await client.end();
+    expect((await activeHalts(store)).map(({ id }) => id)).toEqual(['h1']);
+    expect(await store.commit([halt('h2')])).toBeNull();
+  });
+
+  it('G11 tells of what others commit within milliseconds, again after its connection was lost', async () => {
+    const other = await openStore(direct);
+    let changes = 0;
+    store.onChange(() => changes++);
+    const heard = async (id: string): Promise<number> => {
+      changes = 0;
+      const beganMs = performance.now();
+      await other.commit([halt(id)]);
+      while (changes === 0 && performance.now() - beganMs < 5000) await sleep(1);
+      expect(changes).toBeGreaterThan(0);
+      return performance.now() - beganMs;
+    };
+    await expect.poll(() => changes, { timeout: 5000 }).toBe(1);
+    expect(await heard('h1')).toBeLessThan(500);
+    proxy.cut();
+    await other.commit([halt('meanwhile')]);
+    changes = 0;
+    proxy.mend();
+    await expect.poll(() => changes, { timeout: 5000 }).toBe(1);
+    expect(await heard('h2')).toBeLessThan(500);
+    await other.close();
+  });
+
+  it('of a newer version is left alone', async () => {
+    const client = await connectToState(direct);
+    await client.query('UPDATE version SET version = 1000');
+    await client.end();
+    await expect(openStore(direct)).rejects.toThrow(/newer version/);
+  });
+
+  it('is written through to the disk, and never says a password', async () => {
+    const [row] = await store.all({
+      compile: () => ({ sql: 'SHOW synchronous_commit', parameters: [], query: {} as never, queryId: {} as never }),
+    });
+    expect(row).toEqual({ synchronous_commit: 'on' });
+    const wrong = openStore({ ...direct, password: () => 'not-the-password' });
+    await expect(wrong).rejects.toThrow(StoreUnavailable);
+    await expect(wrong).rejects.not.toThrow(/not-the-password/);
+    expect(store.name).not.toContain(place.server.password);
+  });
+});
