@@ -58,9 +58,13 @@ function analysisOf(
   if (parsed === 'empty')
     return { class: { kind: 'read', pure: true }, effects: [], unknown: [], shape: '', command: '' };
   if ('sqlstate' in parsed) return parsed;
-  const findings = createFindings(catalogue, searchPath, prepared);
-  const { statementClass, command } =
-    parsed.kind === 'PrepareStmt' ? prepare(findings, parsed.node, text) : classify(findings, parsed);
+  const findings = createFindings(catalogue, searchPath, prepared, text);
+  // What is prepared or executed is another text, or the same at another time.
+  if (parsed.kind === 'PrepareStmt' || parsed.kind === 'ExecuteStmt') findings.ownViews = null;
+  const { statementClass, command } = onlyRead(
+    findings,
+    parsed.kind === 'PrepareStmt' ? prepare(findings, parsed.node, text) : classify(findings, parsed),
+  );
   return {
     class: statementClass,
     effects: [...findings.effects.values()],
@@ -68,8 +72,16 @@ function analysisOf(
     shape: shapeOf(text),
     command,
     ...(findings.executes === undefined ? {} : { executes: findings.executes }),
+    ...(findings.ownViews === null || findings.ownViews.length === 0 ? {} : { ownViews: findings.ownViews }),
     ...(findings.takesRows ? { takesRows: true as const } : {}),
   };
+}
+
+/** The gateway's own relations can be read, and nothing else. */
+function onlyRead(findings: Findings, found: Classified): Classified {
+  if (findings.ownViews === null || findings.ownViews.length === 0 || found.statementClass.kind === 'read')
+    return found;
+  return unsupported('A change that reads countersign.plans or countersign.status');
 }
 
 interface Classified {

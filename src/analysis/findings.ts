@@ -1,9 +1,10 @@
-import type { Effect, PreparedText, Verb } from '../domain/effect.ts';
+import type { Effect, OwnView, PreparedText, Verb } from '../domain/effect.ts';
 import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue, Relation } from '../engines/catalogue.ts';
 
 /** What is found while a statement is walked over. */
 export interface Findings {
+  readonly text: string;
   readonly catalogue: Catalogue;
   readonly searchPath: readonly string[];
   readonly effects: Map<string, Effect>;
@@ -20,6 +21,8 @@ export interface Findings {
   executes: PreparedText | undefined;
   /** Rows follow the statement (COPY … FROM STDIN). */
   takesRows: boolean;
+  /** Relations of the gateway's own that the statement's own text names; `null` where another text is walked over. */
+  ownViews: OwnView[] | null;
 }
 
 export type PreparedLookup = (name: string) => PreparedText | undefined;
@@ -30,6 +33,7 @@ export function createFindings(
   catalogue: Catalogue,
   searchPath: readonly string[],
   prepared: PreparedLookup = NOTHING_PREPARED,
+  text = '',
 ): Findings {
   return {
     catalogue,
@@ -37,6 +41,8 @@ export function createFindings(
     prepared,
     executes: undefined,
     takesRows: false,
+    ownViews: [],
+    text,
     effects: new Map(),
     unknown: new Set(),
     pure: true,

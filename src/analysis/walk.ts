@@ -1,3 +1,4 @@
+import type { OwnView } from '../domain/effect.ts';
 import { isAlwaysTrue } from './always-true.ts';
 import { addCascades } from './cascades.ts';
 import { addEffect, addUnknown, type Findings, resolveRelation } from './findings.ts';
@@ -231,7 +232,9 @@ function readRelation(findings: Findings, node: Tree, scope: Scope): void {
   if (schema === null && scope.has(name)) return;
   const { object, relation } = resolveRelation(findings, schema, name);
   if (object.schema === 'countersign') {
-    addEffect(findings, 'server', object);
+    const own = ownViewAt(findings, node);
+    if (own === undefined) addEffect(findings, 'server', object);
+    else findings.ownViews?.push(own);
     return;
   }
   addEffect(findings, 'read', object);
@@ -264,6 +267,18 @@ function readRelation(findings: Findings, node: Tree, scope: Scope): void {
   }
 }
 
+const OWN_VIEW = /^(?:countersign|"countersign")\s*\.\s*(?:plans|status|"plans"|"status")(?![\w$"])/i;
+
+/** `countersign.plans` and `countersign.status`, where they stand in the text in plain sight. */
+function ownViewAt({ ownViews, text }: Findings, node: Tree): OwnView | undefined {
+  const view = node['relname'];
+  if (ownViews === null || (view !== 'plans' && view !== 'status')) return undefined;
+  const start = Number(node['location'] ?? 0);
+  const [written] = OWN_VIEW.exec(Buffer.from(text, 'utf8').subarray(start).toString('utf8')) ?? [];
+  if (written === undefined) return undefined;
+  return { view, start, end: start + Buffer.byteLength(written), named: node['alias'] !== undefined };
+}
+
 function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
@@ -293,7 +308,7 @@ function expand(
     addUnknown(findings, `the ${what}`, { kind: 'view', schema: relation.schema, name: relation.name });
     return;
   }
-  const inner: Findings = { ...findings, searchPath: [], effects: new Map(), writes: false };
+  const inner: Findings = { ...findings, searchPath: [], effects: new Map(), writes: false, ownViews: null };
   walkQuery(inner, parsed.kind, parsed.node);
   findings.pure &&= inner.pure;
   for (const effect of inner.effects.values())

@@ -88,6 +88,18 @@ export interface Analysis {
   readonly executes?: PreparedText;
   /** Rows follow the statement (COPY … FROM STDIN): it can be measured, and can't wait as a plan. */
   readonly takesRows?: true;
+  /** Relations that it reads and that only the gateway has. */
+  readonly ownViews?: readonly OwnView[];
+}
+
+/** Where a query names a relation of the gateway's own. */
+export interface OwnView {
+  readonly view: 'plans' | 'status';
+  /** In bytes of UTF-8, of the name in the text. */
+  readonly start: number;
+  readonly end: number;
+  /** An alias follows. */
+  readonly named: boolean;
 }
 
 /** A statement that a session has prepared under a name: by SQL (`text` is the PREPARE) or by protocol (the statement itself). */

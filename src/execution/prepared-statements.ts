@@ -12,6 +12,8 @@ export interface PreparedStatement extends PreparedText {
    * server forget the unnamed one.
    */
   readonly on: Map<EngineSession, number>;
+  /** As the client sent it, where the gateway has put its own relations into the text. */
+  readonly asked?: string;
 }
 
 export function isKnownOn({ name, on }: PreparedStatement, connection: EngineSession): boolean {

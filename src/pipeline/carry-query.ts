@@ -1,15 +1,18 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
+import type { OwnView } from '../domain/effect.ts';
 import type { Statement } from '../domain/intent.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { query as queryFrame } from '../engines/postgres/wire-messages.ts';
 import type { CopySource, EngineSession, ExpectedReply, Relayed, ReplySink } from '../engines/session.ts';
 import type { ActorSession, Runnable } from './actor-session.ts';
-import { createLookAhead } from './ahead.ts';
+import { type Ahead, createLookAhead, NOTHING_AHEAD } from './ahead.ts';
 import type { Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
 
 /** What happens to statements that don't simply run, wired together once and the same for every channel. */
 export interface Steps {
+  /** The text with the gateway's own relations put into it. */
+  readonly fill: (session: ActorSession, text: string, views: readonly OwnView[]) => Promise<string>;
   readonly split: (text: string) => readonly SplitStatement[] | DatabaseFailure;
   readonly hold: (session: ActorSession, statements: readonly JudgedStatement[]) => Promise<Outcome>;
   /** Applies a plan that is named, in place of the statement that names it. */
@@ -70,8 +73,8 @@ export async function carryQuery(
   const judged: JudgedStatement[] = [];
   const ahead = createLookAhead(session.transaction !== 'idle');
   for (const part of parts) {
-    const judgement = session.judge(part.text, ahead);
-    const statement = { text: part.text, parameters: [] };
+    const { text, judgement } = await judgeFilled(session, steps, part.text, ahead);
+    const statement = { text, parameters: [] };
     if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
     if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
       return abort(session, { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) });
@@ -91,7 +94,7 @@ export async function carryQuery(
   }
 
   for (const [index, { statement, judgement }] of judged.entries()) {
-    const frame = judged.length === 1 ? query.frame : queryFrame(statement.text);
+    const frame = statement.text === query.text ? query.frame : queryFrame(statement.text);
     const { sink } = query;
     const rows = judgement.analysis.takesRows === true ? query.rows : undefined;
     const replies: ExpectedReply[] = [{ to: 'query', charactersBefore: parts[index]?.start ?? 0 }];
@@ -101,6 +104,20 @@ export async function carryQuery(
     if (session.failedInBatch) break;
   }
   return session.settle(query.sink);
+}
+
+/** A statement and what is to become of it, with the gateway's own relations filled in where it names them. */
+export async function judgeFilled(
+  session: ActorSession,
+  steps: Pick<Steps, 'fill'>,
+  asked: string,
+  ahead: Ahead = NOTHING_AHEAD,
+): Promise<{ readonly text: string; readonly judgement: Judgement }> {
+  const judgement = session.judge(asked, ahead);
+  const views = judgement.verdict === 'run' ? judgement.analysis.ownViews : undefined;
+  if (views === undefined) return { text: asked, judgement };
+  const text = await steps.fill(session, asked, views);
+  return { text, judgement: session.judge(text, ahead) };
 }
 
 async function run(

@@ -9,7 +9,7 @@ import { type ActorSession, createActorSession } from './actor-session.ts';
 import type { ApplyPlan } from './apply-plan.ts';
 import type { Steps } from './carry-query.ts';
 import { createCommitWrites } from './commit-writes.ts';
-import type { Refused } from './gateway.ts';
+import type { Refused, TaskStatus } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Halts } from './halts.ts';
 import { createHold } from './hold.ts';
@@ -39,6 +39,7 @@ export function createSessionDesk(deps: {
   readonly readLog: ReadLog;
   readonly halts: Halts;
   readonly applyPlan: ApplyPlan;
+  readonly status: (task: Task) => Promise<TaskStatus>;
   readonly observer: Observer;
   readonly now: () => number;
 }): SessionDesk {
@@ -87,7 +88,10 @@ export function createSessionDesk(deps: {
       forget = halts.watch(session, subject);
       const since = halts.covering(subject);
       if (since !== undefined) await session.stop(since);
-      return observer.session({ session, steps: createSteps({ target, store, proof, hold, applyPlan }) }, id);
+      return observer.session(
+        { session, steps: createSteps({ target, store, proof, hold, applyPlan, status: deps.status }) },
+        id,
+      );
     },
 
     async refresh() {

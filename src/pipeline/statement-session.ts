@@ -5,7 +5,7 @@ import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import { bind, describe, execute, parse, SYNC } from '../engines/postgres/wire-messages.ts';
 import { EngineFailure, type ExpectedReply, SessionLost } from '../engines/session.ts';
 import type { ActorSession, Runnable } from './actor-session.ts';
-import type { JudgedStatement, Steps } from './carry-query.ts';
+import { type JudgedStatement, judgeFilled, type Steps } from './carry-query.ts';
 import { collectReplies, type Replies } from './collect-replies.ts';
 import type { PlanView, ResultBounds, Session, StatementReply } from './gateway.ts';
 import type { Outcome } from './outcome.ts';
@@ -27,7 +27,7 @@ export function createStatementSession(deps: {
   async function run(statement: Statement, bounds: ResultBounds, watch?: Watch): Promise<StatementReply> {
     const halted = session.standing();
     if (halted !== undefined) return refused(halted);
-    const judged = judgeOne(statement);
+    const judged = await judgeOne(statement);
     if ('sqlstate' in judged) return { reply: 'failed', failure: judged };
     const { judgement } = judged;
     switch (judgement.verdict) {
@@ -42,7 +42,7 @@ export function createStatementSession(deps: {
         return replyOf(await steps.hold(session, [judged]));
       case 'run':
       case 'session':
-        return carry({ statement, judgement }, bounds, watch);
+        return carry({ statement: judged.statement, judgement }, bounds, watch);
       default:
         return judgement satisfies never;
     }
@@ -100,12 +100,12 @@ export function createStatementSession(deps: {
     return new Map((result?.rows ?? []).map(([oid, name]) => [Number(oid), name ?? 'unknown']));
   }
 
-  function judgeOne(statement: Statement): JudgedStatement | DatabaseFailure {
+  async function judgeOne(statement: Statement): Promise<JudgedStatement | DatabaseFailure> {
     const parts = steps.split(statement.text);
     if ('sqlstate' in parts) return parts;
     if (parts.length !== 1) return parts.length === 0 ? EMPTY : SEVERAL;
-    const judgement = session.judge(statement.text);
-    return judgement.verdict === 'failed' ? judgement.failure : { statement, judgement };
+    const { text, judgement } = await judgeFilled(session, steps, statement.text);
+    return judgement.verdict === 'failed' ? judgement.failure : { statement: { ...statement, text }, judgement };
   }
 
   async function refused(refusal: Refusal): Promise<StatementReply> {
@@ -146,7 +146,7 @@ export function createStatementSession(deps: {
     async explain(statement) {
       const halted = session.standing();
       if (halted !== undefined) return { refused: halted };
-      const judged = judgeOne(statement);
+      const judged = await judgeOne(statement);
       if ('sqlstate' in judged) {
         return {
           refused: {

@@ -1,13 +1,16 @@
 import { splitStatements } from '../analysis/parse.ts';
 import type { Refusal } from '../domain/refusal.ts';
+import type { Task } from '../domain/task.ts';
 import { LedgerUnavailable } from '../ledger/ledger.ts';
 import type { Store } from '../store/store.ts';
 import type { ApplyPlan } from './apply-plan.ts';
 import type { JudgedStatement, Steps } from './carry-query.ts';
 import { commitment } from './commitment.ts';
+import type { TaskStatus } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
 import type { Outcome } from './outcome.ts';
+import { withOwnViews } from './own-views.ts';
 import { planNamed } from './plan-view.ts';
 import type { Proof } from './proof.ts';
 
@@ -18,11 +21,14 @@ export function createSteps(deps: {
   readonly proof: Proof;
   readonly hold: Hold;
   readonly applyPlan: ApplyPlan;
+  readonly status: (task: Task) => Promise<TaskStatus>;
 }): Steps {
   const { target, proof } = deps;
 
   return {
     split: splitStatements,
+
+    fill: async (session, text, views) => withOwnViews(text, views, await deps.status(session.task)),
 
     hold(session, statements) {
       const decision = statements.flatMap(({ judgement }) =>

@@ -61,6 +61,7 @@ export async function serve(
     readLog,
     halts,
     applyPlan: countersign.applyPlan,
+    status: (task) => gateway.status(task),
     observer: countersign.observer,
     now,
   });

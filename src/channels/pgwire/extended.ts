@@ -23,7 +23,7 @@ import {
 import type { CopySource, EngineSession, ExpectedReply, ReplySink } from '../../engines/session.ts';
 import { isKnownOn, type PreparedStatement, prepareOn } from '../../execution/prepared-statements.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
-import type { Steps } from '../../pipeline/carry-query.ts';
+import { judgeFilled, type Steps } from '../../pipeline/carry-query.ts';
 import { decodeParameters } from '../../pipeline/decode-parameters.ts';
 import type { Judgement } from '../../pipeline/judge.ts';
 import { tell } from './conversation-replies.ts';
@@ -196,14 +196,16 @@ export function createExtended(deps: {
     const parts = steps.split(sql);
     if ('sqlstate' in parts) return failWith(parts);
     if (parts.length > 1) return failWith(SEVERAL_COMMANDS);
-    const judgement = parts.length === 0 ? 'empty' : session.judge(sql);
+    const { text, judgement } =
+      parts.length === 0 ? ({ text: sql, judgement: 'empty' } as const) : await judgeFilled(session, steps, sql);
     if (judgement !== 'empty') {
       if (judgement.verdict === 'failed') return failWith(judgement.failure);
       if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
         return failWith(failureOf(await steps.deny(session, { text: sql, parameters: [] }, judgement)));
       }
     }
-    const statement: PreparedStatement = { name, text: sql, by: 'protocol', types, on: new Map() };
+    const asked = text === sql ? {} : { asked: sql };
+    const statement: PreparedStatement = { name, text, by: 'protocol', types, on: new Map(), ...asked };
     if (judgement === 'empty') empty.add(statement);
     const keep = (): void => {
       if (name === '') unnamed = statement;
@@ -218,14 +220,15 @@ export function createExtended(deps: {
     await ready(judgement, connection);
     await turnTo(connection);
     if (skipping) return;
-    addParse(statement, connection, frame, false);
+    addParse(statement, connection, text === sql ? frame : parse(name, text, types), false);
     keep();
   }
 
   async function onBind(frame: Buffer, body: Buffer): Promise<void> {
     const bind = readBind(body);
-    const statement = preparedAs(bind.statement);
-    if (statement === undefined) return failWith(unknownStatement(bind.statement));
+    const found = preparedAs(bind.statement);
+    if (found === undefined) return failWith(unknownStatement(bind.statement));
+    const statement = found.asked === undefined ? found : await filledAnew(found, found.asked);
     const judgement = await judgeAgain(statement);
     if (judgement === undefined) return;
     const portal = { prepared: statement, judgement, bind, bindFrame: frame };
@@ -247,6 +250,20 @@ export function createExtended(deps: {
     if (skipping) return;
     add(connection, frame, { to: 'bind' });
     portals.set(bind.portal, { ...portal, connection, parameters });
+  }
+
+  /** What the gateway's own relations hold is as old as the text that the server knows: it is told a new one. */
+  async function filledAnew(statement: PreparedStatement, asked: string): Promise<PreparedStatement> {
+    const { text } = await judgeFilled(session, steps, asked);
+    if (text === statement.text) return statement;
+    for (const connection of statement.on.keys()) {
+      await turnTo(connection);
+      add(connection, close('statement', statement.name), { to: 'close', hidden: true });
+    }
+    const anew: PreparedStatement = { ...statement, text, on: new Map() };
+    if (statement.name === '') unnamed = anew;
+    else session.prepared.set(statement.name, anew);
+    return anew;
   }
 
   /** The server, too, looks up names anew when it plans a bound statement. `undefined` when it was refused. */
