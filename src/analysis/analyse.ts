@@ -72,6 +72,7 @@ function analysisOf(
     shape: shapeOf(text),
     command,
     ...(findings.executes === undefined ? {} : { executes: findings.executes }),
+    ...(findings.holdsCursor === undefined ? {} : { holdsCursor: findings.holdsCursor }),
     ...(findings.ownViews === null || findings.ownViews.length === 0 ? {} : { ownViews: findings.ownViews }),
     ...(findings.takesRows ? { takesRows: true as const } : {}),
   };
@@ -106,10 +107,11 @@ function classify(findings: Findings, { kind, node }: ParsedStatement): Classifi
     case 'DiscardStmt':
       return session({ act: 'discard', what: discarded(String(node['target'])) }, 'DISCARD');
     case 'DeallocateStmt':
-      return session({ act: 'deallocate', name: typeof node['name'] === 'string' ? node['name'] : null }, 'DEALLOCATE');
+      return session({ act: 'deallocate', name: nameOrAll(node['name']) }, 'DEALLOCATE');
     case 'FetchStmt':
+      return session({ act: 'cursor', name: String(node['portalname']), closes: false }, 'FETCH');
     case 'ClosePortalStmt':
-      return session({ act: 'show' }, kind === 'FetchStmt' ? 'FETCH' : 'CLOSE CURSOR');
+      return session({ act: 'cursor', name: nameOrAll(node['portalname']), closes: true }, 'CLOSE CURSOR');
     case 'DeclareCursorStmt':
       return cursor(findings, node);
     case 'ExplainStmt':
@@ -133,10 +135,17 @@ function classify(findings: Findings, { kind, node }: ParsedStatement): Classifi
       return call(findings, node);
     case 'ExecuteStmt':
       return execute(findings, node);
-    case 'ListenStmt':
+    case 'ListenStmt': {
+      const channel = String(node['conditionname']);
+      addEffect(findings, 'read', channelNamed(channel));
+      return session({ act: 'listen', channel }, 'LISTEN');
+    }
     case 'UnlistenStmt':
+      return session({ act: 'unlisten', channel: nameOrAll(node['conditionname']) }, 'UNLISTEN');
     case 'NotifyStmt':
-      return unsupported('LISTEN and NOTIFY');
+      // Whoever listens does something about it, and nobody here knows what.
+      addUnknown(findings, 'what a notification sets off', channelNamed(String(node['conditionname'])));
+      return { statementClass: { kind: 'change', transactional: true }, command: 'NOTIFY' };
     default:
       return definitionOf(findings, kind, node);
   }
@@ -147,7 +156,7 @@ function prepare(findings: Findings, node: Tree, text: string): Classified {
   const { kind, node: query } = innerOf(node['query']);
   rows(findings, kind, query, kind);
   return {
-    statementClass: { kind: 'prepare', act: { act: 'prepare', name: String(node['name']), text } },
+    statementClass: { kind: 'session', act: { act: 'prepare', name: String(node['name']), text } },
     command: 'PREPARE',
   };
 }
@@ -256,10 +265,19 @@ function discarded(target: string): 'all' | 'plans' | 'sequences' | 'temp' {
   return target === 'DISCARD_TEMP' ? 'temp' : 'all';
 }
 
+/** A schema that no user can make: in tasks, roles and policies a channel is `pg_notify.name`. */
+function channelNamed(name: string): ObjectRef {
+  return { kind: 'channel', schema: 'pg_notify', name };
+}
+
+function nameOrAll(name: unknown): string | null {
+  return typeof name === 'string' && name !== '' ? name : null;
+}
+
 const CURSOR_WITH_HOLD = 0x20;
 
 function cursor(findings: Findings, node: Tree): Classified {
-  if ((Number(node['options'] ?? 0) & CURSOR_WITH_HOLD) !== 0) return unsupported('DECLARE … WITH HOLD');
+  if ((Number(node['options'] ?? 0) & CURSOR_WITH_HOLD) !== 0) findings.holdsCursor = String(node['portalname']);
   const inner = innerOf(node['query']);
   return { ...classify(findings, inner), command: 'DECLARE CURSOR' };
 }

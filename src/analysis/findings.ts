@@ -21,6 +21,7 @@ export interface Findings {
   executes: PreparedText | undefined;
   /** Rows follow the statement (COPY … FROM STDIN). */
   takesRows: boolean;
+  holdsCursor: string | undefined;
   /** Relations of the gateway's own that the statement's own text names; `null` where another text is walked over. */
   ownViews: OwnView[] | null;
 }
@@ -41,6 +42,7 @@ export function createFindings(
     prepared,
     executes: undefined,
     takesRows: false,
+    holdsCursor: undefined,
     ownViews: [],
     text,
     effects: new Map(),

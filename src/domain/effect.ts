@@ -48,10 +48,8 @@ export type StatementClass =
   | { readonly kind: 'change'; readonly transactional: boolean }
   /** `BEGIN`, `COMMIT`, `SAVEPOINT` … */
   | { readonly kind: 'transaction'; readonly act: TransactionAct }
-  /** Changes or shows only the session's own harmless settings. */
+  /** Changes or shows only what the session itself holds. Where it has effects, they are decided on (PREPARE, LISTEN). */
   | { readonly kind: 'session'; readonly act: SessionAct }
-  /** `PREPARE`: nothing runs yet, and what is prepared is judged again each time it is executed. */
-  | { readonly kind: 'prepare'; readonly act: Extract<SessionAct, { act: 'prepare' }> }
   /** `CALL countersign.apply('<plan>')`: asks the gateway, not the database, to apply an approved plan. */
   | { readonly kind: 'apply'; readonly plan: string }
   /** Not carried through the gateway in any way (CS008). */
@@ -71,6 +69,10 @@ export type SessionAct =
   | { readonly act: 'prepare'; readonly name: string; readonly text: string }
   /** `null`: all of them. */
   | { readonly act: 'deallocate'; readonly name: string | null }
+  /** FETCH, MOVE and CLOSE. `null`: all of them. */
+  | { readonly act: 'cursor'; readonly name: string | null; readonly closes: boolean }
+  | { readonly act: 'listen'; readonly channel: string }
+  | { readonly act: 'unlisten'; readonly channel: string | null }
   | { readonly act: 'show' }
   | { readonly act: 'constraints' };
 
@@ -88,6 +90,8 @@ export interface Analysis {
   readonly executes?: PreparedText;
   /** Rows follow the statement (COPY … FROM STDIN): it can be measured, and can't wait as a plan. */
   readonly takesRows?: true;
+  /** The cursor that it declares and that outlives its transaction. */
+  readonly holdsCursor?: string;
   /** Relations that it reads and that only the gateway has. */
   readonly ownViews?: readonly OwnView[];
 }

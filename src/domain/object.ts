@@ -26,6 +26,8 @@ export type ObjectKind =
   | 'database'
   | 'setting'
   | 'file'
+  /** What one listens to and notifies: in the schema `pg_notify`, which nobody can make. */
+  | 'channel'
   | 'server'
   | 'object';
 

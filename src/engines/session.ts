@@ -52,6 +52,8 @@ export interface EngineSession {
   close(): Promise<void>;
   /** Called once when the connection ends by itself, with the server's reason where it gave one. */
   onLost(listener: (reason: DatabaseFailure | Error) => void): void;
+  /** What channels that were listened to are told, as whole messages; it can come at any time. */
+  onNotification(listener: (message: Buffer) => void): void;
 }
 
 export type TransactionStatus = 'idle' | 'open' | 'failed';

@@ -33,7 +33,7 @@ export interface Setting {
 export function createConnections(
   engine: TargetEngine,
   logins: ProfileLogins,
-  onLost: (reason: Error) => void,
+  told: { readonly onLost: (reason: Error) => void; readonly onNotification: (message: Buffer) => void },
 ): Connections {
   const sessions = new Map<Purpose, EngineSession>();
   const opening = new Map<Purpose, Promise<EngineSession>>();
@@ -56,8 +56,9 @@ export function createConnections(
     }
     session.onLost((reason) => {
       sessions.delete(purpose);
-      if (!ended) onLost(reason instanceof Error ? reason : new Error(reason.message));
+      if (!ended) told.onLost(reason instanceof Error ? reason : new Error(reason.message));
     });
+    session.onNotification(told.onNotification);
     for (const setting of settings.values()) await session.own(setting.sql);
     sessions.set(purpose, session);
     return session;

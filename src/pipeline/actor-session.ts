@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
-import { changesMeaning } from '../analysis/settings.ts';
 import type { Analysis, PreparedText, SessionAct, TransactionAct } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
-import { failureOf, type Refusal, RefusalError } from '../domain/refusal.ts';
+import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
-import { quoteIdentifier, quoteLiteral } from '../engines/postgres/quote.ts';
-import { copyFail, errorResponse } from '../engines/postgres/wire-messages.ts';
+import { copyFail } from '../engines/postgres/wire-messages.ts';
 import {
   type CopySource,
   EngineFailure,
@@ -15,29 +13,28 @@ import {
   type ExpectedReply,
   type Relayed,
   type ReplySink,
-  SessionLost,
   type TransactionStatus,
 } from '../engines/session.ts';
-import { type Connections, createConnections, type Setting } from '../execution/connections.ts';
+import { type Connections, createConnections } from '../execution/connections.ts';
 import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
 import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
-import { type PreparedStatement, prepareOn } from '../execution/prepared-statements.ts';
+import type { PreparedStatement } from '../execution/prepared-statements.ts';
 import type { Transaction, WrittenStatement } from '../execution/transaction.ts';
-import { type Ahead, NOTHING_AHEAD, type SettingAhead } from './ahead.ts';
+import { type Ahead, NOTHING_AHEAD } from './ahead.ts';
 import type { CommitWrites } from './commit-writes.ts';
+import { createHoldings } from './holdings.ts';
 import type { Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
 import type { ReadLog } from './read-log.ts';
+import { createRunning } from './running.ts';
 import {
   ANSWER_TOO_LARGE,
-  CANCELLED,
   CLOSED,
   expired,
   HELD_OUTPUT_MB,
   LOST,
-  overdue,
   RESET_INSIDE,
-  TERMINATED,
+  TOO_MANY_CURSORS,
   UNRECORDED,
 } from './session-refusals.ts';
 import type { Watch } from './watch.ts';
@@ -104,6 +101,8 @@ export interface ActorSession {
   /** Brings an open explicit transaction into the failed state after a refusal, as PostgreSQL does after an error. */
   fail(): Promise<void>;
 
+  /** What channels that it listens to are told: whole messages, at any time. None comes while the session is stopped. */
+  onNotification(listener: (message: Buffer) => void): void;
   /** Makes a setting that came with the start-up. @throws EngineFailure when the database doesn't take it. */
   preset(name: string, value: string): Promise<void>;
   cancel(): Promise<void>;
@@ -142,39 +141,25 @@ export interface ActorSessionDeps {
 }
 
 const HELD_OUTPUT_BYTES = HELD_OUTPUT_MB * 1024 * 1024;
-/** How long a cancelled statement may take to end before its server process is ended (G11). */
-const CANCEL_GRACE_MS = 40;
 
 export function createActorSession(deps: ActorSessionDeps): ActorSession {
   const { task, engine } = deps;
-  const connections = createConnections(engine, deps.logins, deps.onLost);
+  let notified: (message: Buffer) => void = () => undefined;
+  const connections = createConnections(engine, deps.logins, {
+    onLost: deps.onLost,
+    onNotification: (message) => {
+      if (standing() === undefined) notified(message);
+    },
+  });
   const expiresAtMs = Date.parse(task.expiresAt);
   let transaction: Transaction | null = null;
   let held: HeldOutput | null = null;
   let stopped: Refusal | undefined;
   let ended: Refusal | undefined;
-  let busy: { readonly connection: EngineSession; readonly sinceMs: number; overdue: boolean } | null = null;
   let closed = false;
   let failedInBatch = false;
-  const prepared = new Map<string, PreparedStatement>();
-
-  const watch = setInterval(() => endOverdue(), 100);
-  watch.unref();
-
-  function endOverdue(): void {
-    if (busy === null || busy.overdue || deps.now() - busy.sinceMs < task.limits.statementTimeoutMs) return;
-    busy.overdue = true;
-    interrupt(busy.connection).catch(deps.onLost);
-  }
-
-  /** Cancels, and ends the server process if that didn't help: a cancellation can be caught by the code that runs. */
-  async function interrupt(connection: EngineSession): Promise<void> {
-    const interrupted = busy;
-    await connection.cancel();
-    await new Promise((resolve) => setTimeout(resolve, CANCEL_GRACE_MS));
-    if (busy === null || busy !== interrupted) return;
-    await engine.terminate([connection.processId]);
-  }
+  const running = createRunning({ ...deps, stopped: () => ended ?? stopped });
+  const holdings = createHoldings({ connections, transaction: () => transaction, current });
 
   function standing(): Refusal | undefined {
     if (ended !== undefined) return ended;
@@ -197,40 +182,23 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   async function rollBack(): Promise<void> {
     if (transaction === null) return;
     const connection = connections.opened(transaction.purpose);
+    noteUndone(transaction);
     transaction = null;
     held = null;
     if (connection !== undefined && connection.transaction !== 'idle') await connection.own('ROLLBACK');
   }
 
-  function current(): EngineSession | undefined {
-    return transaction === null ? undefined : connections.opened(transaction.purpose);
+  /** Statements whose effect was taken back ran all the same: the ledger tells of them as of reads. */
+  function noteUndone({ writes }: Transaction): void {
+    for (const { analysis } of writes) noteShape(analysis);
   }
 
-  async function relay(
-    connection: EngineSession,
-    frames: readonly Buffer[],
-    replies: readonly ExpectedReply[],
-    sink: ReplySink,
-    rows?: CopySource,
-  ): Promise<Relayed> {
-    const mine = { connection, sinceMs: deps.now(), overdue: false };
-    busy = mine;
-    const whyEnded = (): Refusal | undefined => ended ?? stopped ?? (mine.overdue ? overdue(task) : undefined);
-    try {
-      return await connection.relay(frames, replies, sink, {
-        instead: ({ sqlstate }) => {
-          const refusal = sqlstate === CANCELLED || sqlstate === TERMINATED ? whyEnded() : undefined;
-          return refusal === undefined ? undefined : failureOf(refusal);
-        },
-        rows: rows === undefined ? undefined : afterHeld(rows),
-      });
-    } catch (error) {
-      const refusal = whyEnded();
-      if (error instanceof SessionLost && refusal !== undefined) throw new RefusalError(refusal, { cause: error });
-      throw error;
-    } finally {
-      if (busy === mine) busy = null;
-    }
+  function noteShape({ shape }: Analysis): void {
+    deps.readLog.note({ task: task.id, target: engine.target.id, channel: deps.channel, shape });
+  }
+
+  function current(): EngineSession | undefined {
+    return transaction === null ? undefined : connections.opened(transaction.purpose);
   }
 
   /** What is held back goes before the server's call for rows, unless it answers a write that isn't committed yet. */
@@ -259,7 +227,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     const connection = connections.opened('write');
     assert(connection !== undefined);
     const { writes, intent } = transaction;
-    const underSettings = settings();
+    const underSettings = holdings.settings();
     const outcome = await deps.commitWrites({
       connection,
       writes,
@@ -270,8 +238,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       watch: session.watch,
       commit: () => commit(connection),
     });
-    if (outcome.outcome === 'done')
-      for (const setting of transaction.settings) await connections.adopt(setting, connection);
+    if (outcome.outcome === 'done') await holdings.committed(transaction, connection);
     transaction = null;
     return outcome;
   }
@@ -346,12 +313,12 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
         }
         const measured = transaction?.purpose === 'write' && connection.transaction === 'open';
         if (!measured || transaction?.writes.length === 0) {
-          const made = transaction?.settings ?? [];
+          const ending = transaction;
+          if (ending !== null) noteUndone(ending);
           transaction = null;
           const { failure, commands } = await carry(connection, sink);
-          if (failure === null && commands.at(-1) === 'COMMIT') {
-            for (const setting of made) await connections.adopt(setting, connection);
-          }
+          const committed = failure === null && commands.at(-1) === 'COMMIT';
+          if (committed && ending !== null) await holdings.committed(ending, connection);
           return DONE;
         }
         const output = createHeldOutput(HELD_OUTPUT_BYTES);
@@ -367,6 +334,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       }
       case 'rollback': {
         const connection = current() ?? (await connections.open('read'));
+        if (transaction !== null) noteUndone(transaction);
         transaction = null;
         held = null;
         await carry(connection, sink);
@@ -376,31 +344,12 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       case 'release':
       case 'rollback to': {
         await carry(current() ?? (await connections.open('read')), sink);
-        if (act.act === 'rollback to') await resyncSearchPath();
+        if (act.act === 'rollback to') await holdings.rolledBackTo();
         return DONE;
       }
       default:
         return act satisfies never;
     }
-  }
-
-  function settings(ahead: readonly SettingAhead[] = []): readonly { readonly name: string; readonly value: string }[] {
-    const kept = connections.settings().filter(({ name }) => changesMeaning(name));
-    const made = [...(transaction?.settings ?? []), ...(transaction?.localSettings ?? []), ...ahead];
-    if (made.length === 0) return kept;
-    const now = new Map<string, string | null>(kept.map(({ name, value }) => [name, value]));
-    for (const { name, value } of made) now.set(name, value);
-    return [...now].flatMap(([name, value]) => (value === null || !changesMeaning(name) ? [] : [{ name, value }]));
-  }
-
-  /** Settings made after a savepoint went with it, and only the server knows which: names must mean what they mean to it. */
-  async function resyncSearchPath(): Promise<void> {
-    const connection = current();
-    if (transaction === null || connection === undefined || connection.transaction !== 'open') return;
-    if (transaction.settings.length === 0 && transaction.localSettings.length === 0) return;
-    const [shown] = await connection.own("SELECT pg_catalog.current_setting('search_path')");
-    const value = shown?.rows[0]?.[0] ?? '';
-    transaction.localSettings.push({ name: 'search_path', value });
   }
 
   function purposeOf(judgement: Judgement | null): 'read' | 'write' {
@@ -418,41 +367,25 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     if (act.act === 'discard' && act.what === 'settings' && transaction !== null) {
       return { outcome: 'refused', refusal: RESET_INSIDE };
     }
-    // The database answers as if there were only one connection: that the name is taken, or that it is gone.
-    const named = act.act === 'prepare' || act.act === 'deallocate' ? prepared.get(act.name ?? '') : undefined;
-    if (named !== undefined && made.transaction !== 'failed') await prepareOn(named, made);
-    const relayed = await carry();
-    if (relayed.failure !== null) {
-      failedInBatch = true;
-      return DONE;
-    }
-    if (act.act === 'set') {
-      const setting = settingOf(act.name, act.value);
-      if (act.local) transaction?.localSettings.push(setting);
-      else if (transaction === null || transaction.implicit) await connections.adopt(setting, made);
-      else transaction.settings.push(setting);
-    }
-    if (act.act === 'discard' && (act.what === 'all' || act.what === 'settings'))
-      await connections.forgetSettings(made);
-    if (act.act === 'prepare') {
-      const on = new Map([[made, made.ownRuns]]);
-      prepared.set(act.name, { name: act.name, text: act.text, by: 'sql', types: [], on });
-    }
-    if (act.act === 'deallocate') await deallocate(act.name, made);
-    if (act.act === 'discard' && act.what === 'all') await deallocate(null, made);
+    const { failure } = await holdings.adopt(act, made, carry);
+    if (failure !== null) failedInBatch = true;
     return DONE;
   }
 
-  /** What is gone on one connection is gone for the actor. @param name `null` is all. */
-  async function deallocate(name: string | null, made: EngineSession): Promise<void> {
-    const gone = [...prepared.values()].filter((statement) => name === null || statement.name === name);
-    for (const statement of gone) {
-      prepared.delete(statement.name);
-      for (const connection of statement.on.keys()) {
-        if (connection !== made && !connection.closed)
-          await connection.own(`DEALLOCATE ${quoteIdentifier(statement.name)}`);
-      }
-    }
+  function judge(text: string, ahead = NOTHING_AHEAD): Judgement {
+    const judgement = deps.judge(text, holdings.settings(ahead.settings), (name) => {
+      const coming = ahead.prepared.get(name);
+      return coming === undefined ? holdings.prepared.get(name) : (coming ?? undefined);
+    });
+    if (judgement.verdict !== 'run') return judgement;
+    const { analysis } = judgement;
+    if (analysis.holdsCursor === undefined || holdings.hasRoomFor(analysis.holdsCursor)) return judgement;
+    return { verdict: 'unsupported', analysis, refusal: TOO_MANY_CURSORS };
+  }
+
+  function noteCursor({ holdsCursor }: Analysis): void {
+    const connection = current() ?? connections.opened('read');
+    if (holdsCursor !== undefined && connection !== undefined) holdings.noteCursor(holdsCursor, connection);
   }
 
   const session: ActorSession = {
@@ -465,30 +398,23 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       return current()?.transaction ?? 'failed';
     },
     standing,
-    judge: (text, ahead = NOTHING_AHEAD) =>
-      deps.judge(text, settings(ahead.settings), (name) => {
-        const coming = ahead.prepared.get(name);
-        return coming === undefined ? prepared.get(name) : (coming ?? undefined);
-      }),
-    prepared,
-    async ready(judgement, connection, sink) {
-      const named = judgement.analysis.executes?.name;
-      const statement = named === undefined ? undefined : prepared.get(named);
-      if (statement === undefined) return true;
-      const failure = await prepareOn(statement, connection);
-      if (failure === null) return true;
-      sink.write(errorResponse(failure));
-      failedInBatch = true;
-      return false;
+    judge,
+    prepared: holdings.prepared,
+    async ready({ analysis }, connection, sink) {
+      const ready = await holdings.ready(analysis, connection, sink);
+      if (!ready) failedInBatch = true;
+      return ready;
     },
     mayWrite: (judgement) =>
       judgement.verdict === 'run' &&
       (judgement.how === 'write' || (judgement.how === 'pinned read' && transaction?.purpose === 'write')),
-    settings: () => settings(),
+    settings: () => holdings.settings(),
     get pendingWrites() {
       return transaction?.writes ?? [];
     },
     enter(judgement) {
+      const place = judgement.verdict === 'session' ? holdings.place(judgement.act) : undefined;
+      if (place !== undefined) return place;
       const inside = current();
       if (transaction !== null) {
         if (inside === undefined) throw new RefusalError(LOST);
@@ -510,7 +436,10 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       return connections.opened(purpose) ?? connections.open(purpose);
     },
     adopt,
-    preset: (name, value) => connections.adopt(settingOf(name, value), null),
+    preset: holdings.preset,
+    onNotification(listener) {
+      notified = listener;
+    },
     noteFailure() {
       failedInBatch = true;
     },
@@ -521,12 +450,15 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     note(write) {
       assert(transaction !== null, 'G5: a write runs only in a transaction that will be measured');
       transaction.writes.push(write);
+      noteCursor(write.analysis);
     },
-    relay,
+    relay: (connection, frames, replies, sink, rows) =>
+      running.relay(connection, frames, replies, sink, rows === undefined ? undefined : afterHeld(rows)),
     transact,
     settle,
     noteRead(analysis) {
-      deps.readLog.note({ task: task.id, target: engine.target.id, channel: deps.channel, shape: analysis.shape });
+      noteCursor(analysis);
+      noteShape(analysis);
     },
     async fail() {
       const connection = current();
@@ -537,24 +469,22 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
         if (!(error instanceof EngineFailure)) throw error;
       }
     },
-    async cancel() {
-      if (busy !== null) await busy.connection.cancel();
-    },
+    cancel: running.cancel,
     async stop(reason) {
       stopped = reason;
-      if (busy !== null) await interrupt(busy.connection);
+      await running.interrupt();
     },
     resume() {
       stopped = undefined;
     },
     async end(reason) {
       ended = reason;
-      if (busy !== null) await interrupt(busy.connection);
+      await running.interrupt();
     },
     async close() {
       if (closed) return;
       closed = true;
-      clearInterval(watch);
+      running.close();
       await connections.close();
       deps.onClosed(session);
     },
@@ -567,13 +497,5 @@ const PIN = 'SELECT 1 FROM pg_catalog.pg_class LIMIT 1';
 
 /** No SQL, so that the server aborts the transaction; the words stand in its log for whoever reads it. */
 const FAIL_TRANSACTION = 'countersign refused a statement of this transaction';
-
-function settingOf(name: string, value: string | null): Setting {
-  const sql =
-    value === null
-      ? `RESET ${quoteIdentifier(name)}`
-      : `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`;
-  return { name, value, sql };
-}
 
 const NOWHERE: ReplySink = { write: () => true, drained: () => Promise.resolve() };

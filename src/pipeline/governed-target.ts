@@ -139,8 +139,8 @@ export function createGovernedTarget(deps: {
             message: analysis.message,
             hint: 'Send the statement again: it becomes a new plan.',
           });
-        if (analysis.class.kind === 'prepare')
-          prepared.set(analysis.class.act.name, { ...analysis.class.act, by: 'sql' });
+        const act = analysis.class.kind === 'session' ? analysis.class.act : undefined;
+        if (act?.act === 'prepare') prepared.set(act.name, { ...act, by: 'sql' });
         return analysis;
       });
       return {

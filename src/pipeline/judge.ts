@@ -36,13 +36,13 @@ export function judge(text: string, inputs: JudgeInputs): Judgement {
       return { verdict: 'unsupported', analysis, refusal: unsupported(kind.what) };
     case 'transaction':
       return { verdict: 'transaction', act: kind.act, analysis };
-    case 'session':
+    case 'session': {
+      const decision = analysis.effects.length === 0 ? undefined : inputs.decide(analysis);
+      if (decision?.decision === 'deny') return { verdict: 'deny', analysis, decision };
+      // What is prepared is judged again each time it is executed; what else is held can't wait as a plan.
+      if (decision?.decision === 'hold' && kind.act.act !== 'prepare')
+        return { verdict: 'unsupported', analysis, refusal: unsupported(analysis.command) };
       return { verdict: 'session', act: kind.act, analysis };
-    case 'prepare': {
-      const decision = inputs.decide(analysis);
-      return decision.decision === 'deny'
-        ? { verdict: 'deny', analysis, decision }
-        : { verdict: 'session', act: kind.act, analysis };
     }
     case 'apply':
       return { verdict: 'apply', plan: kind.plan, analysis };

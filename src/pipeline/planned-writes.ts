@@ -28,7 +28,7 @@ function preparing({ name, text }: PreparedText): WrittenStatement {
   return {
     statement: { text, parameters: [] },
     analysis: {
-      class: { kind: 'prepare', act: { act: 'prepare', name, text } },
+      class: { kind: 'session', act: { act: 'prepare', name, text } },
       effects: [],
       unknown: [],
       shape: shapeOf(text),

@@ -1,5 +1,6 @@
 import type { Refusal } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
+import { MAX_HELD_CURSORS } from './holdings.ts';
 
 /** Replies to a write are kept up to this size until its commit; a write is at most a few thousand rows. */
 export const HELD_OUTPUT_MB = 32;
@@ -26,6 +27,11 @@ export const RESET_INSIDE: Refusal = {
   refused: 'unsupported',
   message: 'RESET ALL is not carried inside a transaction.',
   hint: 'End the transaction first.',
+};
+export const TOO_MANY_CURSORS: Refusal = {
+  refused: 'unsupported',
+  message: `The session holds ${MAX_HELD_CURSORS} cursors WITH HOLD already.`,
+  hint: 'Close one first, or declare it without HOLD inside a transaction.',
 };
 export const CLOSED: Refusal = { refused: 'unavailable', message: 'The session is closed.', hint: 'Connect again.' };
 export const LOST: Refusal = {

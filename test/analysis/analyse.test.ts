@@ -134,7 +134,6 @@ describe('G1 what is not a read', () => {
     ['ALTER SYSTEM SET fsync = off'],
     ['VACUUM'],
     ['CHECKPOINT'],
-    ['LISTEN x'],
     ['SECURITY LABEL ON TABLE notes IS NULL'],
     ['REFRESH MATERIALIZED VIEW x'],
     ['SELECT U&"\\006C\\0069\\0061\\0072"(1)'],

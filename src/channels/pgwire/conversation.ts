@@ -16,6 +16,7 @@ import { tell, unsupportedMessage } from './conversation-replies.ts';
 import { copyFrom } from './copy-in.ts';
 import { createExtended } from './extended.ts';
 import { CLIENT_MESSAGE } from './frames.ts';
+import { handOnNotifications } from './notifications.ts';
 
 /** A client that has been let in, and the session it speaks with. */
 export interface Conversation {
@@ -38,6 +39,7 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
   signal.addEventListener('abort', () => queue.wake());
 
   const sink = socketSink(socket);
+  const notifications = handOnNotifications(session, sink, socket);
   const rows = copyFrom(queue, sink);
   const extended = createExtended({ session, steps, sink, rows });
 
@@ -48,6 +50,7 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
       sink.flush();
       return;
     }
+    notifications.hold();
     try {
       const ends = next.type === CLIENT_MESSAGE.query || next.type === CLIENT_MESSAGE.sync;
       await (steps.within?.(ends, () => answer(next.type, next.frame)) ?? answer(next.type, next.frame));
@@ -61,23 +64,28 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
   else if (queue.over instanceof ProtocolViolation) sink.write(errorResponse(lastWords(queue.over)));
   sink.flush();
 
+  function ready(): void {
+    notifications.release();
+    sink.write(readyForQuery(session.transaction));
+  }
+
   async function answer(type: number, frame: Buffer): Promise<void> {
     const body = frame.subarray(5);
     switch (type) {
       case CLIENT_MESSAGE.query: {
         extended.reset();
         await simple(readQuery(body), frame);
-        sink.write(readyForQuery(session.transaction));
+        ready();
         return;
       }
       case CLIENT_MESSAGE.sync:
         await extended.sync(frame);
-        sink.write(readyForQuery(session.transaction));
+        ready();
         return;
       case CLIENT_MESSAGE.functionCall:
         extended.refuse(unsupportedMessage('The function-call message'));
         await extended.sync(frame);
-        sink.write(readyForQuery(session.transaction));
+        ready();
         return;
       case CLIENT_MESSAGE.copyData:
       case CLIENT_MESSAGE.copyDone:

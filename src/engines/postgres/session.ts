@@ -97,6 +97,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
   let ended: Error | null = null;
   let farewell: DatabaseFailure | null = null;
   const lost: ((reason: DatabaseFailure | Error) => void)[] = [];
+  let notify: (message: Buffer) => void = () => undefined;
 
   const scanner = createReplyScanner({ message: onMessage, pass: onPass });
 
@@ -142,6 +143,11 @@ export function carryOver(connection: StartedConnection): EngineSession {
       const [name, value] = readParameterStatus(body);
       parameters.set(name, value);
       return current?.sink != null;
+    }
+    if (type === TYPE.notification) {
+      // It belongs to no answer, whatever is under way.
+      notify(message('A', body));
+      return false;
     }
     const exchange = current;
     if (exchange === null) return unasked(type, body);
@@ -263,10 +269,10 @@ export function carryOver(connection: StartedConnection): EngineSession {
     exchange.resolve();
   }
 
-  /** Between exchanges a server says little: notices, notifications, and why it ends the connection. */
+  /** Between exchanges a server says little: notices, and why it ends the connection. */
   function unasked(type: number, body: Buffer): boolean {
     if (type === TYPE.error) farewell = readFailure(body);
-    else if (type !== TYPE.notice && type !== TYPE.notification) {
+    else if (type !== TYPE.notice) {
       throw new ProtocolViolation('the server spoke without being asked');
     }
     return false;
@@ -382,6 +388,9 @@ export function carryOver(connection: StartedConnection): EngineSession {
     },
     onLost(listener) {
       lost.push(listener);
+    },
+    onNotification(listener) {
+      notify = listener;
     },
   };
 }

@@ -1,0 +1,177 @@
+import { changesMeaning } from '../analysis/settings.ts';
+import type { Analysis, SessionAct } from '../domain/effect.ts';
+import { quoteIdentifier, quoteLiteral } from '../engines/postgres/quote.ts';
+import { errorResponse } from '../engines/postgres/wire-messages.ts';
+import type { EngineSession, Relayed, ReplySink } from '../engines/session.ts';
+import type { Connections, Setting } from '../execution/connections.ts';
+import { type PreparedStatement, prepareOn } from '../execution/prepared-statements.ts';
+import type { Transaction } from '../execution/transaction.ts';
+import type { SettingAhead } from './ahead.ts';
+
+/**
+ * What an actor's session holds in the database from one statement to the next: settings, prepared statements, cursors
+ * WITH HOLD, channels that it listens to. The actor has one session, the gateway several connections: they are kept alike,
+ * and what is on one of them only is found again there.
+ */
+export interface Holdings {
+  readonly prepared: Map<string, PreparedStatement>;
+  /** The settings under which a statement sent now would be understood. */
+  settings(ahead?: readonly SettingAhead[]): readonly { readonly name: string; readonly value: string }[];
+  preset(name: string, value: string): Promise<void>;
+  /** The connection on which an act must run, because what it names is there. */
+  place(act: SessionAct): EngineSession | undefined;
+  /** Carries SET and its kin, and keeps the session's connections alike. */
+  adopt(act: SessionAct, made: EngineSession, carry: () => Promise<Relayed>): Promise<Relayed>;
+  /** Settings that a transaction made hold from its commit on. */
+  committed(transaction: Transaction, connection: EngineSession): Promise<void>;
+  /** Settings made after a savepoint went with it, and only the server knows which. */
+  rolledBackTo(): Promise<void>;
+  /** Makes sure that the connection knows what an EXECUTE names. False when the database refused it, as the sink was told. */
+  ready(analysis: Analysis, connection: EngineSession, sink: ReplySink): Promise<boolean>;
+  /** A statement runs that leaves a cursor behind. */
+  noteCursor(name: string, connection: EngineSession): void;
+  /** Whether one more cursor may be held. */
+  hasRoomFor(cursor: string): boolean;
+}
+
+/** Each keeps its rows in the database until it is closed. */
+export const MAX_HELD_CURSORS = 16;
+
+export function createHoldings(deps: {
+  readonly connections: Connections;
+  readonly transaction: () => Transaction | null;
+  /** The connection on which the open transaction is. */
+  readonly current: () => EngineSession | undefined;
+}): Holdings {
+  const { connections } = deps;
+  const prepared = new Map<string, PreparedStatement>();
+  const cursors = new Map<string, EngineSession>();
+  const channels = new Map<string, EngineSession>();
+
+  async function elsewhere(made: EngineSession, sql: string): Promise<void> {
+    for (const connection of connections.all()) {
+      if (connection !== made && !connection.closed) await connection.own(sql);
+    }
+  }
+
+  /** What is gone on one connection is gone for the actor. @param name `null` is all. */
+  async function deallocate(name: string | null, made: EngineSession): Promise<void> {
+    const gone = [...prepared.values()].filter((statement) => name === null || statement.name === name);
+    for (const statement of gone) {
+      prepared.delete(statement.name);
+      for (const connection of statement.on.keys()) {
+        if (connection !== made && !connection.closed)
+          await connection.own(`DEALLOCATE ${quoteIdentifier(statement.name)}`);
+      }
+    }
+  }
+
+  async function set(act: Extract<SessionAct, { act: 'set' }>, made: EngineSession): Promise<void> {
+    const transaction = deps.transaction();
+    const setting = settingOf(act.name, act.value);
+    if (act.local) transaction?.localSettings.push(setting);
+    else if (transaction === null || transaction.implicit) await connections.adopt(setting, made);
+    else transaction.settings.push(setting);
+  }
+
+  async function note(act: SessionAct, made: EngineSession): Promise<void> {
+    switch (act.act) {
+      case 'set':
+        return set(act, made);
+      case 'prepare':
+        prepared.set(act.name, { ...act, by: 'sql', types: [], on: new Map([[made, made.ownRuns]]) });
+        return;
+      case 'deallocate':
+        return deallocate(act.name, made);
+      case 'cursor':
+        if (!act.closes) return;
+        if (act.name !== null) cursors.delete(act.name);
+        else {
+          cursors.clear();
+          await elsewhere(made, 'CLOSE ALL');
+        }
+        return;
+      case 'listen':
+        channels.set(act.channel, made);
+        return;
+      case 'unlisten':
+        if (act.channel !== null) channels.delete(act.channel);
+        else {
+          channels.clear();
+          await elsewhere(made, 'UNLISTEN *');
+        }
+        return;
+      case 'discard':
+        if (act.what === 'all' || act.what === 'settings') await connections.forgetSettings(made);
+        if (act.what !== 'all') return;
+        await deallocate(null, made);
+        cursors.clear();
+        channels.clear();
+        return elsewhere(made, 'CLOSE ALL; UNLISTEN *');
+      case 'show':
+      case 'constraints':
+        return;
+      default:
+        return act satisfies never;
+    }
+  }
+
+  return {
+    prepared,
+    settings(ahead = []) {
+      const transaction = deps.transaction();
+      const kept = connections.settings().filter(({ name }) => changesMeaning(name));
+      const made = [...(transaction?.settings ?? []), ...(transaction?.localSettings ?? []), ...ahead];
+      if (made.length === 0) return kept;
+      const now = new Map<string, string | null>(kept.map(({ name, value }) => [name, value]));
+      for (const { name, value } of made) now.set(name, value);
+      return [...now].flatMap(([name, value]) => (value === null || !changesMeaning(name) ? [] : [{ name, value }]));
+    },
+    preset: (name, value) => connections.adopt(settingOf(name, value), null),
+    place(act) {
+      // In a failed transaction everything fails alike.
+      if (deps.current()?.transaction === 'failed') return undefined;
+      if (act.act === 'cursor' && act.name !== null) return cursors.get(act.name);
+      const listens = act.act === 'listen' || act.act === 'unlisten';
+      return listens && act.channel !== null ? channels.get(act.channel) : undefined;
+    },
+    async adopt(act, made, carry) {
+      // The database answers as if there were only one connection: that the name is taken, or that it is gone.
+      const named = act.act === 'prepare' || act.act === 'deallocate' ? prepared.get(act.name ?? '') : undefined;
+      if (named !== undefined && made.transaction !== 'failed') await prepareOn(named, made);
+      const relayed = await carry();
+      if (relayed.failure === null) await note(act, made);
+      return relayed;
+    },
+    async committed({ settings }, connection) {
+      for (const setting of settings) await connections.adopt(setting, connection);
+    },
+    async rolledBackTo() {
+      const transaction = deps.transaction();
+      const connection = deps.current();
+      if (transaction === null || connection === undefined || connection.transaction !== 'open') return;
+      if (transaction.settings.length === 0 && transaction.localSettings.length === 0) return;
+      const [shown] = await connection.own("SELECT pg_catalog.current_setting('search_path')");
+      const value = shown?.rows[0]?.[0] ?? '';
+      transaction.localSettings.push({ name: 'search_path', value });
+    },
+    async ready({ executes }, connection, sink) {
+      const statement = executes === undefined ? undefined : prepared.get(executes.name);
+      if (statement === undefined) return true;
+      const failure = await prepareOn(statement, connection);
+      if (failure === null) return true;
+      sink.write(errorResponse(failure));
+      return false;
+    },
+    noteCursor: (name, connection) => cursors.set(name, connection),
+    hasRoomFor: (cursor) => cursors.size < MAX_HELD_CURSORS || cursors.has(cursor),
+  };
+}
+
+function settingOf(name: string, value: string | null): Setting {
+  const sql =
+    value === null
+      ? `RESET ${quoteIdentifier(name)}`
+      : `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`;
+  return { name, value, sql };
+}
