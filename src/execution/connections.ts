@@ -18,6 +18,8 @@ export interface Connections {
   forgetSettings(made: EngineSession): Promise<void>;
   settings(): readonly { readonly name: string; readonly value: string }[];
   all(): readonly EngineSession[];
+  /** Goes on under other logins, outside of any transaction: the next statement opens a connection under them. */
+  renew(logins: ProfileLogins): Promise<void>;
   close(): Promise<void>;
   destroy(): void;
 }
@@ -32,12 +34,13 @@ export interface Setting {
 
 export function createConnections(
   engine: TargetEngine,
-  logins: ProfileLogins,
+  firstLogins: ProfileLogins,
   told: { readonly onLost: (reason: Error) => void; readonly onNotification: (message: Buffer) => void },
 ): Connections {
   const sessions = new Map<Purpose, EngineSession>();
   const opening = new Map<Purpose, Promise<EngineSession>>();
   const settings = new Map<string, Setting>();
+  let logins = firstLogins;
   let ended = false;
 
   async function begin(purpose: Purpose): Promise<EngineSession> {
@@ -69,7 +72,9 @@ export function createConnections(
   }
 
   return {
-    canWrite: logins.write !== undefined,
+    get canWrite() {
+      return logins.write !== undefined;
+    },
     opened: (purpose) => sessions.get(purpose),
     open(purpose) {
       const open = sessions.get(purpose);
@@ -89,6 +94,14 @@ export function createConnections(
     },
     settings: () => [...settings.values()].flatMap(({ name, value }) => (value === null ? [] : [{ name, value }])),
     all: () => [...sessions.values()],
+    async renew(next) {
+      const same = next.read.user === logins.read.user && next.write?.user === logins.write?.user;
+      logins = next;
+      if (same) return;
+      const before = [...sessions.values()];
+      sessions.clear();
+      await Promise.allSettled(before.map((session) => session.close()));
+    },
     async close() {
       ended = true;
       await Promise.allSettled([...sessions.values()].map((session) => session.close()));

@@ -84,12 +84,23 @@ export function createSessionDesk(deps: {
         proof.log.error({ err: error, task: task.id, target: id }, 'a session could not be opened');
         return { refused: notOpened(id, error) };
       }
+      const reachWhatWasMade = async ({ connections }: ActorSession): Promise<void> => {
+        try {
+          await target.engine.refreshCatalogue();
+          await connections.renew(await target.engine.provision(target.profile(task)));
+        } catch (error) {
+          proof.log.error({ err: error, task: task.id, target: id }, 'a session does not reach what its plan made');
+        }
+      };
       sessions.add(session);
       forget = halts.watch(session, subject);
       const since = halts.covering(subject);
       if (since !== undefined) await session.stop(since);
       return observer.session(
-        { session, steps: createSteps({ target, store, proof, hold, applyPlan, status: deps.status }) },
+        {
+          session,
+          steps: createSteps({ target, store, proof, hold, applyPlan, status: deps.status, reachWhatWasMade }),
+        },
         id,
       );
     },

@@ -3,6 +3,7 @@ import type { Refusal } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import { LedgerUnavailable } from '../ledger/ledger.ts';
 import type { Store } from '../store/store.ts';
+import type { ActorSession } from './actor-session.ts';
 import type { ApplyPlan } from './apply-plan.ts';
 import type { JudgedStatement, Steps } from './carry-query.ts';
 import { commitment } from './commitment.ts';
@@ -22,6 +23,8 @@ export function createSteps(deps: {
   readonly hold: Hold;
   readonly applyPlan: ApplyPlan;
   readonly status: (task: Task) => Promise<TaskStatus>;
+  /** After an apply: the task's tables may be others, and so its logins. */
+  readonly reachWhatWasMade: (session: ActorSession) => Promise<void>;
 }): Steps {
   const { target, proof } = deps;
 
@@ -30,12 +33,12 @@ export function createSteps(deps: {
 
     fill: async (session, text, views) => withOwnViews(text, views, await deps.status(session.task)),
 
-    hold(session, statements) {
+    async hold(session, statements) {
       const decision = statements.flatMap(({ judgement }) =>
         judgement.verdict === 'hold' ? [judgement.decision] : [],
       )[0];
       if (decision === undefined) throw new Error('G2: only what is held becomes a plan');
-      return deps.hold({
+      const outcome = await deps.hold({
         task: session.task,
         channel: session.channel,
         // What the open transaction has written goes with it: the statement may rest on it, and it will be rolled back.
@@ -50,6 +53,8 @@ export function createSteps(deps: {
         insideTransaction: session.transaction !== 'idle',
         watch: session.watch,
       });
+      if (outcome.outcome === 'applied') await deps.reachWhatWasMade(session);
+      return outcome;
     },
 
     async apply(session, named): Promise<Outcome> {
@@ -58,6 +63,7 @@ export function createSteps(deps: {
       if (session.transaction !== 'idle') return { outcome: 'refused', refusal: endTransactionFirst(plan) };
       const reply = await deps.applyPlan(plan, { task: session.task });
       if (reply.reply === 'refused') return { outcome: 'refused', refusal: reply.refusal };
+      await deps.reachWhatWasMade(session);
       const notice = reply.already ? `Plan ${plan} had been applied before: once only.` : `Plan ${plan} was applied.`;
       return { outcome: 'applied', command: 'CALL', notice };
     },
