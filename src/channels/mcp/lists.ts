@@ -11,11 +11,11 @@ export function answerToolList(server: McpServer, tools: readonly ToolDeclaratio
 }
 
 /** @throws ProtocolError for any cursor: a list that comes on one page has given none out. */
-function onOnePage(cursor: string | undefined): void {
+export function onOnePage(cursor: string | undefined): void {
   if (cursor !== undefined) throw foreignCursor();
 }
 
 /** A cursor of the protocol's own lists that was not given out for it (MCP, "Pagination": -32602). */
-function foreignCursor(): ProtocolError {
+export function foreignCursor(): ProtocolError {
   return new ProtocolError(ProtocolErrorCode.InvalidParams, `${FOREIGN_CURSOR.message} ${FOREIGN_CURSOR.hint}`);
 }

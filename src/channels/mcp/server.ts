@@ -1,4 +1,5 @@
 import { McpServer } from '@modelcontextprotocol/server';
+import { offerCompletions } from './completions.ts';
 import { describeObjectTool } from './describe-object.ts';
 import type { Desk } from './desk.ts';
 import { executeSql } from './execute-sql.ts';
@@ -8,16 +9,23 @@ import { listTargets } from './list-targets.ts';
 import { answerToolList } from './lists.ts';
 import { openTask } from './open-task.ts';
 import { applyPlan, getPlan } from './plan-tools.ts';
+import { offerPrompts } from './prompts.ts';
+import { offerSchemaResources } from './schema-resources.ts';
 import { searchObjectsTool } from './search-objects.ts';
 import { addTool } from './tool.ts';
 
-/** An MCP server with all tools, for one caller. The tools are the same for everyone; what they answer is not. */
+/** An MCP server with all that is offered, for one caller. It is the same for everyone; what it answers is not. */
 export function createMcpServer(desk: Desk, version: string): McpServer {
   const server = new McpServer(
     { name: 'countersign', title: 'Countersign', version },
     {
       instructions: INSTRUCTIONS,
-      capabilities: { tools: { listChanged: false } },
+      capabilities: {
+        tools: { listChanged: false },
+        resources: { listChanged: false, subscribe: false },
+        prompts: { listChanged: false },
+        completions: {},
+      },
       maxToolInputElements: MAX_INPUT_ELEMENTS,
     },
   );
@@ -32,6 +40,9 @@ export function createMcpServer(desk: Desk, version: string): McpServer {
     addTool(server, desk, applyPlan),
     addTool(server, desk, getStatus),
   ]);
+  offerSchemaResources(server, desk);
+  offerPrompts(server, desk);
+  offerCompletions(server, desk);
   return server;
 }
 
