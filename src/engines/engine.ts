@@ -6,6 +6,7 @@ import type { Measurement } from '../domain/plan.ts';
 import type { Profile } from '../domain/profile.ts';
 import type { Target, TargetIdentity } from '../domain/target.ts';
 import type { Catalogue } from './catalogue.ts';
+import type { HealthReport, HealthRequest, StatementOrder, StatementStatisticsReply } from './health.ts';
 import type { EngineSession } from './session.ts';
 
 /** A login of the target, resolved from a secret reference. Never logged, never shown. */
@@ -39,6 +40,12 @@ export interface TargetEngine {
 
   /** Opens a connection for an actor's session under a profile login. Its identity is verified before it is handed out (G9). */
   openSession(login: Credential): Promise<EngineSession>;
+
+  /** Looks at how the database does. Reads statistics and catalogues only; says nothing of relations that are not named. */
+  inspect(request: HealthRequest): Promise<readonly HealthReport[]>;
+
+  /** The costliest statements as the server has counted them, whoever sent them: the caller must leave out what is not to be seen. */
+  statementStatistics(order: StatementOrder): Promise<StatementStatisticsReply>;
 
   /** Ends server processes of profile logins by force; cancelling was not enough (G11). */
   terminate(processIds: readonly number[]): Promise<void>;

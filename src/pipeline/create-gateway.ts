@@ -3,7 +3,7 @@ import type { ActorId, Digest, TargetId } from '../domain/ids.ts';
 import { matchesPattern } from '../domain/object.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Target } from '../domain/target.ts';
-import type { TaskState } from '../domain/task.ts';
+import type { Task, TaskState } from '../domain/task.ts';
 import { getPlan, listPlans } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { type StoredTask, taskById, taskByTokenHash } from '../store/tasks.ts';
@@ -11,6 +11,7 @@ import type { ApplyPlan } from './apply-plan.ts';
 import type { Gateway, TaskStatus } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Halts } from './halts.ts';
+import { costliestStatements, healthOf } from './health.ts';
 import type { SessionDesk } from './open-session.ts';
 import type { PlanViews } from './plan-view.ts';
 import { createStatementSession } from './statement-session.ts';
@@ -51,6 +52,16 @@ export function createGateway(deps: {
     return record === undefined ? undefined : views.of(record);
   }
 
+  /** A target and what the task sees of it, while nobody has halted it. */
+  async function lookAt(task: Task, id: TargetId) {
+    const halted = halts.covering({ agent: task.agent, task: task.id, target: id });
+    if (halted !== undefined) return { refused: halted };
+    const visible = await gateway.visibleCatalogue(task, id);
+    if ('refused' in visible) return visible;
+    const target = await deps.target(id);
+    return 'refused' in target ? { refused: target } : { target, visible };
+  }
+
   const gateway: Gateway = {
     openTask: (request) => deps.tasks.open(request),
     async closeTask(task, by) {
@@ -87,6 +98,16 @@ export function createGateway(deps: {
           engine: target.engine,
           halted: halts.covering({ agent, task, target: target.id }) !== undefined,
         }));
+    },
+
+    async health(task, id, request) {
+      const seen = await lookAt(task, id);
+      return 'refused' in seen ? seen : healthOf(seen.target, seen.visible, request);
+    },
+
+    async costliestStatements(task, id, request) {
+      const seen = await lookAt(task, id);
+      return 'refused' in seen ? seen : costliestStatements(seen.target, seen.visible, request);
     },
 
     async visibleCatalogue(task, id) {

@@ -8,6 +8,7 @@ import type { Refusal } from '../domain/refusal.ts';
 import type { ScramVerifier } from '../domain/scram.ts';
 import type { TargetRadius, Task, TaskLimits, TaskState } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
+import type { HealthCheck, HealthReport, StatementOrder, StatementStatistics } from '../engines/health.ts';
 import type { Watch } from './watch.ts';
 
 /** What a channel sees of Countersign. A channel translates to and from this, and holds no rule of its own. */
@@ -28,6 +29,19 @@ export interface Gateway {
   targets(task: Task | ActorId): readonly TargetSummary[];
   /** The catalogue as far as the task's radius reaches: relations it may read, without system catalogues. */
   visibleCatalogue(task: Task, target: TargetId): Promise<Catalogue | Refused>;
+
+  /** How a target does: figures of the server, and findings about relations that the task may read. Changes nothing. */
+  health(
+    task: Task,
+    target: TargetId,
+    request: { readonly checks: readonly HealthCheck[]; readonly signal?: AbortSignal },
+  ): Promise<readonly HealthReport[] | Refused>;
+  /** The costliest statements of a target, whoever sent them, of which every object may be read by the task. */
+  costliestStatements(
+    task: Task,
+    target: TargetId,
+    request: { readonly order: StatementOrder; readonly limit: number },
+  ): Promise<CostliestStatements | Refused>;
 
   plan(id: string): Promise<PlanView | undefined>;
   plans(filter: { readonly task?: TaskId; readonly limit: number }): Promise<readonly PlanView[]>;
@@ -106,6 +120,16 @@ export interface TargetSummary {
   readonly engine: string;
   readonly halted: boolean;
 }
+
+export type CostliestStatements =
+  | {
+      /** Since when the server has counted. */
+      readonly since: string | null;
+      readonly statements: readonly (StatementStatistics & { readonly text: string })[];
+      /** How many costlier ones touch what the task may not see. */
+      readonly leftOut: number;
+    }
+  | { readonly unavailable: string; readonly advice: string };
 
 /** A plan as shown: what it is, where it stands, what it waits for. */
 export interface PlanView extends PlanRecord {

@@ -98,6 +98,21 @@ const GUIDES: readonly Guide[] = [
   },
   {
     prompt: {
+      name: 'check_health',
+      title: 'Check how a database does',
+      description: 'Goes through the health of a database and its costliest queries, and says what to do first.',
+      arguments: [TARGET, TASK],
+    },
+    write: async ({ target, task }) =>
+      steps(`Check how the target ${quoted(target)} does.`, task, [
+        'Call get_health. Take critical findings first, then warnings; leave out what is fine.',
+        'Call get_top_queries by total time, and for the first ones EXPLAIN through execute_sql.',
+        'For each finding say what it means for the people who use the database, and what would help, the least risky first.',
+        'Change nothing. What the person wants to be done you propose through execute_sql; it becomes a plan that they decide on.',
+      ]),
+  },
+  {
+    prompt: {
       name: 'answer_from_data',
       title: 'Answer a question from the data',
       description: 'Answers a question with read-only queries, and shows the query behind each figure.',

@@ -4,7 +4,9 @@ import { describeObjectTool } from './describe-object.ts';
 import type { Desk } from './desk.ts';
 import { executeSql } from './execute-sql.ts';
 import { explainSql } from './explain-sql.ts';
+import { getHealth } from './get-health.ts';
 import { getStatus } from './get-status.ts';
+import { getTopQueries } from './get-top-queries.ts';
 import { listTargets } from './list-targets.ts';
 import { answerToolList } from './lists.ts';
 import { openTask } from './open-task.ts';
@@ -39,6 +41,8 @@ export function createMcpServer(desk: Desk, version: string): McpServer {
     addTool(server, desk, getPlan),
     addTool(server, desk, applyPlan),
     addTool(server, desk, getStatus),
+    addTool(server, desk, getHealth),
+    addTool(server, desk, getTopQueries),
   ]);
   offerSchemaResources(server, desk);
   offerPrompts(server, desk);

@@ -43,6 +43,7 @@ export async function planSetup(
     `${existing.has(APPLY_ROLE) ? 'ALTER' : 'CREATE'} ROLE ${APPLY_ROLE} LOGIN NOCREATEROLE NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS INHERIT PASSWORD ${quoteLiteral(scramPassword(passwords.apply))}`,
     'measures plans and applies approved ones; never used in an agent’s session',
   );
+  add(`GRANT pg_read_all_stats TO ${SESSION_ROLE}`, 'tells a task how the database does, and its costliest statements');
   add(`GRANT pg_signal_backend TO ${SESSION_ROLE}`, 'ends a session that does not stop when told to (halt)');
   add(
     `GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO ${SESSION_ROLE}, ${APPLY_ROLE}, PUBLIC`,

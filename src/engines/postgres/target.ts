@@ -5,6 +5,8 @@ import { type AppliedState, CATALOGUE_POLL_MS, type TargetCredentials, type Targ
 import { apply } from './apply.ts';
 import { catalogueVersion, loadCatalogue } from './catalogue.ts';
 import { connectOwn, connectSession, readIdentity } from './connect.ts';
+import { inspect } from './health/inspect.ts';
+import { statementStatistics } from './health/statement-statistics.ts';
 import { measure } from './measure.ts';
 import { provisionProfile } from './profiles.ts';
 
@@ -23,6 +25,7 @@ export async function openPostgresTarget(deps: {
   const own = createOwnConnection(() => connectOwn(target, credentials.session));
   const query = async (sql: string): Promise<Record<string, unknown>[]> =>
     (await own.use((client) => client.query(sql))).rows;
+  const connectHealth = () => connectOwn(target, credentials.session);
   const connectApply = () => connectOwn(target, credentials.apply);
   let current: Catalogue = await loadCatalogue(query);
 
@@ -51,6 +54,8 @@ export async function openPostgresTarget(deps: {
     provision: (profile) =>
       own.use((client) => provisionProfile(client, profile, { target, secret: credentials.session.password })),
     openSession: (login) => connectSession(target, login),
+    inspect: (request) => inspect(connectHealth, request),
+    statementStatistics: (order) => statementStatistics(connectHealth, order),
     async terminate(processIds) {
       await own.use((client) =>
         client.query('SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.unnest($1::integer[]) AS t (pid)', [

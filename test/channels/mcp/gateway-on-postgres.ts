@@ -304,6 +304,8 @@ export function gatewayOnPostgres(url: string): TestGateway {
       target === TARGET
         ? loadSmallCatalogue(admin)
         : { refused: refused('denied', `The task does not reach ${target}.`) },
+    health: async () => [],
+    costliestStatements: async () => ({ unavailable: 'Nothing is counted here.', advice: 'Count.' }),
     async plan(id) {
       const record = plans.get(id);
       return record === undefined ? undefined : view(record);
