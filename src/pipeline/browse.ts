@@ -11,18 +11,21 @@ export const BROWSABLE_KINDS = [
 ] as const;
 export type BrowsableKind = (typeof BROWSABLE_KINDS)[number];
 
-export interface ObjectQuery {
+export interface PageQuery {
   /** Matched against `schema.name` and against the name alone, ignoring case: `*` any text, `?` one character. Without either: any part. */
   readonly pattern?: string;
-  readonly kind?: BrowsableKind;
   /** How many to return. */
   readonly limit: number;
   /** The `next` of the page before. */
   readonly after?: string;
 }
 
-export interface ObjectPage {
-  readonly objects: readonly ObjectSummary[];
+export interface ObjectQuery extends PageQuery {
+  readonly kind?: BrowsableKind;
+}
+
+export interface Page<Entry> {
+  readonly objects: readonly Entry[];
   /** How many match in all, on every page. */
   readonly matching: number;
   /** Where the next page begins; absent on the last one. */
@@ -42,12 +45,20 @@ export interface ObjectSummary {
  * The relations of a catalogue that match, by name, a page at a time. A page is a pure function of the catalogue and the
  * query: an object that comes or goes between two pages is seen or not, and shifts nothing else.
  */
-export function searchObjects(catalogue: Catalogue, query: ObjectQuery): ObjectPage {
+export function searchObjects(catalogue: Catalogue, query: ObjectQuery): Page<ObjectSummary> {
   const matches = matcherOf(query.pattern);
   const found = [...catalogue.relations.values()]
     .flatMap((relation) => (isBrowsable(relation) ? [summaryOf(relation)] : []))
-    .filter((object) => (query.kind === undefined || object.kind === query.kind) && matches(object.name))
-    .sort((a, b) => compare(a.name, b.name));
+    .filter((object) => (query.kind === undefined || object.kind === query.kind) && matches(object.name));
+  return pageOf(found, query);
+}
+
+/** One page of what was found, by name. */
+export function pageOf<Entry extends { readonly name: string }>(
+  entries: readonly Entry[],
+  query: PageQuery,
+): Page<Entry> {
+  const found = entries.toSorted((a, b) => compare(a.name, b.name));
   const { after } = query;
   const rest = after === undefined ? found : found.filter((object) => compare(object.name, after) > 0);
   const objects = rest.slice(0, query.limit);
@@ -122,7 +133,8 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function matcherOf(pattern: string | undefined): (name: string) => boolean {
+/** Whether a name falls under a pattern. */
+export function matcherOf(pattern: string | undefined): (name: string) => boolean {
   if (pattern === undefined || pattern === '') return () => true;
   const wanted = pattern.toLowerCase();
   if (!/[*?]/.test(wanted)) return (name) => name.toLowerCase().includes(wanted);

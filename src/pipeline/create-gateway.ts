@@ -120,7 +120,16 @@ export function createGateway(deps: {
       const seen = [...catalogue.relations].filter(
         ([, relation]) => !relation.system && patterns.some((pattern) => matchesPattern(relation, pattern)),
       );
-      return { ...catalogue, relations: new Map(seen) };
+      const functions = [...catalogue.functions].map(
+        ([name, overloads]) =>
+          [
+            name,
+            overloads.filter(
+              (routine) => !routine.builtIn && patterns.some((pattern) => matchesPattern(routine, pattern)),
+            ),
+          ] as const,
+      );
+      return { ...catalogue, relations: new Map(seen), functions: new Map(functions) };
     },
 
     plan,

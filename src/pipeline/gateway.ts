@@ -27,7 +27,7 @@ export interface Gateway {
   openSession(task: Task, target: TargetId, channel: Channel): Promise<Session | Refused>;
 
   targets(task: Task | ActorId): readonly TargetSummary[];
-  /** The catalogue as far as the task's radius reaches: relations it may read, without system catalogues. */
+  /** The catalogue as far as the task's radius reaches: relations it may read and functions its patterns name, without what is the system's. */
   visibleCatalogue(task: Task, target: TargetId): Promise<Catalogue | Refused>;
 
   /** How a target does: figures of the server, and findings about relations that the task may read. Changes nothing. */

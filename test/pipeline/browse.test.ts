@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Catalogue, Relation } from '../../src/engines/catalogue.ts';
 import { describeObject, searchObjects } from '../../src/pipeline/browse.ts';
+import { searchParts } from '../../src/pipeline/browse-parts.ts';
 
 function relation(schema: string, name: string, rest: Partial<Relation> = {}): Relation {
   return {
@@ -120,5 +121,58 @@ describe('describing an object', () => {
       similar: ['billing.customers', 'public.customers', 'public.customers_id_seq'],
     });
     expect(describeObject(rental, 'pg_catalog.pg_class')).toMatchObject({ found: false });
+  });
+});
+
+describe('searching parts', () => {
+  const column = { name: 'email', type: 'text', nullable: false, default: null, generated: false, comment: 'personal' };
+  const routine = {
+    schema: 'public',
+    name: 'late',
+    kind: 'function',
+    volatility: 'stable',
+    language: 'sql',
+    securityDefiner: true,
+    builtIn: false,
+    extension: null,
+    argumentTypes: [],
+    returnType: 'boolean',
+    onlyArgumentComposite: null,
+  } as const;
+  const catalogue: Catalogue = {
+    ...catalogueOf([
+      relation('public', 'customers', {
+        columns: [column],
+        indexes: [{ name: 'customers_email', definition: 'CREATE INDEX …' }],
+      }),
+      relation('pg_catalog', 'pg_class', { system: true, columns: [column] }),
+    ]),
+    functions: new Map([
+      ['late', [routine, routine]],
+      ['now', [{ ...routine, schema: 'pg_catalog', name: 'now', builtIn: true }]],
+      ['tidy', [{ ...routine, name: 'tidy', kind: 'procedure' }]],
+    ]),
+  };
+  const all = { limit: 10 };
+
+  it('tells columns, indexes, schemas, functions and procedures, and nothing of the system’s', () => {
+    expect(searchParts(catalogue, 'column', all).objects).toEqual([
+      {
+        name: 'public.customers.email',
+        kind: 'column',
+        of: 'public.customers',
+        detail: 'text not null',
+        comment: 'personal',
+      },
+    ]);
+    expect(searchParts(catalogue, 'index', all).objects).toMatchObject([
+      { name: 'public.customers_email', of: 'public.customers', detail: 'CREATE INDEX …' },
+    ]);
+    expect(searchParts(catalogue, 'schema', all).objects).toMatchObject([{ name: 'public' }]);
+    expect(searchParts(catalogue, 'function', all).objects).toMatchObject([
+      { name: 'public.late', detail: 'returns boolean, sql, stable, security definer' },
+    ]);
+    expect(searchParts(catalogue, 'procedure', all).objects).toMatchObject([{ name: 'public.tidy' }]);
+    expect(searchParts(catalogue, 'column', { limit: 10, pattern: 'phone' })).toEqual({ objects: [], matching: 0 });
   });
 });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { BROWSABLE_KINDS, searchObjects } from '../../pipeline/browse.ts';
+import { BROWSABLE_KINDS, type PageQuery, searchObjects } from '../../pipeline/browse.ts';
+import { PART_KINDS, type PartKind, searchParts } from '../../pipeline/browse-parts.ts';
 import { TARGET, TASK } from './arguments.ts';
 import { CURSOR, foreignCursorAnswer } from './cursor.ts';
 import { taskOf } from './desk.ts';
@@ -18,7 +19,10 @@ const INPUT = z.strictObject({
     .max(200)
     .optional()
     .describe('Matched against schema.name: * is any text, ? one character; without either, any part of the name.'),
-  kind: z.enum(BROWSABLE_KINDS).optional(),
+  kind: z
+    .enum([...BROWSABLE_KINDS, ...PART_KINDS])
+    .optional()
+    .describe('What to look for; tables, views and sequences of every kind when left out.'),
   limit: z.int().min(1).max(MAX_OBJECTS).default(DEFAULT_OBJECTS),
   cursor: CURSOR,
   task: TASK,
@@ -27,7 +31,23 @@ const INPUT = z.strictObject({
 const OUTPUT = z.object({
   outcome: z.enum(['found', 'foreign cursor', ...REFUSED_OUTCOMES]),
   untrusted: NAMES_ARE_DATA,
-  objects: z.array(z.object({ ...OBJECT_SUMMARY, columns: z.number() })).optional(),
+  objects: z
+    .array(
+      z.object({
+        name: z.string(),
+        kind: z.enum([...BROWSABLE_KINDS, ...PART_KINDS]),
+        columns: z.number().optional(),
+        estimatedRows: OBJECT_SUMMARY.estimatedRows.optional(),
+        of: z.string().nullable().optional().describe('The table or view that it belongs to.'),
+        detail: z
+          .string()
+          .nullable()
+          .optional()
+          .describe('A column’s type, an index’s definition, what a function returns.'),
+        comment: z.string().nullable(),
+      }),
+    )
+    .optional(),
   matching: z.number().optional().describe('How many match in all.'),
   nextCursor: z.string().optional().describe('Pass it as cursor for the next page; absent on the last one.'),
   ...REFUSAL_FIELDS,
@@ -36,9 +56,10 @@ const OUTPUT = z.object({
 /** Finds relations by name and kind, a page at a time. */
 export const searchObjectsTool: Tool<typeof INPUT, typeof OUTPUT> = {
   name: 'search_objects',
-  title: 'Search tables, views and sequences',
+  title: 'Search tables, columns, indexes, functions',
   description: [
-    'Lists the tables, views and sequences of a target that the task may read, by name pattern and kind, in pages.',
+    'Lists what a target holds that the task may read, by name pattern and kind, in pages: tables, views and sequences,',
+    'or their columns and indexes, or schemas, functions and procedures.',
     'What is not listed is outside the task’s scope or doesn’t exist; a task that reaches further must be opened anew.',
   ].join(' '),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
@@ -53,12 +74,14 @@ export const searchObjectsTool: Tool<typeof INPUT, typeof OUTPUT> = {
     if (cursor !== undefined && after === undefined) return foreignCursorAnswer();
     const catalogue = await call.gateway.visibleCatalogue(task, target);
     if ('refused' in catalogue) return refusalAnswer(catalogue.refused);
-    const page = searchObjects(catalogue, {
+    const query: PageQuery = {
       limit: input.limit,
       ...(pattern === undefined ? {} : { pattern }),
-      ...(kind === undefined ? {} : { kind }),
       ...(after === undefined ? {} : { after }),
-    });
+    };
+    const page = isPart(kind)
+      ? searchParts(catalogue, kind, query)
+      : searchObjects(catalogue, { ...query, ...(kind === undefined ? {} : { kind }) });
     const nextCursor = page.next === undefined ? undefined : call.cursors.write(list, page.next);
     return {
       structured: {
@@ -77,3 +100,7 @@ export const searchObjectsTool: Tool<typeof INPUT, typeof OUTPUT> = {
     };
   },
 };
+
+function isPart(kind: z.output<typeof INPUT>['kind']): kind is PartKind {
+  return PART_KINDS.some((part) => part === kind);
+}
