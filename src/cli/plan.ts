@@ -7,6 +7,8 @@ import { signApproval } from '../approval/envelope.ts';
 import { loadPersonKey, type PersonKey } from '../approval/person-key.ts';
 import type { Person } from '../domain/actor.ts';
 import type { ApprovalStatement } from '../domain/approval.ts';
+import type { ChangeTime } from '../domain/change-time.ts';
+import { describeChangeTime, describeObligation } from '../domain/describe-change-time.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
 import { type ActorId, asId, instantOf, type TaskId } from '../domain/ids.ts';
 import { PLAN_STATES, type PlanState, shortId } from '../domain/plan.ts';
@@ -126,6 +128,7 @@ function summary(view: PlanView) {
     effect: describeEffect(plan),
     approvals: view.approvals,
     approvalsMissing: view.approvalsMissing,
+    waitsFor: view.waitsFor,
     createdAt: plan.createdAt,
     expiresAt: plan.expiresAt,
   };
@@ -154,7 +157,7 @@ async function find({ store, views }: Countersign, named: string): Promise<PlanV
   return views.of(record);
 }
 
-function planText(view: PlanView, { config }: Countersign): string {
+function planText(view: PlanView, { config, rules }: Countersign): string {
   const owner = config.environments.get(view.plan.environment)?.owner;
   const id = shortId(view.id);
   const next: Partial<Record<PlanState, string>> = {
@@ -170,9 +173,18 @@ function planText(view: PlanView, { config }: Countersign): string {
     ...renderPlan(view.plan).map(emphasised),
     `approvals ${view.approvals.length} given${view.approvalsMissing > 0 ? `, ${view.approvalsMissing} missing` : ', enough'}${owner === undefined ? '' : `; ${view.plan.environment} is ${owner}’s`}`,
     ...approvals,
+    ...timeLines(view, rules(view.plan.target)?.changeTime()),
     `expires   ${view.plan.expiresAt}`,
     ...(next[view.state] === undefined ? [] : ['', `${pc.dim('next')}      ${next[view.state]}`]),
   ].join('\n');
+}
+
+/** What the plan waits for besides people, or else until when the time is right. */
+function timeLines(view: PlanView, time: ChangeTime | undefined): readonly string[] {
+  if (view.state !== 'held' && view.state !== 'approved') return [];
+  const seenMs = Date.parse(view.seenAt);
+  if (view.waitsFor.length > 0) return view.waitsFor.map((one) => `waits for ${describeObligation(one, seenMs)}`);
+  return time === undefined ? [] : describeChangeTime(time, seenMs).map((said) => `time      ${said}`);
 }
 
 function emphasised(line: string): string {

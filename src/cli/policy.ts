@@ -2,15 +2,16 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import type { Config } from '../config/load.ts';
 import { loadTaskFile } from '../config/task-file.ts';
-import type { Decision, Obligation } from '../domain/decision.ts';
+import type { Decision } from '../domain/decision.ts';
+import { describeObligation } from '../domain/describe-change-time.ts';
 import type { Effect } from '../domain/effect.ts';
 import { type ActorId, asId, instantOf, type TargetId, type TaskId } from '../domain/ids.ts';
 import { objectName } from '../domain/object.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
-import { parsePolicies } from '../policy/policy-set.ts';
-import { readPolicies } from '../policy/read-policies.ts';
+import { withPolicies } from '../server/load-governance.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { taskById } from '../store/tasks.ts';
 import {
@@ -52,19 +53,32 @@ export function registerPolicy(program: Command): void {
 }
 
 async function check(tasks: readonly string[], options: CommonOptions) {
-  const config = await configOf(options);
-  const set = parsePolicies(await readPolicies(config.policies));
+  const { config, policies: set } = await withPolicies(await configOf(options));
   const files = tasks.length > 0 ? tasks : await taskFilesBeside(config.directory);
   for (const file of files) await loadTaskFile(file);
   const policies = [...set.policies.values()];
   const text = [
     `${pc.green('Sound.')} ${config.targets.size} targets, ${config.actors.size} actors, ${policies.length} policies, ${files.length} task files.`,
+    ...timesOf(config),
     ...policies.map(
       ({ id, effect, reason }) =>
         `  ${effect === 'permit' ? 'permits' : 'forbids'}  ${id.padEnd(24)} ${pc.dim(reason)}`,
     ),
   ].join('\n');
   return { json: { sound: true, policyDigest: set.digest, policies, tasks: files }, text };
+}
+
+/** When each environment may be changed, where that is not always. */
+function timesOf({ environments, freezes }: Config): readonly string[] {
+  return [
+    ...[...environments.values()].flatMap(({ id, windows }) =>
+      windows.map(({ name, schedule, timeZone, holidays }) => {
+        const except = holidays.size === 0 ? '' : `, except ${holidays.size} holidays`;
+        return `  window   ${id} ${name}: ${schedule}, ${timeZone}${except}`;
+      }),
+    ),
+    ...freezes.map(({ environment, from, until, reason }) => `  freeze   ${environment} ${from} – ${until}: ${reason}`),
+  ];
 }
 
 async function taskFilesBeside(directory: string): Promise<readonly string[]> {
@@ -110,7 +124,7 @@ async function explain(countersign: Countersign, options: ExplainOptions) {
     `${analysis.command || 'This'} on ${target}: ${analysis.class.kind === 'read' && verdict === 'allow' ? 'would run' : FORECAST[verdict]}`,
     ...analysis.effects.map((effect) => `  ${effectText(effect)}`),
     ...analysis.unknown.map((what) => `  not known: ${what}`),
-    ...(decision === undefined ? [] : decisionLines(decision)),
+    ...(decision === undefined ? [] : decisionLines(decision, countersign.clock.now())),
     ...(judgement.verdict === 'unsupported' ? [`  ${judgement.refusal.message}`, `→ ${judgement.refusal.hint}`] : []),
   ];
   return { json, text: lines.join('\n'), exit: verdict === 'allow' ? EXIT.ok : EXIT.refused };
@@ -127,23 +141,14 @@ function effectText(effect: Effect): string {
   return `${effect.verb} ${objectName(effect.object)}${effect.via === 'direct' ? '' : ` (${effect.via})`}${effect.wholeTable === true ? ', every row' : ''}`;
 }
 
-function decisionLines(decision: Decision): readonly string[] {
+function decisionLines(decision: Decision, nowMs: number): readonly string[] {
   return [
     ...decision.policies.map(({ policy, reason }) => `  by ${policy}: ${reason}`),
-    ...(decision.decision === 'hold' ? decision.missing.map((missing) => `→ needed: ${obligationText(missing)}`) : []),
+    ...(decision.decision === 'hold'
+      ? decision.missing.map((missing) => `→ needed: ${describeObligation(missing, nowMs)}`)
+      : []),
     ...(decision.decision === 'deny' ? [`→ ${decision.instead}`] : []),
   ];
-}
-
-function obligationText(obligation: Obligation): string {
-  switch (obligation.obligation) {
-    case 'approvals':
-      return `${obligation.count} ${obligation.count === 1 ? 'person' : 'people'} to countersign; more if it can’t be measured or taken back`;
-    case 'after freeze':
-      return `the freeze to be over at ${obligation.until}: ${obligation.reason}`;
-    default:
-      return obligation satisfies never;
-  }
 }
 
 /** A task that was opened, or one as a file would open it; nothing is opened here. */

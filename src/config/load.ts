@@ -1,19 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { Actor, Agent, Freeze, Person, Role } from '../domain/actor.ts';
+import type { Actor, Agent, Person, Role } from '../domain/actor.ts';
+import type { ChangeWindow, Freeze } from '../domain/change-time.ts';
 import type { Environment, Tier } from '../domain/environment.ts';
-import {
-  type ActorId,
-  asId,
-  type Digest,
-  type EnvironmentId,
-  instantOf,
-  type RoleId,
-  type TargetId,
-} from '../domain/ids.ts';
+import { type ActorId, asId, type Digest, type EnvironmentId, type RoleId, type TargetId } from '../domain/ids.ts';
 import type { StateLocation } from '../domain/state-location.ts';
 import type { Target } from '../domain/target.ts';
-import { ConfigError, type Problem, readYaml } from './parse-yaml.ts';
+import { readFreezes, readWindows } from './change-times.ts';
+import { ConfigError, type Problem, type ProblemAt, readYaml } from './parse-yaml.ts';
 import { type ConfigDocument, configSchema } from './schema.ts';
 import { type Secret, secretReference } from './secret.ts';
 import { stateOf } from './state.ts';
@@ -37,6 +31,8 @@ export interface Config {
   readonly agentTokens: ReadonlyMap<string, ActorId>;
   readonly roles: ReadonlyMap<RoleId, Role>;
   readonly freezes: readonly Freeze[];
+  /** Every file that was read, this one first. */
+  readonly files: readonly string[];
 }
 
 export interface ConfiguredTarget {
@@ -64,7 +60,14 @@ export async function loadConfig(file: string): Promise<Config> {
   const directory = dirname(path);
   const { value, problem } = await readYaml(path, configSchema);
   const authorities = new Map<string, string>();
-  const problems = [...crossCheck(value, problem), ...readAuthorities(value, directory, authorities, problem)];
+  const windows = readWindows(value, directory, problem);
+  const freezes = readFreezes(value, problem);
+  const problems = [
+    ...crossCheck(value, problem),
+    ...readAuthorities(value, directory, authorities, problem),
+    ...windows.problems,
+    ...freezes.problems,
+  ];
   if (problems.length > 0) throw new ConfigError(path, problems);
   const within = (relative: string) => resolve(directory, relative);
   return {
@@ -81,7 +84,10 @@ export async function loadConfig(file: string): Promise<Config> {
     origin: value.origin,
     policies: within(value.policies),
     environments: new Map(
-      Object.entries(value.environments).map(([id, entry]) => [asId<EnvironmentId>(id), environmentOf(id, entry)]),
+      Object.entries(value.environments).map(([id, entry]) => [
+        asId<EnvironmentId>(id),
+        environmentOf(id, entry, windows.byEnvironment.get(id) ?? []),
+      ]),
     ),
     targets: new Map(
       Object.entries(value.targets).map(([id, entry]) => [
@@ -96,12 +102,8 @@ export async function loadConfig(file: string): Promise<Config> {
       ),
     ),
     roles: new Map(Object.entries(value.roles).map(([id, entry]) => [asId<RoleId>(id), roleOf(id, entry)])),
-    freezes: value.freezes.map((freeze) => ({
-      environment: freeze.environment,
-      from: instantOf(Date.parse(freeze.from)),
-      until: instantOf(Date.parse(freeze.until)),
-      reason: freeze.reason,
-    })),
+    freezes: freezes.freezes,
+    files: [path, ...authorityFiles(value, directory), ...windows.files],
   };
 }
 
@@ -110,7 +112,11 @@ function hostPort(text: string): HostPort {
   return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
 }
 
-function environmentOf(id: string, entry: ConfigDocument['environments'][string]): Environment {
+function environmentOf(
+  id: string,
+  entry: ConfigDocument['environments'][string],
+  windows: readonly ChangeWindow[],
+): Environment {
   const defaults = DEFAULTS[entry.tier];
   return {
     id: asId<EnvironmentId>(id),
@@ -120,6 +126,7 @@ function environmentOf(id: string, entry: ConfigDocument['environments'][string]
     quorum: entry.quorum ?? defaults.quorum,
     quorumUnmeasured: entry.quorumUnmeasured ?? Math.max(defaults.quorumUnmeasured, entry.quorum ?? 1),
     planLifetimeMs: entry.planLifetime ?? PLAN_LIFETIME_MS,
+    windows,
   };
 }
 
@@ -185,8 +192,6 @@ function roleOf(id: string, entry: ConfigDocument['roles'][string]): Role {
   return { id: asId<RoleId>(id), read, write, propose, maxRowsPerStatement, maxRowsPerTask, maxTaskMs: maxTask };
 }
 
-type ProblemAt = (path: readonly PropertyKey[], message: string) => Problem;
-
 /** Under which the authorities of the state are kept; no target can have this name. */
 const STATE = '(state)';
 
@@ -211,6 +216,12 @@ function readAuthorities(
       return [problem(path, `can't be read: ${why}`)];
     }
   });
+}
+
+function authorityFiles({ targets, state }: ConfigDocument, directory: string): string[] {
+  const named = [...Object.values(targets).map(({ address }) => address.authorities)];
+  if (typeof state !== 'string') named.push(state.authorities);
+  return named.flatMap((file) => (file === undefined ? [] : [resolve(directory, file)]));
 }
 
 /** What no single key can say: that names refer to something, and that environments are really separate (G9). */
@@ -253,8 +264,7 @@ function crossCheck(value: ConfigDocument, problem: ProblemAt): Problem[] {
   checkMachines(value, report, needPerson);
   for (const [index, freeze] of value.freezes.entries()) {
     if (freeze.environment !== '*') needEnvironment(['freezes', index, 'environment'], freeze.environment);
-    if (Date.parse(freeze.until) <= Date.parse(freeze.from))
-      report(['freezes', index, 'until'], 'a freeze ends after it begins');
+    for (const [at, person] of freeze.override.entries()) needPerson(['freezes', index, 'override', at], person);
   }
   return problems;
 }

@@ -10,6 +10,9 @@ export interface Problem {
   readonly message: string;
 }
 
+/** Points at the place of a key. */
+export type ProblemAt = (path: readonly PropertyKey[], message: string) => Problem;
+
 export class ConfigError extends Error {
   readonly file: string;
   readonly problems: readonly Problem[];
@@ -28,7 +31,7 @@ export class ConfigError extends Error {
 /** A file's content, checked, with a way to point at the place of a key. */
 export interface Checked<Output> {
   readonly value: Output;
-  problem(path: readonly PropertyKey[], message: string): Problem;
+  readonly problem: ProblemAt;
 }
 
 /** Reads a YAML file by a schema. @throws ConfigError with everything that is wrong, by line and key. */

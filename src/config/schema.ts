@@ -40,6 +40,52 @@ const pattern = z
   .regex(/^(\*|[^.*]+)(\.(\*|[^.*]+))?$/, 'write schema.table, with * for a whole part')
   .refine((text) => text === text.trim(), 'a name neither begins nor ends with a space');
 
+const timeZone = z.string().refine(isTimeZone, 'write a time zone as IANA names it, e.g. Europe/Berlin or UTC');
+
+function isTimeZone(name: string): boolean {
+  try {
+    // An offset like +02:00 is no zone: it knows nothing of the hour that comes and goes.
+    return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '' && !/^[+-]/.test(name);
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+const WEEKDAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const;
+
+const holiday = z
+  .string()
+  .regex(
+    /^(\d{4}-\d{2}-\d{2}|file:.+)$/,
+    'write a day as 2026-12-25, or file: and a path to a list or an .ics calendar',
+  );
+
+/** Either days and a time, or a cron pattern; which of the two is checked where both can be pointed to. */
+const window = z.strictObject({
+  days: z.array(z.enum(WEEKDAYS)).min(1).optional(),
+  at: z
+    .string()
+    .regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'write a time of day in quotes, e.g. "22:00"')
+    .optional(),
+  cron: z.string().optional(),
+  for: duration.refine((ms) => ms >= UNITS_MS.m && ms <= 7 * UNITS_MS.d, 'from 1m to 7d'),
+  timeZone,
+  holidays: z.array(holiday).default([]),
+});
+
+const moment = z.iso.datetime({ offset: true, local: true });
+
+const freeze = z.strictObject({
+  environment: name.or(z.literal('*')),
+  from: moment,
+  until: moment,
+  /** In which `from` and `until` are meant where they don't say it themselves. */
+  timeZone: timeZone.optional(),
+  reason: z.string().min(1),
+  override: z.array(name).default([]),
+});
+
 const environment = z.strictObject({
   tier: z.enum(TIERS),
   owner: name,
@@ -47,6 +93,7 @@ const environment = z.strictObject({
   quorum: z.int().min(1).max(5).optional(),
   quorumUnmeasured: z.int().min(1).max(5).optional(),
   planLifetime: duration.optional(),
+  windows: z.record(name, window).default({}),
 });
 
 const target = z.strictObject({
@@ -139,16 +186,7 @@ export const configSchema = z.strictObject({
     services: z.record(name, machine).default({}),
   }),
   roles: z.record(name, role),
-  freezes: z
-    .array(
-      z.strictObject({
-        environment: name.or(z.literal('*')),
-        from: z.iso.datetime(),
-        until: z.iso.datetime(),
-        reason: z.string().min(1),
-      }),
-    )
-    .default([]),
+  freezes: z.array(freeze).default([]),
 });
 
 export type ConfigDocument = z.infer<typeof configSchema>;

@@ -1,4 +1,4 @@
-import type { ActorId, Instant, RoleId } from './ids.ts';
+import type { ActorId, RoleId } from './ids.ts';
 
 /** Who acts. Everyone has a named owner: a person who answers for it. */
 export type Actor = Agent | Person | Service;
@@ -39,11 +39,4 @@ export interface Role {
   readonly maxRowsPerStatement: number;
   readonly maxRowsPerTask: number;
   readonly maxTaskMs: number;
-}
-
-export interface Freeze {
-  readonly environment: string;
-  readonly from: Instant;
-  readonly until: Instant;
-  readonly reason: string;
 }

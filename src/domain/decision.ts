@@ -1,4 +1,5 @@
-import type { Digest } from './ids.ts';
+import type { Opening } from './change-time.ts';
+import type { ActorId, Digest, Instant } from './ids.ts';
 
 /** What policy says of an intent. */
 export type Decision = Allowed | Held | Denied;
@@ -34,4 +35,14 @@ export interface PolicyReason {
 
 export type Obligation =
   | { readonly obligation: 'approvals'; readonly count: number }
-  | { readonly obligation: 'after freeze'; readonly until: string; readonly reason: string };
+  | {
+      readonly obligation: 'after freeze';
+      readonly until: Instant;
+      readonly reason: string;
+      /** People whose countersignature lifts it; left out where nobody's does. */
+      readonly override?: readonly ActorId[];
+    }
+  /** `next`: the window that opens next, at the time this was said. */
+  | { readonly obligation: 'in window'; readonly windows: readonly string[]; readonly next: Opening | null }
+  /** The gateway's clock went back, so that what is open or frozen can't be told until it is past that time again. */
+  | { readonly obligation: 'steady clock'; readonly until: Instant };

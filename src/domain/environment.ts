@@ -1,3 +1,4 @@
+import type { ChangeWindow } from './change-time.ts';
 import type { ActorId, EnvironmentId } from './ids.ts';
 
 /** How much is at stake. Policies look at the tier, never at an environment's name. */
@@ -16,4 +17,6 @@ export interface Environment {
   readonly quorumUnmeasured: number;
   /** How long a plan may wait for its approvals, in milliseconds. */
   readonly planLifetimeMs: number;
+  /** When it may be changed; at any time where there are none. */
+  readonly windows: readonly ChangeWindow[];
 }

@@ -58,7 +58,7 @@ export function createApplyPlan(deps: {
       needed: target.approvalsNeeded(stored.task, record.plan),
     });
     if (!('approved' in quorum)) return refused(notApproved(record, quorum.missing), record);
-    const decision = target.decideApply(stored.task, record.plan, quorum.by.length);
+    const decision = target.decideApply(stored.task, record.plan, quorum.by);
     if (decision.decision !== 'allow') return refused(target.denial(decision), record);
 
     const request = target.applyRequest(quorum.approved);

@@ -11,14 +11,17 @@ import { markWritten, measureTransaction } from '../execution/measure-write.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
 import { GuardFailed, LedgerUnavailable } from '../ledger/ledger.ts';
 import { closeIntent, openIntent } from '../store/intents.ts';
+import { transition } from '../store/plans.ts';
 import { releaseRows, reserveRows } from '../store/tasks.ts';
 import { commitment } from './commitment.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
 import type { Outcome } from './outcome.ts';
+import { plannedWrites } from './planned-writes.ts';
 import type { Proof } from './proof.ts';
 import type { ReadLog } from './read-log.ts';
 import { CALLED_OFF } from './session-refusals.ts';
+import type { WaitingPlans } from './waiting-plans.ts';
 import type { Watch } from './watch.ts';
 
 /** Ends a transaction that wrote: measures it, decides on what was measured, and commits it or turns it into a plan (G5). */
@@ -40,6 +43,7 @@ export function createCommitWrites(deps: {
   readonly target: GovernedTarget;
   readonly proof: Proof;
   readonly hold: Hold;
+  readonly waiting: WaitingPlans;
   readonly readLog: ReadLog;
 }): CommitWrites {
   const { target, proof } = deps;
@@ -68,6 +72,13 @@ export function createCommitWrites(deps: {
     }
     const rows = rowsChanged(tables);
     if (rows === 0) return withoutEffect(request);
+    // It was held before, at another time or under other policies: it must not take effect by itself and by its plan.
+    const planned = plannedWrites(request.writes);
+    const waiting = 'refused' in planned ? undefined : await deps.waiting.find({ ...request, writes: planned });
+    if (waiting?.state === 'approved') {
+      await connection.own('ROLLBACK');
+      return deps.waiting.answer(waiting, request);
+    }
     proof.underWay.add(intent);
     try {
       // G7: the intent and its measured effect are durable before the effect is.
@@ -78,6 +89,7 @@ export function createCommitWrites(deps: {
         writes: [
           openIntent({ id: intent, task: task.id, target: target.id, rows, at: proof.now(), node: proof.node }),
           reserveRows(task.id, rows),
+          ...(waiting === undefined ? [] : [transition(waiting.id, 'held', 'stale', { note: RAN, at: proof.now() })]),
         ],
       });
     } catch (error) {
@@ -193,6 +205,8 @@ export function createCommitWrites(deps: {
     };
   }
 }
+
+const RAN = 'its statement was sent again when it was allowed, and ran by itself';
 
 function unmeasured(cause: unknown): Refusal {
   return {

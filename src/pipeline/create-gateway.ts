@@ -1,5 +1,5 @@
 import type { Environment } from '../domain/environment.ts';
-import type { ActorId, Digest, TargetId } from '../domain/ids.ts';
+import { type ActorId, type Digest, instantOf, type TargetId } from '../domain/ids.ts';
 import { matchesPattern } from '../domain/object.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Target } from '../domain/target.ts';
@@ -15,7 +15,7 @@ import { costliestStatements, healthOf } from './health.ts';
 import type { SessionDesk } from './open-session.ts';
 import type { PlanViews } from './plan-view.ts';
 import { createStatementSession } from './statement-session.ts';
-import { notInTask } from './target-rules.ts';
+import { notInTask, type TargetRules } from './target-rules.ts';
 import { type Tasks, tokenHash } from './tasks.ts';
 
 /** A configured target, known whether or not it can be reached. */
@@ -36,6 +36,7 @@ export function createGateway(deps: {
   readonly sessions: SessionDesk;
   readonly targets: ReadonlyMap<TargetId, KnownTarget>;
   readonly target: (id: TargetId) => Promise<GovernedTarget | Refusal>;
+  readonly rules: (target: string) => TargetRules | undefined;
   readonly agentTokens: ReadonlyMap<string, ActorId>;
   readonly policyDigest: Digest;
   readonly now: () => number;
@@ -144,15 +145,11 @@ export function createGateway(deps: {
       const targets = [...deps.targets.values()].filter(({ target }) =>
         task.radius.some((r) => r.target === target.id),
       );
-      const freezes = await Promise.all(
-        targets.map(async ({ target, environment }) => {
-          const governed = await deps.target(target.id);
-          const freeze = 'refused' in governed ? undefined : governed.freeze();
-          return freeze === undefined
-            ? []
-            : [{ environment: environment.id as string, until: freeze.until, reason: freeze.reason }];
-        }),
-      );
+      const environments = new Map(targets.map(({ target, environment }) => [environment.id, target.id] as const));
+      const times = [...environments].flatMap(([environment, target]) => {
+        const time = deps.rules(target)?.changeTime();
+        return time === undefined ? [] : [{ environment: environment as string, time }];
+      });
       const plans = await gateway.plans({ task: task.id, limit: PLANS_IN_STATUS + 1 });
       return {
         task,
@@ -166,7 +163,8 @@ export function createGateway(deps: {
               [task.agent, task.id, ...task.radius.map((r) => r.target)].includes(scope.id as never),
           )
           .map(({ scope, reason, by, at }) => ({ scope: scope.scope, reason, by, at })),
-        freezes: freezes.flat(),
+        times,
+        seenAt: instantOf(deps.now()),
         plans: plans.slice(0, PLANS_IN_STATUS),
         morePlans: plans.length > PLANS_IN_STATUS,
       };

@@ -1,5 +1,6 @@
+import type { ChangeTime } from '../domain/change-time.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
-import type { Decision } from '../domain/decision.ts';
+import type { Decision, Obligation } from '../domain/decision.ts';
 import type { Analysis, TableEffect } from '../domain/effect.ts';
 import type { ActorId, Instant, PlanId, TargetId, TaskId } from '../domain/ids.ts';
 import type { Channel, Statement } from '../domain/intent.ts';
@@ -136,6 +137,10 @@ export interface PlanView extends PlanRecord {
   readonly approvals: readonly { readonly person: ActorId; readonly at: Instant; readonly reason: string }[];
   /** How many more people must countersign. */
   readonly approvalsMissing: number;
+  /** What it waits for besides people, as policy and time stand now: empty when it could be applied once approved. */
+  readonly waitsFor: readonly Obligation[];
+  /** When this was so; by the gateway's clock. */
+  readonly seenAt: Instant;
   /** The command with which a person looks at it and decides. */
   readonly decideWith: string;
 }
@@ -154,7 +159,9 @@ export interface TaskStatus {
     readonly by: string;
     readonly at: Instant;
   }[];
-  readonly freezes: readonly { readonly environment: string; readonly until: Instant; readonly reason: string }[];
+  /** Whether now is a time to change them: the environments of the task's targets. */
+  readonly times: readonly { readonly environment: string; readonly time: ChangeTime }[];
+  readonly seenAt: Instant;
   /** The newest ones, newest first. */
   readonly plans: readonly PlanView[];
   readonly morePlans: boolean;

@@ -84,7 +84,11 @@ export function createGovernedTarget(deps: {
       let decisions = new Map<string, Decision>();
       let rests: readonly unknown[] = [];
       return (text, settings, prepared) => {
-        const now = [engine.currentCatalogue(), rules.freeze(), settings.find((s) => s.name === 'search_path')?.value];
+        const now = [
+          engine.currentCatalogue(),
+          rules.changeTime(),
+          settings.find((s) => s.name === 'search_path')?.value,
+        ];
         if (now.some((part, index) => part !== rests[index])) {
           judgements = new Map();
           decisions = new Map();

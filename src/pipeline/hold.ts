@@ -1,58 +1,45 @@
 import { randomBytes } from 'node:crypto';
 import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
-import type { Held } from '../domain/decision.ts';
+import type { Held, Obligation } from '../domain/decision.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
 import { rowsChanged } from '../domain/effect.ts';
 import { instantOf } from '../domain/ids.ts';
-import type { Channel } from '../domain/intent.ts';
-import { isLive, type Measurement, type Plan, type PlanRecord, shortId } from '../domain/plan.ts';
-import type { Refusal } from '../domain/refusal.ts';
-import type { Task } from '../domain/task.ts';
+import type { Measurement, Plan } from '../domain/plan.ts';
 import type { Measured } from '../engines/engine.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
-import { describeEffect } from '../planning/describe-effect.ts';
 import { undoPath } from '../planning/undo-path.ts';
-import { insertPlan, livePlan } from '../store/plans.ts';
-import type { Store } from '../store/store.ts';
-import type { ApplyPlan } from './apply-plan.ts';
+import { insertPlan } from '../store/plans.ts';
 import { commitment } from './commitment.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Outcome } from './outcome.ts';
 import { plannedWrites } from './planned-writes.ts';
 import type { Proof } from './proof.ts';
 import { CALLED_OFF } from './session-refusals.ts';
+import { heldRefusal, type WaitingPlans, type Wish, wishOf, withSearchPath } from './waiting-plans.ts';
 import type { Step, Watch } from './watch.ts';
 
 /** Turns what may not run now into a plan: measured on the real data, nothing changed (G2). */
 export type Hold = (request: HoldRequest) => Promise<Outcome>;
 
-export interface HoldRequest {
-  readonly task: Task;
-  readonly channel: Channel;
-  readonly writes: readonly WrittenStatement[];
-  readonly settings: readonly { readonly name: string; readonly value: string }[];
+export interface HoldRequest extends Wish {
   readonly decision: Held;
-  /** The actor holds a transaction open, whose locks an apply would wait for: an approved plan is not applied now. */
-  readonly insideTransaction?: boolean;
   readonly watch?: Watch | undefined;
 }
 
 export function createHold(deps: {
   readonly target: GovernedTarget;
-  readonly store: Store;
   readonly proof: Proof;
-  readonly applyPlan: ApplyPlan;
+  readonly waiting: WaitingPlans;
   readonly now: () => number;
 }): Hold {
-  const { target, store, proof } = deps;
+  const { target, proof, waiting } = deps;
 
   return async (asked) => {
     const writes = plannedWrites(asked.writes);
     if ('refused' in writes) return { outcome: 'refused', refusal: writes };
-    const request = { ...asked, settings: withSearchPath(asked.settings), writes };
-    const wish = wishOf(request);
-    const known = await livePlan(store, request.task.id, digestOf(wish));
-    if (known !== undefined && isLive(known, deps.now())) return again(known, request);
+    const request = { ...asked, settings: withSearchPath(asked.settings, target), writes };
+    const known = await waiting.find(request);
+    if (known !== undefined) return waiting.answer(known, request);
 
     const measured = await measure(request);
     if (request.watch?.signal.aborted) return { outcome: 'refused', refusal: CALLED_OFF };
@@ -64,7 +51,6 @@ export function createHold(deps: {
       channel: request.channel,
       effects,
       measurement,
-      approvals: 0,
     });
     if (decision.decision === 'deny') return { outcome: 'refused', refusal: target.denial(decision) };
     // What a person is asked is the stronger of what held the statement and what its measured effect asks for.
@@ -90,7 +76,7 @@ export function createHold(deps: {
       held: { policies: held.policies, missing: held.missing },
       policyDigest: held.policyDigest,
       createdAt: instantOf(nowMs),
-      expiresAt: instantOf(nowMs + target.environment.planLifetimeMs),
+      expiresAt: instantOf(expiryOf(held.missing, nowMs, target.environment.planLifetimeMs)),
       nonce: randomBytes(16).toString('base64url'),
     };
     const id = digestOf(plan as unknown as Json);
@@ -99,34 +85,10 @@ export function createHold(deps: {
       kind: 'plan',
       subject: id,
       body: planEntry(id, plan, request.writes),
-      writes: [insertPlan({ id, plan, wish: digestOf(wish), at: plan.createdAt })],
+      writes: [insertPlan({ id, plan, wish: wishOf(request), at: plan.createdAt })],
     });
-    return { outcome: 'refused', refusal: heldRefusal({ id, plan, state: 'held', note: null }) };
+    return { outcome: 'refused', refusal: heldRefusal({ id, plan, state: 'held', note: null }, nowMs) };
   };
-
-  /** Names mean what the session's search path says; the login that tries and applies the plan has another of its own. */
-  function withSearchPath(settings: HoldRequest['settings']): HoldRequest['settings'] {
-    if (settings.some(({ name }) => name.toLowerCase() === 'search_path')) return settings;
-    const value = target
-      .catalogue()
-      .searchPath.map((schema) => `"${schema.replaceAll('"', '""')}"`)
-      .join(', ');
-    return [...settings, { name: 'search_path', value }];
-  }
-
-  /** The same wish again, in the same task: an approved plan is applied, a waiting one is named again. */
-  async function again(record: PlanRecord, request: HoldRequest): Promise<Outcome> {
-    if (record.state === 'held') return { outcome: 'refused', refusal: heldRefusal(record) };
-    if (request.insideTransaction) return { outcome: 'refused', refusal: endTransactionFirst(record) };
-    const reply = await deps.applyPlan(record.id, { task: request.task });
-    if (reply.reply === 'refused') return { outcome: 'refused', refusal: reply.refusal };
-    const people = reply.plan.approvals.map((approval) => approval.person).join(', ');
-    return {
-      outcome: 'applied',
-      command: commandTag(record.plan, request.writes.at(-1)?.analysis.command ?? ''),
-      notice: `Plan ${record.id} was applied, countersigned by ${people}.`,
-    };
-  }
 
   function measure(request: HoldRequest): Promise<Measured> {
     const { watch } = request;
@@ -156,6 +118,19 @@ export function createHold(deps: {
 
 const TRIALS = { first: 'dry run', second: 'second dry run' } as const satisfies Record<string, Step>;
 
+/** Never long after it was measured: what a person signed must not be what nobody remembers. */
+const MAX_LIFETIME_MS = 14 * 86_400_000;
+
+/** A plan that has to wait for its time is not over before that time has come, and been. */
+function expiryOf(missing: readonly Obligation[], nowMs: number, lifetimeMs: number): number {
+  const waits = missing.map((obligation) => {
+    if (obligation.obligation === 'after freeze') return Date.parse(obligation.until) + lifetimeMs;
+    if (obligation.obligation === 'in window' && obligation.next !== null) return Date.parse(obligation.next.closes);
+    return 0;
+  });
+  return Math.max(nowMs + lifetimeMs, Math.min(Math.max(0, ...waits), nowMs + MAX_LIFETIME_MS));
+}
+
 function whyUntriable(analysis: WrittenStatement['analysis']): string | undefined {
   if (analysis.class.kind === 'change' && !analysis.class.transactional) {
     return `${analysis.command} can't run inside a transaction, so it can't be tried and rolled back`;
@@ -163,17 +138,6 @@ function whyUntriable(analysis: WrittenStatement['analysis']): string | undefine
   const [first] = analysis.unknown;
   if (first !== undefined) return `its effect is not known: ${analysis.unknown.join(', ')}`;
   return undefined;
-}
-
-/** What makes two requests of one task the same wish. */
-function wishOf(request: HoldRequest): Json {
-  return {
-    statements: request.writes.map(({ statement }) => ({
-      text: statement.text,
-      parameters: statement.parameters.map((parameter) => ({ ...parameter })),
-    })),
-    settings: request.settings.map((setting) => ({ ...setting })),
-  };
 }
 
 function planEntry(id: string, plan: Plan, writes: readonly WrittenStatement[]): Json {
@@ -204,48 +168,4 @@ function planEntry(id: string, plan: Plan, writes: readonly WrittenStatement[]):
       : null,
     expiresAt: plan.expiresAt,
   };
-}
-
-/** The answer to an actor whose statement was held: stop, what it would have done, who can decide, what to do next. */
-export function heldRefusal(record: PlanRecord): Refusal {
-  const { plan } = record;
-  const approvals = plan.held.missing.find((missing) => missing.obligation === 'approvals');
-  const count = approvals?.obligation === 'approvals' ? approvals.count : 1;
-  return {
-    refused: 'held',
-    message: `Held for ${count === 1 ? 'a person' : `${count} people`} to countersign: nothing was changed.`,
-    detail: [`Plan ${record.id}`, describeEffect(plan), ...plan.held.policies.map((policy) => policy.reason)].join(
-      '\n',
-    ),
-    hint: `Stop and ask. A person decides with: countersign plan show ${shortId(record.id)}. After approval send the identical statement again in this task, or apply the plan.`,
-    plan: record.id,
-  };
-}
-
-function endTransactionFirst(record: PlanRecord): Refusal {
-  return {
-    refused: 'held',
-    message: 'The plan is approved, but it is not applied inside an open transaction.',
-    hint: 'End the transaction, then send the statement again.',
-    plan: record.id,
-  };
-}
-
-/** The tag that the database would have answered with. */
-function commandTag(plan: Plan, command: string): string {
-  if (!plan.measurement.measured) return command;
-  const direct = plan.measurement.effect.tables.filter((table) => table.via === 'direct');
-  const count = (key: 'inserted' | 'updated' | 'deleted') => direct.reduce((sum, table) => sum + table[key], 0);
-  switch (command) {
-    case 'INSERT':
-      return `INSERT 0 ${count('inserted')}`;
-    case 'UPDATE':
-      return `UPDATE ${count('updated')}`;
-    case 'DELETE':
-      return `DELETE ${count('deleted')}`;
-    case 'MERGE':
-      return `MERGE ${rowsChanged(direct)}`;
-    default:
-      return command;
-  }
 }

@@ -18,6 +18,7 @@ import type { Proof } from './proof.ts';
 import type { ReadLog } from './read-log.ts';
 import { createSteps } from './steps.ts';
 import { notInTask } from './target-rules.ts';
+import { createWaitingPlans } from './waiting-plans.ts';
 
 /** Sessions of tasks on targets: whatever the channel, they begin here. */
 export interface SessionDesk {
@@ -56,7 +57,8 @@ export function createSessionDesk(deps: {
       if ('refused' in target) return { refused: target };
 
       const { applyPlan, now } = deps;
-      const hold = observer.holding(createHold({ target, store, proof, applyPlan, now }), id);
+      const waiting = createWaitingPlans({ target, store, applyPlan, now });
+      const hold = observer.holding(createHold({ target, proof, waiting, now }), id);
       let forget: () => void = () => undefined;
       let session: ActorSession;
       try {
@@ -67,7 +69,10 @@ export function createSessionDesk(deps: {
           engine: target.engine,
           logins: await target.engine.provision(target.profile(task)),
           judge: target.judging(task, channel),
-          commitWrites: observer.committing(createCommitWrites({ target, proof, hold, readLog: deps.readLog }), id),
+          commitWrites: observer.committing(
+            createCommitWrites({ target, proof, hold, waiting, readLog: deps.readLog }),
+            id,
+          ),
           readLog: deps.readLog,
           now,
           newIntentId: () => asId<IntentId>(`intent_${randomBytes(10).toString('hex')}`),

@@ -1,9 +1,10 @@
 import { openEnvelope } from '../approval/envelope.ts';
 import { verifyQuorum } from '../approval/quorum.ts';
 import type { ApprovalEnvelope } from '../domain/approval.ts';
-import { asId, type PlanId } from '../domain/ids.ts';
-import type { PlanRecord } from '../domain/plan.ts';
-import { shortId } from '../domain/plan.ts';
+import type { Obligation } from '../domain/decision.ts';
+import { type ActorId, asId, instantOf, type PlanId } from '../domain/ids.ts';
+import { isLive, type Plan, type PlanRecord, shortId } from '../domain/plan.ts';
+import type { Task } from '../domain/task.ts';
 import { approvalsOf } from '../store/approvals.ts';
 import { plansByPrefix } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
@@ -25,12 +26,14 @@ export function createPlanViews(deps: {
   return {
     async of(record) {
       const envelopes = await approvalsOf(deps.store, record.id);
-      const needed = await approvalsNeeded(record);
+      const rules = deps.rules(record.plan.target);
+      const task = (await taskById(deps.store, record.plan.task))?.task;
+      const needed = rules === undefined || task === undefined ? 1 : rules.approvalsNeeded(task, record.plan);
       const quorum = verifyQuorum({
         plan: record.plan,
         planId: record.id,
         envelopes,
-        people: deps.rules(record.plan.target)?.people ?? new Map(),
+        people: rules?.people ?? new Map(),
         // What has been approved stays to be seen after its time.
         now: Math.min(deps.now(), Date.parse(record.plan.expiresAt) - 1),
         needed,
@@ -40,16 +43,23 @@ export function createPlanViews(deps: {
         state: stateNow(record, deps.now()),
         approvals: envelopes.flatMap((envelope) => approvalOf(envelope, quorum.by)),
         approvalsMissing: 'approved' in quorum ? 0 : quorum.missing,
+        waitsFor: task !== undefined && isLive(record, deps.now()) ? waitsFor(rules, task, record.plan, quorum.by) : [],
+        seenAt: instantOf(deps.now()),
         decideWith: `countersign plan show ${shortId(record.id)}`,
       };
     },
   };
+}
 
-  async function approvalsNeeded({ plan }: PlanRecord): Promise<number> {
-    const rules = deps.rules(plan.target);
-    const stored = await taskById(deps.store, plan.task);
-    return rules === undefined || stored === undefined ? 1 : rules.approvalsNeeded(stored.task, plan);
-  }
+/** A person who countersigns last could lift a freeze; until then it is one of the things that are waited for. */
+function waitsFor(
+  rules: TargetRules | undefined,
+  task: Task,
+  plan: Plan,
+  approvedBy: readonly ActorId[],
+): readonly Obligation[] {
+  const decision = rules?.decideApply(task, plan, approvedBy);
+  return decision?.decision === 'hold' ? decision.missing.filter(({ obligation }) => obligation !== 'approvals') : [];
 }
 
 /** A plan whose time is over stands as expired, whether or not anybody has written that down yet. */

@@ -1,5 +1,7 @@
-import type { Agent, Freeze, Person, Role, Service } from '../domain/actor.ts';
+import type { Agent, Person, Role, Service } from '../domain/actor.ts';
+import type { ChangeTime, Freeze } from '../domain/change-time.ts';
 import type { Allowed, Decision, Held } from '../domain/decision.ts';
+import { describeObligation } from '../domain/describe-change-time.ts';
 import { type Analysis, type Effect, rowsChanged, type TableEffect } from '../domain/effect.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { ActorId, TargetId } from '../domain/ids.ts';
@@ -9,6 +11,7 @@ import type { Measurement, Plan } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import { undoPath } from '../planning/undo-path.ts';
+import type { ChangeCalendar } from '../policy/change-calendar.ts';
 import type { Extent, Standing } from '../policy/circumstances.ts';
 import type { Decide } from '../policy/decide.ts';
 
@@ -17,8 +20,8 @@ export interface TargetRules {
   readonly id: TargetId;
   readonly environment: Environment;
   readonly people: ReadonlyMap<ActorId, Person>;
-  /** The freeze that covers the environment now, if one does. Equal objects mean equal decisions. */
-  freeze(): Freeze | undefined;
+  /** Whether now is a time to change the environment. Equal objects mean equal decisions. */
+  changeTime(): ChangeTime;
   /** Before anything has run. */
   decideStatement(task: Task, channel: Channel, analysis: Analysis): Decision;
   /** After it has run, and before it is committed (G5). */
@@ -28,16 +31,15 @@ export interface TargetRules {
     readonly analyses: readonly Analysis[];
     readonly tables: readonly TableEffect[];
   }): Decision;
-  /** For what is to become a plan, or is one, with so many people's approval. */
+  /** For what is to become a plan. */
   decidePlan(asked: {
     readonly task: Task;
     readonly channel: Channel;
     readonly effects: readonly Effect[];
     readonly measurement: Measurement;
-    readonly approvals: number;
   }): Decision;
-  /** Asked again right before a plan is applied: policy, role and freeze as they are now (G3). */
-  decideApply(task: Task, plan: Plan, approvals: number): Decision;
+  /** Asked again right before a plan is applied, with those who countersigned: policy, role and time as they are now (G3). */
+  decideApply(task: Task, plan: Plan, approvedBy: readonly ActorId[]): Decision;
   /** How many people must countersign: what was asked of them when it was held, or what is asked now, if that is more. */
   approvalsNeeded(task: Task, plan: Plan): number;
   denial(decision: Decision): Refusal;
@@ -50,7 +52,7 @@ export function createTargetRules(deps: {
   readonly environment: Environment;
   readonly people: ReadonlyMap<ActorId, Person>;
   readonly actor: (id: ActorId) => { readonly actor: Agent | Service; readonly role: Role } | undefined;
-  readonly freezes: readonly Freeze[];
+  readonly changeTime: ChangeCalendar;
   readonly decide: Decide;
   readonly now: () => number;
 }): TargetRules {
@@ -64,55 +66,51 @@ export function createTargetRules(deps: {
     return { ...known, target: id, environment, radius, limits: task.limits, channel };
   }
 
-  function freeze(): Freeze | undefined {
-    const now = deps.now();
-    return deps.freezes.find(
-      (entry) =>
-        (entry.environment === '*' || entry.environment === environment.id) &&
-        Date.parse(entry.from) <= now &&
-        now < Date.parse(entry.until),
-    );
+  function extentNow(rows: number): Extent {
+    const time = deps.changeTime();
+    return { rows, measured: true, reversible: true, approvals: 0, time, freezeOverridden: false };
   }
 
-  function extentOf(measurement: Measurement, effects: readonly Effect[], approvals: number): Extent {
-    return {
-      rows: measurement.measured ? rowsChanged(measurement.effect.tables) : 0,
+  function decideEffects(
+    task: Task,
+    { channel, effects, measurement }: Pick<Plan, 'channel' | 'effects' | 'measurement'>,
+    approved: Pick<Extent, 'approvals' | 'freezeOverridden'>,
+  ): Decision {
+    const follow = measurement.measured ? following(measurement.effect.tables) : effects.filter((e) => !isDirect(e));
+    return decide(standing(task, channel), [...effects.filter(isDirect), ...follow], {
+      ...extentNow(measurement.measured ? rowsChanged(measurement.effect.tables) : 0),
       measured: measurement.measured,
       reversible: undoPath(effects, measurement).undo !== 'irreversible',
-      approvals,
-      freeze: freeze(),
-    };
+      ...approved,
+    });
   }
 
   const rules: TargetRules = {
     id,
     environment,
     people: deps.people,
-    freeze,
+    changeTime: deps.changeTime,
     decideStatement(task, channel, analysis) {
-      const extent = { rows: 0, measured: true, reversible: true, approvals: 0, freeze: freeze() };
       // What follows by keys and triggers is judged by what it turns out to be, before the commit.
-      return decide(standing(task, channel), analysis.effects.filter(isDirect), extent);
+      return decide(standing(task, channel), analysis.effects.filter(isDirect), extentNow(0));
     },
     decideMeasured({ task, channel, analyses, tables }) {
       const effects = [...analyses.flatMap((analysis) => analysis.effects.filter(isDirect)), ...following(tables)];
-      const extent = { rows: rowsChanged(tables), measured: true, reversible: true, approvals: 0, freeze: freeze() };
-      return decide(standing(task, channel), effects, extent);
+      return decide(standing(task, channel), effects, extentNow(rowsChanged(tables)));
     },
-    decidePlan({ task, channel, effects, measurement, approvals }) {
-      const follow = measurement.measured ? following(measurement.effect.tables) : effects.filter((e) => !isDirect(e));
-      const all = [...effects.filter(isDirect), ...follow];
-      return decide(standing(task, channel), all, extentOf(measurement, effects, approvals));
-    },
-    decideApply: (task, { channel, effects, measurement }, approvals) =>
-      rules.decidePlan({ task, channel, effects, measurement, approvals }),
+    decidePlan: ({ task, ...plan }) => decideEffects(task, plan, { approvals: 0, freezeOverridden: false }),
+    decideApply: (task, plan, approvedBy) =>
+      decideEffects(task, plan, {
+        approvals: approvedBy.length,
+        freezeOverridden: overridden(deps.changeTime().freezes, plan, approvedBy),
+      }),
     approvalsNeeded(task, plan) {
       const asked = (held: Pick<Held, 'missing'>) =>
         Math.max(1, ...held.missing.map((missing) => (missing.obligation === 'approvals' ? missing.count : 1)));
-      const now = rules.decideApply(task, plan, 0);
+      const now = rules.decideApply(task, plan, []);
       return Math.max(asked(plan.held), now.decision === 'hold' ? asked(now) : 1);
     },
-    denial: denialOf,
+    denial: (decision) => denialOf(decision, deps.now()),
     overTaskLimit: (task, decision) => ({
       decision: 'hold',
       policies: [
@@ -149,20 +147,30 @@ function following(tables: readonly TableEffect[]): Effect[] {
     });
 }
 
-function denialOf(decision: Decision): Refusal {
+/**
+ * A countersignature lifts a freeze only if that freeze stood on the plan that was signed: whoever signed before there
+ * was a freeze has not said that it may be broken (G3).
+ */
+function overridden(freezes: readonly Freeze[], { held }: Plan, approvedBy: readonly ActorId[]): boolean {
+  return freezes.every(
+    ({ until, reason, override }) =>
+      override.some((person) => approvedBy.includes(person)) &&
+      held.missing.some(
+        (missing) => missing.obligation === 'after freeze' && missing.until === until && missing.reason === reason,
+      ),
+  );
+}
+
+function denialOf(decision: Decision, nowMs: number): Refusal {
   const reasons = decision.policies.map((policy) => policy.reason);
   if (decision.decision === 'hold') {
     return {
       refused: 'held',
       message: `Not now: ${reasons.join(' ')}`,
-      detail: decision.missing
-        .map((missing) =>
-          missing.obligation === 'approvals'
-            ? `${missing.count} approvals`
-            : `after ${missing.until}: ${missing.reason}`,
-        )
-        .join('\n'),
-      hint: 'Nothing was changed.',
+      detail: decision.missing.map((missing) => `missing: ${describeObligation(missing, nowMs)}`).join('\n'),
+      hint: decision.missing.every(({ obligation }) => obligation !== 'approvals')
+        ? 'Nothing was changed. Approvals stand; try again at a time when it may be changed.'
+        : 'Nothing was changed.',
     };
   }
   const overLimit = decision.policies.some((policy) => policy.policy === 'over-role-ceiling');

@@ -1,4 +1,5 @@
-import type { Agent, Freeze, Role, Service } from '../domain/actor.ts';
+import type { Agent, Role, Service } from '../domain/actor.ts';
+import type { ChangeTime } from '../domain/change-time.ts';
 import type { Effect, Verb } from '../domain/effect.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { TargetId } from '../domain/ids.ts';
@@ -24,7 +25,10 @@ export interface Extent {
   readonly measured: boolean;
   readonly reversible: boolean;
   readonly approvals: number;
-  readonly freeze: Freeze | undefined;
+  /** Whether now is a time to change the environment. */
+  readonly time: ChangeTime;
+  /** Of those who countersigned, somebody may override each freeze that is in force, and it stood on what they signed. */
+  readonly freezeOverridden: boolean;
 }
 
 /** One question to Cedar: may this actor do this to that object in these circumstances? */
@@ -71,7 +75,9 @@ export function questionOf(standing: Standing, effect: Effect, extent: Extent): 
       reversible: extent.reversible,
       approvals: extent.approvals,
       approvalsNeeded: approvalsNeeded(environment, extent),
-      frozen: extent.freeze !== undefined,
+      frozen: extent.time.freezes.length > 0,
+      freezeOverridden: extent.freezeOverridden,
+      inWindow: extent.time.window !== 'closed',
     },
     entities: [
       { uid: principal, attrs: { owner: actor.owner }, parents: [{ type: 'Role', id: role.id }] },

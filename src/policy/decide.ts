@@ -1,4 +1,5 @@
 import { statefulIsAuthorized } from '@cedar-policy/cedar-wasm/nodejs';
+import { ANY_TIME, type ChangeTime } from '../domain/change-time.ts';
 import type { Decision, Obligation, PolicyReason } from '../domain/decision.ts';
 import type { Effect } from '../domain/effect.ts';
 import { objectName } from '../domain/object.ts';
@@ -24,18 +25,12 @@ export function createDecide(set: PolicySet): Decide {
     const policyDigest = set.digest;
     if (refused.length === 0) return { decision: 'allow', policies: [...policies.values()], policyDigest };
 
-    const approvals = needed(
-      set,
-      standing,
-      refused.map(({ effect }) => effect),
-      extent,
-    );
+    const open = refused.map(({ effect }) => effect);
+    const approvals = needed(set, standing, open, extent);
     if (approvals === undefined) return { ...denial(set, standing, refused, extent), policyDigest };
     const missing: Obligation[] = [];
     if (approvals > extent.approvals) missing.push({ obligation: 'approvals', count: approvals });
-    if (extent.freeze !== undefined) {
-      missing.push({ obligation: 'after freeze', until: extent.freeze.until, reason: extent.freeze.reason });
-    }
+    missing.push(...otherTime(set, standing, open, { ...extent, approvals }));
     return { decision: 'hold', policies: reasons(set, refused), missing, policyDigest };
   };
 }
@@ -64,13 +59,41 @@ function ask(set: PolicySet, standing: Standing, effect: Effect, extent: Extent)
   return { allowed: decision === 'allow', by: diagnostics.reason };
 }
 
-/** How many people would make all of it allowed once no freeze stands in the way; `undefined` when no number does. */
+/** How many people would make all of it allowed at a time when anything may be changed; `undefined` when no number does. */
 function needed(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): number | undefined {
   for (let approvals = extent.approvals; approvals <= Math.max(MAX_APPROVALS, extent.approvals); approvals++) {
-    const stronger = { ...extent, approvals, freeze: undefined };
-    if (effects.every((effect) => ask(set, standing, effect, stronger).allowed)) return approvals;
+    if (allowed(set, standing, effects, { ...extent, approvals, time: ANY_TIME })) return approvals;
   }
   return undefined;
+}
+
+/**
+ * What must come about besides approvals, with enough of them: for each thing that stands in the way of the time, it is
+ * asked whether it alone would still be one.
+ */
+function otherTime(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): Obligation[] {
+  const { time } = extent;
+  const stops = (only: Partial<ChangeTime>, overridden = extent.freezeOverridden) =>
+    !allowed(set, standing, effects, { ...extent, freezeOverridden: overridden, time: { ...ANY_TIME, ...only } });
+  const missing: Obligation[] = [];
+  if (time.freezes.length > 0 && stops({ freezes: time.freezes })) {
+    const mayBeLifted = !stops({ freezes: time.freezes }, true);
+    for (const { until, reason, override } of time.freezes) {
+      const lifted = mayBeLifted && override.length > 0 ? { override } : {};
+      missing.push({ obligation: 'after freeze', until, reason, ...lifted });
+    }
+  }
+  if (time.window === 'closed' && stops({ window: 'closed' })) {
+    missing.push({ obligation: 'in window', windows: time.windows, next: time.opening });
+  }
+  if (missing.length > 0 && time.clockWentBackFrom !== null) {
+    missing.push({ obligation: 'steady clock', until: time.clockWentBackFrom });
+  }
+  return missing;
+}
+
+function allowed(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): boolean {
+  return effects.every((effect) => ask(set, standing, effect, extent).allowed);
 }
 
 function denial(
@@ -81,7 +104,7 @@ function denial(
 ): { decision: 'deny'; policies: readonly PolicyReason[]; instead: string } {
   // Those that stand against it whoever countersigns are the reason; the others would only distract.
   const final = refused.flatMap(({ effect }) => {
-    const answer = ask(set, standing, effect, { ...extent, approvals: MAX_APPROVALS, freeze: undefined });
+    const answer = ask(set, standing, effect, { ...extent, approvals: MAX_APPROVALS, time: ANY_TIME });
     return answer.allowed ? [] : [{ effect, by: answer.by }];
   });
   const instead = final.flatMap(({ by }) => by).flatMap((id) => set.policies.get(id)?.instead ?? []);

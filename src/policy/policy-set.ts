@@ -18,6 +18,8 @@ export interface PolicySet {
   /** Changes when one byte of a policy does. */
   readonly digest: Digest;
   readonly policies: ReadonlyMap<string, PolicyText>;
+  /** What of the circumstances any of them looks at: `inWindow`, `frozen` … */
+  readonly heeds: ReadonlySet<string>;
 }
 
 export interface PolicyText {
@@ -49,6 +51,7 @@ export function parsePolicies({ schema, files }: PolicyFiles): PolicySet {
   const problems: { file: string; message: string }[] = [];
   const policies = new Map<string, PolicyText>();
   const byId: Record<string, CedarPolicy> = {};
+  const heeds = new Set<string>();
   for (const { name: file, text } of files) {
     const parts = policySetTextToParts(text);
     if (parts.type === 'failure') {
@@ -71,6 +74,7 @@ export function parsePolicies({ schema, files }: PolicyFiles): PolicySet {
       if (policies.has(id)) problems.push({ file, message: `there are two policies ${id}` });
       policies.set(id, { id, file, effect, reason, ...(instead ? { instead } : {}) });
       byId[id] = part;
+      for (const attribute of circumstancesIn(read.json)) heeds.add(attribute);
     }
   }
   if (problems.length === 0) problems.push(...validated(schema, byId, policies));
@@ -79,10 +83,20 @@ export function parsePolicies({ schema, files }: PolicyFiles): PolicySet {
   const parsed = preparsePolicySet(digest, { staticPolicies: byId });
   const known = preparseSchema(SCHEMA_HANDLE, schema);
   if (parsed.type === 'failure' || known.type === 'failure') throw new Error('Cedar refused policies it had accepted');
-  return { handle: digest, digest, policies };
+  return { handle: digest, digest, policies, heeds };
 }
 
 export const SCHEMA_HANDLE = 'countersign';
+
+/** The attributes of `context` that a parsed policy names, wherever in it. */
+function circumstancesIn(policy: unknown): string[] {
+  if (typeof policy !== 'object' || policy === null) return [];
+  const inside = Object.values(policy).flatMap(circumstancesIn);
+  if (!('left' in policy && 'attr' in policy)) return inside;
+  const { left, attr } = policy;
+  const ofContext = typeof left === 'object' && left !== null && 'Var' in left && left.Var === 'context';
+  return ofContext && typeof attr === 'string' ? [attr, ...inside] : inside;
+}
 
 function validated(
   schema: string,

@@ -6,7 +6,8 @@ import { initAnalyser } from '../analysis/parse.ts';
 import type { Config } from '../config/load.ts';
 import type { Person } from '../domain/actor.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
-import { type ActorId, asId, instantOf, type TargetId } from '../domain/ids.ts';
+import type { Environment } from '../domain/environment.ts';
+import { type ActorId, asId, type EnvironmentId, instantOf, type TargetId } from '../domain/ids.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import { openPostgresTarget } from '../engines/postgres/target.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
@@ -21,12 +22,14 @@ import { type Recovered, recover } from '../pipeline/recover.ts';
 import { createTargetRules, type TargetRules } from '../pipeline/target-rules.ts';
 import { createTasks, type Tasks } from '../pipeline/tasks.ts';
 import { createReceiveVerdict, type ReceiveVerdict } from '../pipeline/verdicts.ts';
+import { type ChangeCalendar, createChangeCalendar } from '../policy/change-calendar.ts';
 import { createDecide } from '../policy/decide.ts';
-import { type PolicySet, parsePolicies } from '../policy/policy-set.ts';
-import { readPolicies } from '../policy/read-policies.ts';
+import type { PolicySet } from '../policy/policy-set.ts';
+import { steadyClock } from '../policy/steady-clock.ts';
 import { announceNode, removeNode } from '../store/nodes.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
+import { withPolicies } from './load-governance.ts';
 
 /**
  * Countersign without channels: what a command works with, and what the gateway is built on. Several processes may have
@@ -68,7 +71,7 @@ export async function openCountersign(
   { clock = systemClock, observer = UNOBSERVED }: { readonly clock?: Clock; readonly observer?: Observer } = {},
 ): Promise<Countersign> {
   await initAnalyser();
-  const policies = parsePolicies(await readPolicies(config.policies));
+  const { policies } = await withPolicies(config);
   const key = loadSigningKey(config.ledgerKey, config.origin);
   const store = await openStore(config.state);
   const ledger = await openLedger({ store, key, clock, onAppended: observer.appended });
@@ -81,6 +84,8 @@ export async function openCountersign(
   );
   const decide = observer.deciding(createDecide(policies));
   const analyse = createAnalysisCache(observer.analysing(analyseStatement));
+  const steady = steadyClock(clock);
+  const calendars = new Map<EnvironmentId, ChangeCalendar>();
   const rules = createRules();
   const engines = new Map<TargetId, Promise<GovernedTarget>>();
   const views = createPlanViews({ store, rules: (id) => rules.get(asId(id)), now });
@@ -98,13 +103,26 @@ export async function openCountersign(
           environment,
           people,
           actor: actorAndRole,
-          freezes: config.freezes,
+          changeTime: calendarOf(environment),
           decide,
           now,
         });
         return [[target.id, made] as const];
       }),
     );
+  }
+
+  /** One for each environment: its targets are open and frozen together. */
+  function calendarOf(environment: Environment): ChangeCalendar {
+    const known = calendars.get(environment.id);
+    if (known !== undefined) return known;
+    const calendar = createChangeCalendar({
+      windows: environment.windows,
+      freezes: config.freezes.filter((freeze) => freeze.environment === '*' || freeze.environment === environment.id),
+      clock: steady,
+    });
+    calendars.set(environment.id, calendar);
+    return calendar;
   }
 
   function actorAndRole(id: ActorId) {

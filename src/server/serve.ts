@@ -92,6 +92,7 @@ export async function serve(
     sessions,
     targets,
     target: countersign.target,
+    rules: countersign.rules,
     agentTokens: config.agentTokens,
     policyDigest: countersign.policies.digest,
     now,

@@ -304,6 +304,7 @@ describe('countersign.yaml', () => {
       quorum: 2,
       quorumUnmeasured: 2,
       planLifetimeMs: 86_400_000,
+      windows: [],
     });
     expect(config.listen).toEqual({ pg: { host: '127.0.0.1', port: 6434 }, http: { host: '127.0.0.1', port: 6480 } });
     expect(config).toMatchObject({
@@ -332,7 +333,13 @@ describe('countersign.yaml', () => {
     const config = await loadConfig(file(text));
     expect(config.listen).toEqual({ pg: { host: '::1', port: 1 }, http: { host: 'localhost', port: 65_535 } });
     expect(config.freezes).toEqual([
-      { environment: '*', from: '2026-01-01T00:00:00.000Z', until: '2026-01-02T00:00:00.000Z', reason: 'r' },
+      {
+        environment: '*',
+        from: '2026-01-01T00:00:00.000Z',
+        until: '2026-01-02T00:00:00.000Z',
+        reason: 'r',
+        override: [],
+      },
     ]);
   });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Freeze } from '../../src/domain/actor.ts';
+import { ANY_TIME, type ChangeTime } from '../../src/domain/change-time.ts';
 import type { Decision } from '../../src/domain/decision.ts';
 import { type Effect, VERBS, type Verb } from '../../src/domain/effect.ts';
 import { TIERS, type Tier } from '../../src/domain/environment.ts';
@@ -15,13 +15,28 @@ beforeAll(async () => {
   decide = createDecide(parsePolicies(await readPolicies(SHIPPED_POLICIES)));
 });
 
-const BEFORE: Extent = { rows: 0, measured: true, reversible: true, approvals: 0, freeze: undefined };
-const FREEZE: Freeze = {
-  environment: '*',
-  from: asId('2026-01-01T00:00:00.000Z'),
-  until: asId('2026-01-02T00:00:00.000Z'),
-  reason: 'the migration',
+const BEFORE: Extent = {
+  rows: 0,
+  measured: true,
+  reversible: true,
+  approvals: 0,
+  time: ANY_TIME,
+  freezeOverridden: false,
 };
+const FROZEN: ChangeTime = {
+  ...ANY_TIME,
+  freezes: [
+    {
+      environment: '*',
+      from: asId('2026-01-01T00:00:00.000Z'),
+      until: asId('2026-01-02T00:00:00.000Z'),
+      reason: 'the migration',
+      override: [asId('ada')],
+    },
+  ],
+};
+const CLOSED: ChangeTime = { ...ANY_TIME, window: 'closed', windows: ['nightly'] };
+const FROZEN_AND_CLOSED: ChangeTime = { ...CLOSED, freezes: FROZEN.freezes };
 
 function standing(change: { readonly tier?: Tier; readonly propose?: Standing['role']['propose'] } = {}): Standing {
   const tier = change.tier ?? 'production';
@@ -45,6 +60,7 @@ function standing(change: { readonly tier?: Tier; readonly propose?: Standing['r
       quorum: 1,
       quorumUnmeasured: 2,
       planLifetimeMs: 1,
+      windows: [],
     },
     radius: { target: asId('rental'), read: ['public.customers'], write: ['public.reservations'] },
     limits: { rowsPerStatement: 50, rowsPerTask: 1000, statementTimeoutMs: 1 },
@@ -109,13 +125,50 @@ describe('the default policies, in production', () => {
       {},
       'deny change-outside-scope',
     ],
-    ['a write in a freeze', [effect('update', 'reservations')], { freeze: FREEZE }, 'hold freeze: after freeze'],
-    ['a read in a freeze', [effect('read', 'customers')], { freeze: FREEZE }, 'allow read-in-scope'],
+    ['a write in a freeze', [effect('update', 'reservations')], { time: FROZEN }, 'hold freeze: after freeze'],
+    ['a read in a freeze', [effect('read', 'customers')], { time: FROZEN }, 'allow read-in-scope'],
     [
       'a drop in a freeze',
       [effect('drop', 'reservations')],
-      { freeze: FREEZE, reversible: false },
+      { time: FROZEN, reversible: false },
       'hold destructive freeze: 2, after freeze',
+    ],
+    ['a read outside of windows', [effect('read', 'customers')], { time: CLOSED }, 'allow read-in-scope'],
+    [
+      'a write outside of windows',
+      [effect('update', 'reservations')],
+      { time: CLOSED },
+      'hold outside-window: in window',
+    ],
+    [
+      'a write in an open window',
+      [effect('update', 'reservations')],
+      { time: { ...CLOSED, window: 'open' } },
+      'allow write-in-scope',
+    ],
+    [
+      'a truncate outside of windows, in a freeze',
+      [effect('truncate', 'reservations')],
+      { time: FROZEN_AND_CLOSED },
+      'hold destructive freeze outside-window: 1, after freeze, in window',
+    ],
+    [
+      'what was approved by whom may override the freeze',
+      [effect('truncate', 'reservations')],
+      { approvals: 1, time: FROZEN, freezeOverridden: true },
+      'allow change-in-scope',
+    ],
+    [
+      'what was approved by whom may override the freeze, outside of windows',
+      [effect('truncate', 'reservations')],
+      { approvals: 1, time: FROZEN_AND_CLOSED, freezeOverridden: true },
+      'hold outside-window: in window',
+    ],
+    [
+      'a write while the clock is behind',
+      [effect('update', 'reservations')],
+      { time: { ...CLOSED, clockWentBackFrom: asId('2026-01-01T00:00:00.000Z') } },
+      'hold outside-window: in window, steady clock',
     ],
     [
       'what enough people have approved',
@@ -132,7 +185,7 @@ describe('the default policies, in production', () => {
     [
       'what was approved, in a freeze',
       [effect('truncate', 'reservations')],
-      { approvals: 1, freeze: FREEZE },
+      { approvals: 1, time: FROZEN },
       'hold freeze: after freeze',
     ],
   ])('%s', (_, effects, extent, expected) => {
@@ -165,7 +218,8 @@ const anyExtent = fc.record({
   measured: fc.boolean(),
   reversible: fc.boolean(),
   approvals: fc.integer({ min: 0, max: 5 }),
-  freeze: fc.constantFrom(undefined, FREEZE),
+  time: fc.constantFrom(ANY_TIME, FROZEN, CLOSED, FROZEN_AND_CLOSED),
+  freezeOverridden: fc.boolean(),
 });
 
 describe('whatever is asked', () => {
@@ -193,7 +247,8 @@ describe('whatever is asked', () => {
         }
         expect(['insert', 'update', 'delete', 'lock']).toContain(rest.verb);
         expect(extent.rows).toBeLessThanOrEqual(50);
-        expect(extent.freeze).toBeUndefined();
+        expect(extent.time.window).not.toBe('closed');
+        if (!extent.freezeOverridden) expect(extent.time.freezes).toEqual([]);
         if (rest.via === 'direct') expect(name).toBe('reservations');
       }),
       { numRuns: 500 },
@@ -210,13 +265,56 @@ describe('whatever is asked', () => {
           (most, missing) => (missing.obligation === 'approvals' ? missing.count : most),
           extent.approvals,
         );
-        const with_ = (approvals: number) =>
-          decide(standing(), asked, { ...extent, approvals, freeze: undefined }).decision;
-        expect(with_(count)).toBe('allow');
-        if (count > extent.approvals) expect(with_(count - 1)).not.toBe('allow');
+        const waits = (what: string) => decision.missing.some(({ obligation }) => obligation === what);
+        const time: ChangeTime = {
+          ...extent.time,
+          ...(waits('after freeze') ? { freezes: [] } : {}),
+          ...(waits('in window') ? { window: 'open' } : {}),
+        };
+        const given = (change: Partial<Extent>) =>
+          decide(standing(), asked, { ...extent, approvals: count, time, ...change }).decision;
+        expect(given({})).toBe('allow');
+        if (count > extent.approvals) expect(given({ approvals: count - 1 })).not.toBe('allow');
+        if (waits('after freeze')) expect(given({ time: { ...time, freezes: extent.time.freezes } })).toBe('hold');
+        if (waits('in window')) expect(given({ time: { ...time, window: 'closed' } })).toBe('hold');
       }),
       { numRuns: 300 },
     );
+  });
+});
+
+describe('who may lift a freeze', () => {
+  const missing = (decision: Decision) => (decision.decision === 'hold' ? decision.missing : []);
+  const asked = [effect('truncate', 'reservations')];
+
+  it('is said where policy lets somebody', () => {
+    expect(missing(decide(standing(), asked, { ...BEFORE, time: FROZEN }))).toContainEqual({
+      obligation: 'after freeze',
+      until: '2026-01-02T00:00:00.000Z',
+      reason: 'the migration',
+      override: ['ada'],
+    });
+  });
+
+  it('is not said where policy lets nobody, or knows no freezes at all', async () => {
+    const files = await readPolicies(SHIPPED_POLICIES);
+    const own = (change: (text: string) => string) =>
+      createDecide(
+        parsePolicies({ ...files, files: files.files.map(({ name, text }) => ({ name, text: change(text) })) }),
+      );
+    const strict = own((text) => text.replace('unless { context.freezeOverridden }', ''));
+    expect(missing(strict(standing(), asked, { ...BEFORE, time: FROZEN }))).toContainEqual({
+      obligation: 'after freeze',
+      until: '2026-01-02T00:00:00.000Z',
+      reason: 'the migration',
+    });
+    expect(strict(standing(), asked, { ...BEFORE, approvals: 1, time: FROZEN, freezeOverridden: true }).decision).toBe(
+      'hold',
+    );
+    const careless = own((text) => text.replace('when { context.frozen }', 'when { false }'));
+    expect(missing(careless(standing(), asked, { ...BEFORE, time: FROZEN }))).toEqual([
+      { obligation: 'approvals', count: 1 },
+    ]);
   });
 });
 
@@ -245,6 +343,14 @@ describe('checking policies', () => {
   ])('refuses one %s', async (_, text, message) => {
     await expect(parse(text)).rejects.toThrow(PolicyError);
     await expect(parse(text)).rejects.toThrow(message);
+  });
+
+  it('knows what of the circumstances they look at, wherever it stands', async () => {
+    const set = await parse(
+      '@id("a") @reason("inWindow is not looked at here") permit (principal, action, resource) when { if context.frozen then context.rows > 3 else [context.via].contains("direct") };',
+    );
+    expect([...set.heeds].sort()).toEqual(['frozen', 'rows', 'via']);
+    expect(parsePolicies(await readPolicies(SHIPPED_POLICIES)).heeds).toContain('inWindow');
   });
 
   it('gives every change of a byte another digest', async () => {

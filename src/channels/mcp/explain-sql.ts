@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Decision, Obligation } from '../../domain/decision.ts';
+import type { Decision } from '../../domain/decision.ts';
+import { describeObligation } from '../../domain/describe-change-time.ts';
 import type { Analysis, Effect } from '../../domain/effect.ts';
 import { objectName } from '../../domain/object.ts';
 import type { Answer } from './answer.ts';
@@ -55,7 +56,8 @@ export const explainSql: Tool<typeof INPUT, typeof OUTPUT> = {
 function explainedAnswer(analysis: Analysis, decision: Decision): Answer<z.input<typeof OUTPUT>> {
   const effects = analysis.effects.map(describeEffect);
   const policies = decision.policies.map(({ policy, reason }) => ({ policy, reason }));
-  const missing = decision.decision === 'hold' ? decision.missing.map(describeObligation) : undefined;
+  const missing =
+    decision.decision === 'hold' ? decision.missing.map((one) => describeObligation(one, Date.now())) : undefined;
   const instead = decision.decision === 'deny' ? decision.instead : undefined;
   const lines = [
     `${analysis.command}: ${FORECASTS[decision.decision]}`,
@@ -96,17 +98,4 @@ function describeEffect(effect: Effect) {
     via: effect.via,
     wholeTable: effect.wholeTable === true,
   };
-}
-
-function describeObligation(obligation: Obligation): string {
-  switch (obligation.obligation) {
-    case 'approvals':
-      return obligation.count === 1
-        ? 'the countersignature of one person'
-        : `the countersignatures of ${obligation.count} people`;
-    case 'after freeze':
-      return `the end of the freeze at ${obligation.until} (${obligation.reason})`;
-    default:
-      return obligation satisfies never;
-  }
 }

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import type { ChangeTime } from '../../domain/change-time.ts';
+import { describeChangeTime, describeWindow } from '../../domain/describe-change-time.ts';
 import type { TaskStatus } from '../../pipeline/gateway.ts';
 import type { Answer } from './answer.ts';
 import { TASK } from './arguments.ts';
@@ -17,7 +19,24 @@ const OUTPUT = z.object({
   state: z.enum(['open', 'closed', 'expired']).optional(),
   rowsUsed: z.number().optional().describe('Rows changed so far, of limits.rowsPerTask.'),
   halts: z.array(z.object({ scope: z.string(), reason: z.string(), by: z.string(), at: z.string() })).optional(),
-  freezes: z.array(z.object({ environment: z.string(), until: z.string(), reason: z.string() })).optional(),
+  freezes: z
+    .array(z.object({ environment: z.string(), until: z.string(), reason: z.string(), override: z.array(z.string()) }))
+    .optional()
+    .describe('In force now. While one is, nothing is changed; `override` names people who may lift it for a plan.'),
+  windows: z
+    .array(
+      z.object({
+        environment: z.string(),
+        open: z.boolean(),
+        window: z.string().optional(),
+        opens: z.string().optional(),
+        closes: z.string().optional(),
+        timeZone: z.string().optional(),
+        said: z.string(),
+      }),
+    )
+    .optional()
+    .describe('Environments that are changed only in a change window: the one that is open, or the next.'),
   plans: z.array(PLAN).optional().describe('The plans that statements of this task became, the newest first.'),
   truncated: z.boolean().optional().describe('The task has more plans than are shown.'),
   howToGoOn: z.string().optional(),
@@ -29,7 +48,7 @@ export const getStatus: Tool<typeof INPUT, typeof OUTPUT> = {
   name: 'get_status',
   title: 'See how the task stands',
   description: [
-    'How your task stands: its scope, limits and rows used, when it expires, halts and freezes that stop it, and its plans.',
+    'How your task stands: its scope, limits and rows used, when it expires, halts and freezes that stop it, change windows, and its plans.',
     'Call it when something was refused that you expected to work, and before you repeat anything that may have run.',
   ].join(' '),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
@@ -43,14 +62,22 @@ export const getStatus: Tool<typeof INPUT, typeof OUTPUT> = {
 
 function statusAnswer(status: TaskStatus): Answer<z.input<typeof OUTPUT>> {
   const task = taskAnswer(status.task);
+  const seenMs = Date.parse(status.seenAt);
   const halts = status.halted.map(({ scope, reason, by, at }) => ({ scope, reason, by, at }));
-  const freezes = status.freezes.map(({ environment, until, reason }) => ({ environment, until, reason }));
+  const freezes = status.times.flatMap(({ environment, time }) =>
+    time.freezes.map(({ until, reason, override }) => ({ environment, until, reason, override: [...override] })),
+  );
+  const windows = status.times.flatMap(({ environment, time }) =>
+    time.window === 'always' ? [] : [windowAnswer(environment, time, seenMs)],
+  );
   const plans = status.plans.map(planAnswer);
   const more = status.morePlans ? { howToGoOn: 'get_plan shows an older one by its id.' } : {};
   const lines = [
     `The task is ${status.state}; ${status.rowsUsed} of ${task.limits.rowsPerTask} rows used.`,
     ...halts.map(({ scope, reason, by, at }) => `HALTED (${scope}) by ${by} at ${at}: ${reason}`),
-    ...freezes.map(({ environment, until, reason }) => `Freeze of ${environment} until ${until}: ${reason}`),
+    ...status.times.flatMap(({ environment, time }) =>
+      describeChangeTime(time, seenMs).map((said) => `${environment}: ${said}`),
+    ),
     ...plans.map((plan) => `Plan ${plan.id}: ${plan.state}, on ${plan.target}`),
     ...(status.morePlans ? [`There are older plans than these. ${more.howToGoOn}`] : []),
   ];
@@ -62,10 +89,20 @@ function statusAnswer(status: TaskStatus): Answer<z.input<typeof OUTPUT>> {
       rowsUsed: status.rowsUsed,
       halts,
       freezes,
+      windows,
       plans,
       truncated: status.morePlans,
       ...more,
     },
     text: [taskText(task), ...lines.map(visible)].join('\n'),
   };
+}
+
+function windowAnswer(environment: string, time: ChangeTime, seenMs: number) {
+  const { opening } = time;
+  const next =
+    opening === null
+      ? {}
+      : { window: opening.window, opens: opening.opens, closes: opening.closes, timeZone: opening.timeZone };
+  return { environment, open: time.window === 'open', ...next, said: describeWindow(time, seenMs) };
 }

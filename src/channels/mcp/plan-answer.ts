@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Obligation } from '../../domain/decision.ts';
+import { describeObligation } from '../../domain/describe-change-time.ts';
 import { rowsChanged } from '../../domain/effect.ts';
 import { PLAN_STATES, type UndoPath } from '../../domain/plan.ts';
 import type { PlanView } from '../../pipeline/gateway.ts';
@@ -93,23 +93,10 @@ export function planAnswer(view: PlanView): PlanAnswer {
 
 /** What is still missing, in words: empty when the plan waits for nothing any more. */
 export function missingOf(view: PlanView): string[] {
-  if (view.state !== 'held') return [];
-  const others = view.plan.held.missing.flatMap((obligation) => describeObligation(obligation));
-  if (view.approvalsMissing === 0) return others;
+  const others = view.waitsFor.map((obligation) => describeObligation(obligation, Date.parse(view.seenAt)));
+  if (view.state !== 'held' || view.approvalsMissing === 0) return others;
   const people = view.approvalsMissing === 1 ? 'one person' : `${view.approvalsMissing} different people`;
   return [`the countersignature of ${people} entitled to approve in ${view.plan.environment}`, ...others];
-}
-
-/** Approvals are left to the view, which knows how many have come. */
-function describeObligation(obligation: Obligation): string[] {
-  switch (obligation.obligation) {
-    case 'approvals':
-      return [];
-    case 'after freeze':
-      return [`the end of the freeze at ${obligation.until} (${obligation.reason})`];
-    default:
-      return obligation satisfies never;
-  }
 }
 
 function describeUndo(undo: UndoPath): string {

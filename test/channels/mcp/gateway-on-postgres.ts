@@ -85,6 +85,8 @@ export function gatewayOnPostgres(url: string): TestGateway {
           ? []
           : [{ person: asId<ActorId>('ada'), at: instantOf(Date.now()), reason: 'looked at it' }],
       approvalsMissing: record.state === 'held' ? 1 : 0,
+      waitsFor: [],
+      seenAt: instantOf(Date.now()),
       decideWith: `countersign plan approve ${record.id.slice(7, 19)} --as PERSON`,
     };
   }
@@ -334,7 +336,8 @@ export function gatewayOnPostgres(url: string): TestGateway {
         state: 'open',
         rowsUsed: 0,
         halted: halted === null ? [] : [{ scope: 'global', reason: halted, by: 'ada', at: instantOf(Date.now()) }],
-        freezes: [],
+        times: [],
+        seenAt: instantOf(Date.now()),
         plans: [...plans.values()].filter((record) => record.plan.task === task.id).map(view),
         morePlans: false,
       };

@@ -1,0 +1,133 @@
+import { describeObligation } from '../domain/describe-change-time.ts';
+import { digestOf } from '../domain/digest.ts';
+import { rowsChanged } from '../domain/effect.ts';
+import type { Digest } from '../domain/ids.ts';
+import type { Channel } from '../domain/intent.ts';
+import { isLive, type Plan, type PlanRecord, shortId } from '../domain/plan.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import type { Task } from '../domain/task.ts';
+import type { WrittenStatement } from '../execution/transaction.ts';
+import { describeEffect } from '../planning/describe-effect.ts';
+import { livePlan } from '../store/plans.ts';
+import type { Store } from '../store/store.ts';
+import type { ApplyPlan } from './apply-plan.ts';
+import type { GovernedTarget } from './governed-target.ts';
+import type { Outcome } from './outcome.ts';
+
+/** What a task asks: the same wish made again is the same plan. */
+export interface Wish {
+  readonly task: Task;
+  readonly channel: Channel;
+  readonly writes: readonly WrittenStatement[];
+  readonly settings: readonly { readonly name: string; readonly value: string }[];
+  /** The actor holds a transaction open, whose locks an apply would wait for: an approved plan is not applied now. */
+  readonly insideTransaction?: boolean;
+}
+
+/** Plans that an earlier sending of the same wish has become, and that may still come to something. */
+export interface WaitingPlans {
+  find(wish: Wish): Promise<PlanRecord | undefined>;
+  /** What the actor is answered: an approved plan is applied, a waiting one is named again. */
+  answer(record: PlanRecord, wish: Wish): Promise<Outcome>;
+}
+
+export function createWaitingPlans(deps: {
+  readonly target: GovernedTarget;
+  readonly store: Store;
+  readonly applyPlan: ApplyPlan;
+  readonly now: () => number;
+}): WaitingPlans {
+  const { target, store } = deps;
+
+  return {
+    async find(wish) {
+      const settings = withSearchPath(wish.settings, target);
+      const known = await livePlan(store, wish.task.id, wishOf({ ...wish, settings }));
+      return known !== undefined && isLive(known, deps.now()) ? known : undefined;
+    },
+    answer,
+  };
+
+  async function answer(record: PlanRecord, request: Wish): Promise<Outcome> {
+    if (record.state === 'held') return { outcome: 'refused', refusal: heldRefusal(record, deps.now()) };
+    if (request.insideTransaction) return { outcome: 'refused', refusal: endTransactionFirst(record) };
+    const reply = await deps.applyPlan(record.id, { task: request.task });
+    if (reply.reply === 'refused') return { outcome: 'refused', refusal: reply.refusal };
+    const people = reply.plan.approvals.map((approval) => approval.person).join(', ');
+    return {
+      outcome: 'applied',
+      command: commandTag(record.plan, request.writes.at(-1)?.analysis.command ?? ''),
+      notice: `Plan ${record.id} was applied, countersigned by ${people}.`,
+    };
+  }
+}
+
+/** Names mean what the session's search path says; the login that tries and applies the plan has another of its own. */
+export function withSearchPath(settings: Wish['settings'], target: GovernedTarget): Wish['settings'] {
+  if (settings.some(({ name }) => name.toLowerCase() === 'search_path')) return settings;
+  const value = target
+    .catalogue()
+    .searchPath.map((schema) => `"${schema.replaceAll('"', '""')}"`)
+    .join(', ');
+  return [...settings, { name: 'search_path', value }];
+}
+
+/** What makes two requests of one task the same wish. */
+export function wishOf(request: Wish): Digest {
+  return digestOf({
+    statements: request.writes.map(({ statement }) => ({
+      text: statement.text,
+      parameters: statement.parameters.map((parameter) => ({ ...parameter })),
+    })),
+    settings: request.settings.map((setting) => ({ ...setting })),
+  });
+}
+
+/** The answer to an actor whose statement was held: stop, what it would have done, who can decide, what to do next. */
+export function heldRefusal(record: PlanRecord, nowMs: number): Refusal {
+  const { plan } = record;
+  const approvals = plan.held.missing.find((missing) => missing.obligation === 'approvals');
+  const count = approvals?.obligation === 'approvals' ? approvals.count : 1;
+  return {
+    refused: 'held',
+    message: `Held for ${count === 1 ? 'a person' : `${count} people`} to countersign: nothing was changed.`,
+    detail: [
+      `Plan ${record.id}`,
+      describeEffect(plan),
+      ...plan.held.policies.map((policy) => policy.reason),
+      ...plan.held.missing
+        .filter(({ obligation }) => obligation !== 'approvals')
+        .map((missing) => `It also waits for ${describeObligation(missing, nowMs)}`),
+    ].join('\n'),
+    hint: `Stop and ask. A person decides with: countersign plan show ${shortId(record.id)}. After approval send the identical statement again in this task, or apply the plan.`,
+    plan: record.id,
+  };
+}
+
+function endTransactionFirst(record: PlanRecord): Refusal {
+  return {
+    refused: 'held',
+    message: 'The plan is approved, but it is not applied inside an open transaction.',
+    hint: 'End the transaction, then send the statement again.',
+    plan: record.id,
+  };
+}
+
+/** The tag that the database would have answered with. */
+function commandTag(plan: Plan, command: string): string {
+  if (!plan.measurement.measured) return command;
+  const direct = plan.measurement.effect.tables.filter((table) => table.via === 'direct');
+  const count = (key: 'inserted' | 'updated' | 'deleted') => direct.reduce((sum, table) => sum + table[key], 0);
+  switch (command) {
+    case 'INSERT':
+      return `INSERT 0 ${count('inserted')}`;
+    case 'UPDATE':
+      return `UPDATE ${count('updated')}`;
+    case 'DELETE':
+      return `DELETE ${count('deleted')}`;
+    case 'MERGE':
+      return `MERGE ${rowsChanged(direct)}`;
+    default:
+      return command;
+  }
+}
