@@ -8,6 +8,7 @@ import type { Json } from '../domain/digest.ts';
 import { type Refusal, RefusalError, SQLSTATES } from '../domain/refusal.ts';
 import { LedgerUnavailable } from '../ledger/ledger.ts';
 import { PolicyError } from '../policy/policy-set.ts';
+import { withPolicies, withPoliciesOrNone } from '../server/load-governance.ts';
 import { tracingFrom } from '../server/observers.ts';
 import { type Countersign, openCountersign } from '../server/open-countersign.ts';
 import { StoreUnavailable } from '../store/store.ts';
@@ -33,15 +34,21 @@ export interface Answer {
   readonly exit?: number;
 }
 
-/** Opens what the configuration names, lets the command work with it, prints its answer, and sets the exit code. */
+/**
+ * Opens what the configuration names, lets the command work with it, prints its answer, and sets the exit code.
+ *
+ * @param policies `not needed` by what must work also while they are wrong: nobody may have to mend a file to halt.
+ */
 export async function answerWith(
   options: CommonOptions,
   work: (countersign: Countersign) => Promise<Answer>,
+  policies: 'needed' | 'not needed' = 'needed',
 ): Promise<void> {
   await answer(options, async () => {
     const config = await configOf(options);
+    const governance = policies === 'needed' ? await withPolicies(config) : await withPoliciesOrNone(config);
     const tracing = await tracingFrom(VERSION, process.env);
-    const countersign = await openCountersign(config, pino({ level: 'error' }, pino.destination(2)), {
+    const countersign = await openCountersign(governance, pino({ level: 'error' }, pino.destination(2)), {
       ...(tracing === undefined ? {} : { observer: tracing.observer }),
     });
     try {

@@ -20,9 +20,9 @@ export function registerHalt(program: Command): void {
     program
       .command('halt')
       .description('stop: cancel what runs, refuse what comes, until resumed; without a scope, everything'),
-  ).action((options: HaltOptions) => answerWith(options, (countersign) => halt(countersign, options)));
+  ).action((options: HaltOptions) => answerWith(options, (countersign) => halt(countersign, options), 'not needed'));
   scoped(program.command('resume').description('lift the halts of exactly this scope')).action((options: HaltOptions) =>
-    answerWith(options, (countersign) => resume(countersign, options)),
+    answerWith(options, (countersign) => resume(countersign, options), 'not needed'),
   );
 }
 

@@ -31,7 +31,7 @@ export function registerLedger(program: Command): void {
     .option('--limit <count>', 'how many', '30')
     .option('--subject <id>', 'only those about a plan, task, intent or halt')
     .option('--kind <kind>', `only of a kind: ${ENTRY_KINDS.join(', ')}`)
-    .action((options: ShowOptions) => answerWith(options, (countersign) => show(countersign, options)));
+    .action((options: ShowOptions) => answerWith(options, (countersign) => show(countersign, options), 'not needed'));
 
   withCommonOptions(
     ledger
@@ -45,7 +45,9 @@ export function registerLedger(program: Command): void {
 
   withCommonOptions(
     ledger.command('export <file>').description('write the whole ledger as JSON lines, for a stranger to verify'),
-  ).action((file: string, options: CommonOptions) => answerWith(options, (countersign) => exportTo(countersign, file)));
+  ).action((file: string, options: CommonOptions) =>
+    answerWith(options, (countersign) => exportTo(countersign, file), 'not needed'),
+  );
 }
 
 async function show({ ledger }: Countersign, options: ShowOptions) {

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import pino from 'pino';
 import { createMetrics } from '../observing/metrics.ts';
 import { together } from '../observing/together.ts';
+import { withPolicies } from '../server/load-governance.ts';
 import { tracingFrom } from '../server/observers.ts';
 import { openCountersign } from '../server/open-countersign.ts';
 import { serve } from '../server/serve.ts';
@@ -12,7 +13,7 @@ interface ServeOptions extends CommonOptions {
   readonly logLevel: string;
 }
 
-/** Adds `countersign serve`: the gateway itself, until it is told to end (SIGINT, SIGTERM). */
+/** Adds `countersign serve`: the gateway itself, until it is told to end (SIGINT, SIGTERM). SIGHUP loads the files anew. */
 export function registerServe(program: Command): void {
   withCommonOptions(program.command('serve').description('run the gateway'))
     .option('--log-level <level>', 'error, warn, info or debug', 'info')
@@ -28,7 +29,7 @@ async function run(options: ServeOptions) {
   const metrics = createMetrics();
   const tracing = await tracingFrom(VERSION, process.env);
   const observer = together(metrics.observer, ...(tracing === undefined ? [] : [tracing.observer]));
-  const countersign = await openCountersign(config, log, { observer });
+  const countersign = await openCountersign(await withPolicies(config), log, { observer });
   const running = await serve(countersign, VERSION, log, { metrics, tracing });
   const ready = { ready: true, pg: running.pg, http: running.http, mcp: running.mcp, pid: process.pid };
   const text = [
@@ -39,6 +40,7 @@ async function run(options: ServeOptions) {
     'Open a task with `countersign task open --file task.yaml`. Ctrl-C ends the gateway.',
   ].join('\n');
   process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : `${text}\n`);
+  process.on('SIGHUP', () => void running.reload());
   await new Promise<void>((resolve) => {
     // npm passes on a signal that the terminal has sent as well: the second one must not cut the ending short.
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());

@@ -6,12 +6,15 @@ import { inspect } from 'node:util';
 export interface Secret {
   /** @throws when the variable is not set, or the file is missing or can be read by others. */
   reveal(): string;
+  /** Where it is found; no secret itself. */
+  readonly reference: string;
 }
 
 /** @param reference `${env:NAME}` or `${file:path}`. @param directory what relative paths are relative to. */
 export function secretReference(reference: string, directory: string): Secret {
   const [, kind, name = ''] = /^\$\{(env|file):([^}]+)\}$/.exec(reference) ?? [];
   return {
+    reference,
     reveal() {
       if (kind === 'env') {
         const value = process.env[name];

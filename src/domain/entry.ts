@@ -20,6 +20,8 @@ export const ENTRY_KINDS = [
   'expired',
   'halt',
   'resume',
+  /** Configuration and policies were loaded anew, or were refused. */
+  'reload',
 ] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 

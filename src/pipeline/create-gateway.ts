@@ -8,7 +8,7 @@ import { getPlan, listPlans } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { type StoredTask, taskById, taskByTokenHash } from '../store/tasks.ts';
 import type { ApplyPlan } from './apply-plan.ts';
-import type { Gateway, TaskStatus } from './gateway.ts';
+import type { Gateway, ReloadStatus, TaskStatus } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Halts } from './halts.ts';
 import { costliestStatements, healthOf } from './health.ts';
@@ -34,11 +34,13 @@ export function createGateway(deps: {
   readonly views: PlanViews;
   readonly applyPlan: ApplyPlan;
   readonly sessions: SessionDesk;
-  readonly targets: ReadonlyMap<TargetId, KnownTarget>;
+  /** What can change while the gateway runs is asked for each time. */
+  readonly targets: () => ReadonlyMap<TargetId, KnownTarget>;
   readonly target: (id: TargetId) => Promise<GovernedTarget | Refusal>;
   readonly rules: (target: string) => TargetRules | undefined;
-  readonly agentTokens: ReadonlyMap<string, ActorId>;
-  readonly policyDigest: Digest;
+  readonly agentTokens: () => ReadonlyMap<string, ActorId>;
+  readonly policyDigest: () => Digest;
+  readonly reload: () => ReloadStatus | null;
   readonly now: () => number;
 }): Gateway {
   const { store, views, halts } = deps;
@@ -73,7 +75,7 @@ export function createGateway(deps: {
       const stored = await taskByTokenHash(store, tokenHash(token));
       return stored !== undefined && stateOf(stored) === 'open' ? stored.task : undefined;
     },
-    agentByToken: (token) => deps.agentTokens.get(tokenHash(token)),
+    agentByToken: (token) => deps.agentTokens().get(tokenHash(token)),
     async scramVerifier(task) {
       const stored = await taskById(store, task);
       return stored !== undefined && stateOf(stored) === 'open' ? stored.verifier : undefined;
@@ -89,7 +91,7 @@ export function createGateway(deps: {
       const reach = typeof subject === 'string' ? undefined : new Set(subject.radius.map((radius) => radius.target));
       const agent = typeof subject === 'string' ? subject : subject.agent;
       const task = typeof subject === 'string' ? '' : subject.id;
-      return [...deps.targets.values()]
+      return [...deps.targets().values()]
         .filter(({ target }) => reach === undefined || reach.has(target.id))
         .map(({ target, environment }) => ({
           target: target.id,
@@ -142,7 +144,7 @@ export function createGateway(deps: {
 
     async status(task): Promise<TaskStatus> {
       const stored = await taskById(store, task.id);
-      const targets = [...deps.targets.values()].filter(({ target }) =>
+      const targets = [...deps.targets().values()].filter(({ target }) =>
         task.radius.some((r) => r.target === target.id),
       );
       const environments = new Map(targets.map(({ target, environment }) => [environment.id, target.id] as const));
@@ -165,6 +167,7 @@ export function createGateway(deps: {
           .map(({ scope, reason, by, at }) => ({ scope: scope.scope, reason, by, at })),
         times,
         seenAt: instantOf(deps.now()),
+        reload: deps.reload(),
         plans: plans.slice(0, PLANS_IN_STATUS),
         morePlans: plans.length > PLANS_IN_STATUS,
       };

@@ -149,6 +149,14 @@ export type ApplyReply =
   | { readonly reply: 'applied'; readonly plan: PlanView; readonly already: boolean }
   | { readonly reply: 'refused'; readonly refusal: Refusal; readonly plan?: PlanView };
 
+/** The newest configuration or policies are wrong: what was in force before still is. */
+export interface ReloadStatus {
+  readonly failed: true;
+  /** By file, line and key. */
+  readonly why: string;
+  readonly since: Instant;
+}
+
 export interface TaskStatus {
   readonly task: Task;
   readonly state: TaskState;
@@ -162,6 +170,7 @@ export interface TaskStatus {
   /** Whether now is a time to change them: the environments of the task's targets. */
   readonly times: readonly { readonly environment: string; readonly time: ChangeTime }[];
   readonly seenAt: Instant;
+  readonly reload: ReloadStatus | null;
   /** The newest ones, newest first. */
   readonly plans: readonly PlanView[];
   readonly morePlans: boolean;

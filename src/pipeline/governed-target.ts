@@ -74,6 +74,16 @@ export function createGovernedTarget(deps: {
 
   return {
     ...rules,
+    // Read when they are asked for: a reload puts others in their place.
+    get environment() {
+      return rules.environment;
+    },
+    get people() {
+      return rules.people;
+    },
+    get edition() {
+      return rules.edition;
+    },
     engine,
     measureBounds: MEASURE_BOUNDS,
     catalogue: () => engine.currentCatalogue(),
@@ -85,6 +95,7 @@ export function createGovernedTarget(deps: {
       let rests: readonly unknown[] = [];
       return (text, settings, prepared) => {
         const now = [
+          rules.edition,
           engine.currentCatalogue(),
           rules.changeTime(),
           settings.find((s) => s.name === 'search_path')?.value,

@@ -30,6 +30,8 @@ export interface SessionDesk {
   }): Promise<{ readonly session: ActorSession; readonly steps: Steps } | Refused>;
   /** Stops the sessions of tasks that have been closed, by this process or another. */
   refresh(): Promise<void>;
+  /** Ends the sessions of agents and on targets that are no longer configured. */
+  endOver(): Promise<void>;
   closeAll(): Promise<void>;
 }
 
@@ -39,13 +41,15 @@ export function createSessionDesk(deps: {
   readonly proof: Proof;
   readonly readLog: ReadLog;
   readonly halts: Halts;
+  /** Why the task may not go on on the target, as the configuration is now. */
+  readonly over: (task: Task, target: TargetId) => Refusal | undefined;
   readonly applyPlan: ApplyPlan;
   readonly status: (task: Task) => Promise<TaskStatus>;
   readonly observer: Observer;
   readonly now: () => number;
 }): SessionDesk {
   const { store, proof, halts, observer } = deps;
-  const sessions = new Set<ActorSession>();
+  const sessions = new Map<ActorSession, TargetId>();
 
   return {
     async open({ task, target: id, channel, onLost }) {
@@ -53,6 +57,8 @@ export function createSessionDesk(deps: {
       const subject = { agent: task.agent, task: task.id, target: id };
       const halted = halts.covering(subject);
       if (halted !== undefined) return { refused: halted };
+      const over = deps.over(task, id);
+      if (over !== undefined) return { refused: over };
       const target = await deps.target(id);
       if ('refused' in target) return { refused: target };
 
@@ -97,10 +103,13 @@ export function createSessionDesk(deps: {
           proof.log.error({ err: error, task: task.id, target: id }, 'a session does not reach what its plan made');
         }
       };
-      sessions.add(session);
+      sessions.set(session, id);
       forget = halts.watch(session, subject);
       const since = halts.covering(subject);
       if (since !== undefined) await session.stop(since);
+      // A reload that came meanwhile has not seen this session.
+      const gone = deps.over(task, id);
+      if (gone !== undefined) await session.end(gone);
       return observer.session(
         {
           session,
@@ -112,7 +121,8 @@ export function createSessionDesk(deps: {
 
     async refresh() {
       const tasks = new Map<TaskId, ActorSession[]>();
-      for (const session of sessions) tasks.set(session.task.id, [...(tasks.get(session.task.id) ?? []), session]);
+      for (const session of sessions.keys())
+        tasks.set(session.task.id, [...(tasks.get(session.task.id) ?? []), session]);
       for (const [id, open] of tasks) {
         const stored = await taskById(store, id);
         if (stored?.closedAt === null) continue;
@@ -120,8 +130,17 @@ export function createSessionDesk(deps: {
       }
     },
 
+    async endOver() {
+      await Promise.all(
+        [...sessions].map(async ([session, target]) => {
+          const why = deps.over(session.task, target);
+          if (why !== undefined) await session.end(why);
+        }),
+      );
+    },
+
     async closeAll() {
-      await Promise.allSettled([...sessions].map((session) => session.close()));
+      await Promise.allSettled([...sessions.keys()].map((session) => session.close()));
     },
   };
 }

@@ -1,9 +1,10 @@
 import { openEnvelope } from '../approval/envelope.ts';
 import { verifyQuorum } from '../approval/quorum.ts';
 import type { ApprovalEnvelope } from '../domain/approval.ts';
-import type { Obligation } from '../domain/decision.ts';
+import type { Decision, Obligation } from '../domain/decision.ts';
 import { type ActorId, asId, instantOf, type PlanId } from '../domain/ids.ts';
 import { isLive, type Plan, type PlanRecord, shortId } from '../domain/plan.ts';
+import { RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import { approvalsOf } from '../store/approvals.ts';
 import { plansByPrefix } from '../store/plans.ts';
@@ -58,8 +59,23 @@ function waitsFor(
   plan: Plan,
   approvedBy: readonly ActorId[],
 ): readonly Obligation[] {
-  const decision = rules?.decideApply(task, plan, approvedBy);
+  const decision = decisionNow(rules, task, plan, approvedBy);
   return decision?.decision === 'hold' ? decision.missing.filter(({ obligation }) => obligation !== 'approvals') : [];
+}
+
+/** Of an agent that is no longer configured nothing can be decided; its plans can still be looked at. */
+function decisionNow(
+  rules: TargetRules | undefined,
+  task: Task,
+  plan: Plan,
+  approvedBy: readonly ActorId[],
+): Decision | undefined {
+  try {
+    return rules?.decideApply(task, plan, approvedBy);
+  } catch (error) {
+    if (error instanceof RefusalError) return undefined;
+    throw error;
+  }
 }
 
 /** A plan whose time is over stands as expired, whether or not anybody has written that down yet. */

@@ -20,7 +20,7 @@ export function createStatementSession(deps: {
   readonly session: ActorSession;
   readonly steps: Steps;
   readonly plan: (id: string) => Promise<PlanView | undefined>;
-  readonly policyDigest: Decision['policyDigest'];
+  readonly policyDigest: () => Decision['policyDigest'];
 }): Session {
   const { session, steps } = deps;
 
@@ -162,7 +162,7 @@ export function createStatementSession(deps: {
       const decision = 'decision' in judgement ? judgement.decision : undefined;
       return {
         analysis: judgement.analysis,
-        decision: decision ?? { decision: 'allow', policies: [], policyDigest: deps.policyDigest },
+        decision: decision ?? { decision: 'allow', policies: [], policyDigest: deps.policyDigest() },
       };
     },
     close: () => session.close(),

@@ -20,6 +20,8 @@ export interface TargetRules {
   readonly id: TargetId;
   readonly environment: Environment;
   readonly people: ReadonlyMap<ActorId, Person>;
+  /** Another object after each reload: what was decided under another one no longer counts. */
+  readonly edition: object;
   /** Whether now is a time to change the environment. Equal objects mean equal decisions. */
   changeTime(): ChangeTime;
   /** Before anything has run. */
@@ -54,6 +56,7 @@ export function createTargetRules(deps: {
   readonly actor: (id: ActorId) => { readonly actor: Agent | Service; readonly role: Role } | undefined;
   readonly changeTime: ChangeCalendar;
   readonly decide: Decide;
+  readonly edition: object;
   readonly now: () => number;
 }): TargetRules {
   const { id, environment, decide } = deps;
@@ -89,6 +92,7 @@ export function createTargetRules(deps: {
     id,
     environment,
     people: deps.people,
+    edition: deps.edition,
     changeTime: deps.changeTime,
     decideStatement(task, channel, analysis) {
       // What follows by keys and triggers is judged by what it turns out to be, before the commit.
@@ -107,6 +111,8 @@ export function createTargetRules(deps: {
     approvalsNeeded(task, plan) {
       const asked = (held: Pick<Held, 'missing'>) =>
         Math.max(1, ...held.missing.map((missing) => (missing.obligation === 'approvals' ? missing.count : 1)));
+      // Whose agent is gone can't be applied; what was asked can still be looked at.
+      if (deps.actor(task.agent) === undefined) return asked(plan.held);
       const now = rules.decideApply(task, plan, []);
       return Math.max(asked(plan.held), now.decision === 'hold' ? asked(now) : 1);
     },
@@ -124,6 +130,35 @@ export function createTargetRules(deps: {
     }),
   };
   return rules;
+}
+
+/** The rules of a target as they are in force whenever they are asked. @throws RefusalError once there is no such target. */
+export function rulesInForce(id: TargetId, current: () => TargetRules | undefined): TargetRules {
+  const rules = (): TargetRules => {
+    const found = current();
+    if (found === undefined) throw new RefusalError(targetGone(id));
+    return found;
+  };
+  return {
+    id,
+    get environment() {
+      return rules().environment;
+    },
+    get people() {
+      return rules().people;
+    },
+    get edition() {
+      return rules().edition;
+    },
+    changeTime: () => rules().changeTime(),
+    decideStatement: (...asked) => rules().decideStatement(...asked),
+    decideMeasured: (measured) => rules().decideMeasured(measured),
+    decidePlan: (asked) => rules().decidePlan(asked),
+    decideApply: (...asked) => rules().decideApply(...asked),
+    approvalsNeeded: (...asked) => rules().approvalsNeeded(...asked),
+    denial: (decision) => rules().denial(decision),
+    overTaskLimit: (...asked) => rules().overTaskLimit(...asked),
+  };
 }
 
 function isDirect(effect: Effect): boolean {
@@ -187,6 +222,14 @@ function actorGone(task: Task): Refusal {
     refused: 'denied',
     message: `${task.agent} is no longer in the configuration.`,
     hint: 'An operator must add it under actors again.',
+  };
+}
+
+export function targetGone(target: TargetId): Refusal {
+  return {
+    refused: 'denied',
+    message: `There is no target ${target}.`,
+    hint: 'list_targets shows those there are.',
   };
 }
 

@@ -1,11 +1,21 @@
-import type { Config } from '../config/load.ts';
+import { readFile } from 'node:fs/promises';
+import { type Config, loadConfig } from '../config/load.ts';
+import { digestOf, digestOfBytes } from '../domain/digest.ts';
+import type { Digest } from '../domain/ids.ts';
 import { PolicyError, type PolicySet, parsePolicies } from '../policy/policy-set.ts';
-import { readPolicies } from '../policy/read-policies.ts';
+import { readPolicies, SHIPPED_POLICIES } from '../policy/read-policies.ts';
 
 /** What governs: the configuration and the policies, checked as one. */
 export interface Governance {
   readonly config: Config;
   readonly policies: PolicySet;
+  /** Over the configuration and every file that it names. The policies have a digest of their own. */
+  readonly configDigest: Digest;
+}
+
+/** @throws ConfigError or PolicyError with all that is wrong. */
+export async function loadGovernance(file: string): Promise<Governance> {
+  return withPolicies(await loadConfig(file));
 }
 
 /** @throws PolicyError also where the configuration says what no policy heeds. */
@@ -18,7 +28,25 @@ export async function withPolicies(config: Config): Promise<Governance> {
     ...(config.freezes.length > 0 && !policies.heeds.has('frozen') ? [unheededBy('freezes', 'frozen')] : []),
   ];
   if (unheeded.length > 0) throw new PolicyError(unheeded.map((message) => ({ file: config.policies, message })));
-  return { config, policies };
+  return { config, policies, configDigest: await digestOfFiles(config) };
+}
+
+/** With policies that are wrong, one that forbids everything: for what decides on nothing. */
+export async function withPoliciesOrNone(config: Config): Promise<Governance> {
+  try {
+    return await withPolicies(config);
+  } catch {
+    // What is wrong with them is told by every command that needs them.
+    const { schema } = await readPolicies(SHIPPED_POLICIES);
+    const files = [{ name: '(none)', text: FORBID_ALL }];
+    return { config, policies: parsePolicies({ schema, files }), configDigest: await digestOfFiles(config) };
+  }
+}
+
+const FORBID_ALL = '@id("policies-are-wrong") @reason("The policies are wrong") forbid (principal, action, resource);';
+
+async function digestOfFiles({ files }: Config): Promise<Digest> {
+  return digestOf(await Promise.all(files.map(async (file) => digestOfBytes(await readFile(file)))));
 }
 
 /** Policies are copied once and then belong to whom they govern: newer ones must be taken over by hand. */

@@ -6,36 +6,38 @@ import { initAnalyser } from '../analysis/parse.ts';
 import type { Config } from '../config/load.ts';
 import type { Person } from '../domain/actor.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
-import type { Environment } from '../domain/environment.ts';
-import { type ActorId, asId, type EnvironmentId, instantOf, type TargetId } from '../domain/ids.ts';
+import { type ActorId, asId, instantOf, type TargetId } from '../domain/ids.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
+import type { Task } from '../domain/task.ts';
 import { openPostgresTarget } from '../engines/postgres/target.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { loadSigningKey } from '../ledger/signing-key.ts';
 import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
+import type { KnownTarget } from '../pipeline/create-gateway.ts';
 import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
 import { createHalts, type Halts } from '../pipeline/halts.ts';
 import { type Observer, UNOBSERVED } from '../pipeline/observer.ts';
 import { createPlanViews, type PlanViews } from '../pipeline/plan-view.ts';
 import { createProof, type Log, type Proof } from '../pipeline/proof.ts';
 import { type Recovered, recover } from '../pipeline/recover.ts';
-import { createTargetRules, type TargetRules } from '../pipeline/target-rules.ts';
+import { rulesInForce, type TargetRules, targetGone } from '../pipeline/target-rules.ts';
 import { createTasks, type Tasks } from '../pipeline/tasks.ts';
 import { createReceiveVerdict, type ReceiveVerdict } from '../pipeline/verdicts.ts';
-import { type ChangeCalendar, createChangeCalendar } from '../policy/change-calendar.ts';
-import { createDecide } from '../policy/decide.ts';
 import type { PolicySet } from '../policy/policy-set.ts';
 import { steadyClock } from '../policy/steady-clock.ts';
 import { announceNode, removeNode } from '../store/nodes.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
-import { withPolicies } from './load-governance.ts';
+import { inForce } from './in-force.ts';
+import type { Governance } from './load-governance.ts';
 
 /**
  * Countersign without channels: what a command works with, and what the gateway is built on. Several processes may have
  * it open at once; they share the state file and see each other's work.
  */
 export interface Countersign {
+  /** What governs now; a reload changes it, and with it all that follows from it. */
+  readonly governance: Governance;
   readonly config: Config;
   readonly clock: Clock;
   readonly log: Log;
@@ -50,13 +52,20 @@ export interface Countersign {
   readonly observer: Observer;
   readonly receiveVerdict: ReceiveVerdict;
   readonly applyPlan: ApplyPlan;
+  readonly targets: ReadonlyMap<TargetId, KnownTarget>;
   rules(target: string): TargetRules | undefined;
+  /** Why a task may not go on on a target: one of the two is no longer configured. */
+  over(task: Task, target: TargetId): Refusal | undefined;
   /** Opens the target's engine when it is first needed. What can't be opened is tried anew the next time. */
   target(id: TargetId): Promise<GovernedTarget | Refusal>;
   /** Finds out how work ended that a process which died had begun (G6). */
   recover(): Promise<readonly Recovered[]>;
   /** Writes to the state, and looks whether its ledger is what was signed. @throws when either can't be. */
   check(): Promise<void>;
+  /** From now on everything is decided by this; what was decided before is forgotten. */
+  bringIntoForce(next: Governance): void;
+  /** Lets go of the databases that are no longer configured. */
+  closeGoneTargets(): Promise<void>;
   /** Lets other processes know that this one lives, and where it listens. */
   announce(addresses: { readonly pg: string; readonly http: string }): Promise<void>;
   close(): Promise<void>;
@@ -64,14 +73,14 @@ export interface Countersign {
 
 const HEARTBEAT_MS = 1000;
 
-/** @throws ConfigError, PolicyError, StoreUnavailable, LedgerCorrupt, or Error for a key that can't be used. */
+/** @throws StoreUnavailable, LedgerCorrupt, or Error for a key that can't be used. */
 export async function openCountersign(
-  config: Config,
+  governance: Governance,
   log: Log,
   { clock = systemClock, observer = UNOBSERVED }: { readonly clock?: Clock; readonly observer?: Observer } = {},
 ): Promise<Countersign> {
   await initAnalyser();
-  const { policies } = await withPolicies(config);
+  const { config } = governance;
   const key = loadSigningKey(config.ledgerKey, config.origin);
   const store = await openStore(config.state);
   const ledger = await openLedger({ store, key, clock, onAppended: observer.appended });
@@ -79,58 +88,16 @@ export async function openCountersign(
   const proof = observer.proving(createProof({ ledger, clock, node, log }));
   const halts = await createHalts({ store, proof });
   const now = () => clock.now();
-  const people = new Map(
-    [...config.actors.values()].flatMap((actor) => (actor.kind === 'person' ? [[actor.id, actor] as const] : [])),
-  );
-  const decide = observer.deciding(createDecide(policies));
   const analyse = createAnalysisCache(observer.analysing(analyseStatement));
-  const steady = steadyClock(clock);
-  const calendars = new Map<EnvironmentId, ChangeCalendar>();
-  const rules = createRules();
+  const parts = { watched: observer.deciding, clock: steadyClock(clock), now };
+  /** Read anew for every question, so that all of it is one edition. */
+  let governing = inForce(governance, parts);
+  const rules = (id: string): TargetRules | undefined => governing.rules.get(asId(id));
   const engines = new Map<TargetId, Promise<GovernedTarget>>();
-  const views = createPlanViews({ store, rules: (id) => rules.get(asId(id)), now });
+  const views = createPlanViews({ store, rules, now });
   const startedAt = instantOf(clock.now());
   let heartbeat: NodeJS.Timeout | undefined;
   let announced: { readonly pg: string; readonly http: string } | undefined;
-
-  function createRules(): ReadonlyMap<TargetId, TargetRules> {
-    return new Map(
-      [...config.targets.values()].flatMap(({ target }) => {
-        const environment = config.environments.get(target.environment);
-        if (environment === undefined) return [];
-        const made = createTargetRules({
-          id: target.id,
-          environment,
-          people,
-          actor: actorAndRole,
-          changeTime: calendarOf(environment),
-          decide,
-          now,
-        });
-        return [[target.id, made] as const];
-      }),
-    );
-  }
-
-  /** One for each environment: its targets are open and frozen together. */
-  function calendarOf(environment: Environment): ChangeCalendar {
-    const known = calendars.get(environment.id);
-    if (known !== undefined) return known;
-    const calendar = createChangeCalendar({
-      windows: environment.windows,
-      freezes: config.freezes.filter((freeze) => freeze.environment === '*' || freeze.environment === environment.id),
-      clock: steady,
-    });
-    calendars.set(environment.id, calendar);
-    return calendar;
-  }
-
-  function actorAndRole(id: ActorId) {
-    const actor = config.actors.get(id);
-    if (actor === undefined || actor.kind === 'person') return undefined;
-    const role = config.roles.get(actor.role);
-    return role === undefined ? undefined : { actor, role };
-  }
 
   async function heartBeat(): Promise<void> {
     if (announced === undefined) return;
@@ -138,15 +105,8 @@ export async function openCountersign(
   }
 
   async function openTarget(id: TargetId): Promise<GovernedTarget> {
-    const configured = config.targets.get(id);
-    const targetRules = rules.get(id);
-    if (configured === undefined || targetRules === undefined) {
-      throw new RefusalError({
-        refused: 'denied',
-        message: `There is no target ${id}.`,
-        hint: 'list_targets shows those there are.',
-      });
-    }
+    const configured = governing.config.targets.get(id);
+    if (configured === undefined) throw new RefusalError(targetGone(id));
     const { target, session, apply } = configured;
     const engine = await openPostgresTarget({
       target,
@@ -156,7 +116,11 @@ export async function openCountersign(
       },
       onTrouble: (error) => log.warn({ err: error, target: id }, 'the catalogue of the target could not be read'),
     });
-    return createGovernedTarget({ rules: targetRules, engine: observer.engine(engine), analyse });
+    return createGovernedTarget({
+      rules: rulesInForce(id, () => rules(id)),
+      engine: observer.engine(engine),
+      analyse,
+    });
   }
 
   async function target(id: TargetId): Promise<GovernedTarget | Refusal> {
@@ -177,34 +141,45 @@ export async function openCountersign(
   }
 
   return {
-    config,
+    get governance() {
+      return governing.governance;
+    },
+    get config() {
+      return governing.config;
+    },
+    get policies() {
+      return governing.policies;
+    },
+    get people() {
+      return governing.people;
+    },
+    get targets() {
+      return governing.targets;
+    },
     clock,
     log,
-    policies,
     store,
     ledger,
     proof,
-    people,
     halts,
     views,
     observer,
-    rules: (id) => rules.get(asId(id)),
+    rules,
+    over: (task, id) => governing.over(task, id),
     target,
     tasks: createTasks({
       store,
       proof,
       now,
       agent(id) {
-        const known = actorAndRole(id);
+        const known = governing.actor(id);
         return known?.actor.kind === 'agent' ? { agent: known.actor, role: known.role } : undefined;
       },
-      knowsPerson: (id) => people.has(id),
-      knowsTarget: (id) => rules.has(asId(id)),
+      knowsPerson: (id) => governing.people.has(id),
+      knowsTarget: (id) => rules(id) !== undefined,
       stopped: (agent) => halts.covering({ agent, task: '', target: '' }),
     }),
-    receiveVerdict: observer.approving(
-      createReceiveVerdict({ store, proof, views, rules: (id) => rules.get(asId(id)), now }),
-    ),
+    receiveVerdict: observer.approving(createReceiveVerdict({ store, proof, views, rules, now })),
     applyPlan: observer.applying(
       createApplyPlan({
         store,
@@ -225,6 +200,17 @@ export async function openCountersign(
         },
         nowMs: now,
       }),
+    bringIntoForce(next) {
+      governing = inForce(next, parts);
+    },
+    async closeGoneTargets() {
+      for (const [id, opening] of engines) {
+        if (governing.targets.has(id)) continue;
+        engines.delete(id);
+        const opened = await opening.catch(() => undefined);
+        await opened?.engine.close();
+      }
+    },
     async check() {
       await heartBeat();
       await ledger.check();

@@ -16,6 +16,8 @@ import { countPlans, waitingSince } from '../store/plans.ts';
 import { taskById } from '../store/tasks.ts';
 import type { Countersign } from './open-countersign.ts';
 import { createReadiness } from './readiness.ts';
+import { createReload } from './reload.ts';
+import { watchFiles } from './watch-files.ts';
 
 /** A gateway that serves. */
 export interface Running {
@@ -23,6 +25,8 @@ export interface Running {
   readonly pg: string;
   readonly http: string;
   readonly mcp: string;
+  /** Loads configuration and policies anew, as a change of the files does by itself. */
+  reload(): Promise<void>;
   /** Lets what runs end, up to a grace; then everything is closed. */
   close(): Promise<void>;
 }
@@ -60,6 +64,7 @@ export async function serve(
     proof,
     readLog,
     halts,
+    over: countersign.over,
     applyPlan: countersign.applyPlan,
     status: (task) => gateway.status(task),
     observer: countersign.observer,
@@ -77,12 +82,7 @@ export async function serve(
     needs: readiness.needs,
     nowMs: now,
   });
-  const targets = new Map(
-    [...config.targets.values()].flatMap(({ target }) => {
-      const environment = config.environments.get(target.environment);
-      return environment === undefined ? [] : [[target.id, { target, environment }] as const];
-    }),
-  );
+  const reload = createReload(countersign, { endSessions: () => sessions.endOver() });
   const gateway = createGateway({
     store,
     tasks: countersign.tasks,
@@ -90,11 +90,12 @@ export async function serve(
     views: countersign.views,
     applyPlan: countersign.applyPlan,
     sessions,
-    targets,
+    targets: () => countersign.targets,
     target: countersign.target,
     rules: countersign.rules,
-    agentTokens: config.agentTokens,
-    policyDigest: countersign.policies.digest,
+    agentTokens: () => countersign.config.agentTokens,
+    policyDigest: () => countersign.policies.digest,
+    reload: () => reload.status(),
     now,
   });
   const onChange = () => {
@@ -165,11 +166,18 @@ export async function serve(
   recovering.unref();
   const warm = warmUp();
   await recoverNow();
+  const watching = watchFiles({
+    watched: () => ({ files: countersign.config.files, directory: countersign.config.policies }),
+    onChange: () => reload.now(),
+    onError: (error) => log.error({ err: error }, 'the configuration could not be watched'),
+  });
 
   return {
     ...addresses,
     mcp: `${http.url}/mcp`,
+    reload: () => reload.now(),
     async close() {
+      await watching.close();
       readiness.drain();
       clearInterval(recovering);
       clearInterval(expiring);
@@ -185,7 +193,7 @@ export async function serve(
 
   /** Targets are opened ahead of the first statement; one that can't be is tried again when it is asked for. */
   async function warmUp(): Promise<void> {
-    for (const id of config.targets.keys()) {
+    for (const id of countersign.config.targets.keys()) {
       const opened = await countersign.target(id);
       if ('refused' in opened) log.error({ target: id, why: opened.message }, 'a target can’t be reached');
     }

@@ -4,8 +4,8 @@ import pg from 'pg';
 import pino from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createPersonKey } from '../../src/approval/person-key.ts';
-import { loadConfig } from '../../src/config/load.ts';
 import { createMetrics } from '../../src/observing/metrics.ts';
+import { loadGovernance } from '../../src/server/load-governance.ts';
 import { openCountersign } from '../../src/server/open-countersign.ts';
 import { type Running, serve } from '../../src/server/serve.ts';
 import { mcpClient, type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
@@ -54,7 +54,7 @@ describe.each(servers.slice(0, 1))('when production may be changed, before $name
         .replace(/( {2}production:\n)( +)/, `$1$2windows: { ${times.windows ?? ''} }\n$2`)
         .concat(`\nfreezes: [${times.freezes ?? ''}]\n`),
     );
-    const countersign = await openCountersign(await loadConfig(site.config), pino({ level: 'silent' }), {
+    const countersign = await openCountersign(await loadGovernance(site.config), pino({ level: 'silent' }), {
       clock: { now: () => Date.now() + clockOffsetMs },
     });
     running = await serve(countersign, 'test', pino({ level: 'silent' }), {

@@ -37,6 +37,10 @@ const OUTPUT = z.object({
     )
     .optional()
     .describe('Environments that are changed only in a change window: the one that is open, or the next.'),
+  reload: z
+    .object({ failed: z.boolean(), why: z.string(), since: z.string() })
+    .optional()
+    .describe('The newest configuration is wrong, so the one before is still in force. Tell a person.'),
   plans: z.array(PLAN).optional().describe('The plans that statements of this task became, the newest first.'),
   truncated: z.boolean().optional().describe('The task has more plans than are shown.'),
   howToGoOn: z.string().optional(),
@@ -78,6 +82,9 @@ function statusAnswer(status: TaskStatus): Answer<z.input<typeof OUTPUT>> {
     ...status.times.flatMap(({ environment, time }) =>
       describeChangeTime(time, seenMs).map((said) => `${environment}: ${said}`),
     ),
+    ...(status.reload === null
+      ? []
+      : [`The newest configuration is not in force since ${status.reload.since}: ${status.reload.why}`]),
     ...plans.map((plan) => `Plan ${plan.id}: ${plan.state}, on ${plan.target}`),
     ...(status.morePlans ? [`There are older plans than these. ${more.howToGoOn}`] : []),
   ];
@@ -90,6 +97,7 @@ function statusAnswer(status: TaskStatus): Answer<z.input<typeof OUTPUT>> {
       halts,
       freezes,
       windows,
+      ...(status.reload === null ? {} : { reload: status.reload }),
       plans,
       truncated: status.morePlans,
       ...more,

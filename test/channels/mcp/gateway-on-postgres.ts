@@ -337,6 +337,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
         rowsUsed: 0,
         halted: halted === null ? [] : [{ scope: 'global', reason: halted, by: 'ada', at: instantOf(Date.now()) }],
         times: [],
+        reload: null,
         seenAt: instantOf(Date.now()),
         plans: [...plans.values()].filter((record) => record.plan.task === task.id).map(view),
         morePlans: false,

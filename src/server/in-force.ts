@@ -1,0 +1,101 @@
+import type { Config } from '../config/load.ts';
+import type { Agent, Person, Role, Service } from '../domain/actor.ts';
+import type { Environment } from '../domain/environment.ts';
+import type { ActorId, EnvironmentId, TargetId, TaskId } from '../domain/ids.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import type { KnownTarget } from '../pipeline/create-gateway.ts';
+import { createTargetRules, type TargetRules } from '../pipeline/target-rules.ts';
+import { type ChangeCalendar, createChangeCalendar } from '../policy/change-calendar.ts';
+import { createDecide, type Decide } from '../policy/decide.ts';
+import type { PolicySet } from '../policy/policy-set.ts';
+import type { SteadyClock } from '../policy/steady-clock.ts';
+import type { Governance } from './load-governance.ts';
+
+/** What governs now, with all that follows from it. A reload puts another in its place, whole; it is never altered. */
+export interface InForce {
+  readonly governance: Governance;
+  readonly config: Config;
+  readonly policies: PolicySet;
+  readonly people: ReadonlyMap<ActorId, Person>;
+  readonly targets: ReadonlyMap<TargetId, KnownTarget>;
+  readonly rules: ReadonlyMap<TargetId, TargetRules>;
+  /** An agent or service with its role. */
+  actor(id: ActorId): { readonly actor: Agent | Service; readonly role: Role } | undefined;
+  /** Why a task may not go on on a target: one of the two is no longer configured. */
+  over(task: { readonly id: TaskId; readonly agent: ActorId }, target: TargetId): Refusal | undefined;
+}
+
+export function inForce(
+  governance: Governance,
+  deps: {
+    readonly watched: (decide: Decide) => Decide;
+    readonly clock: SteadyClock;
+    readonly now: () => number;
+  },
+): InForce {
+  const { config, policies } = governance;
+  const decide = deps.watched(createDecide(policies));
+  const people = new Map(
+    [...config.actors.values()].flatMap((actor) => (actor.kind === 'person' ? [[actor.id, actor] as const] : [])),
+  );
+  const targets = new Map(
+    [...config.targets.values()].flatMap(({ target }) => {
+      const environment = config.environments.get(target.environment);
+      return environment === undefined ? [] : [[target.id, { target, environment }] as const];
+    }),
+  );
+  const calendars = new Map<EnvironmentId, ChangeCalendar>();
+
+  /** One for each environment: its targets are open and frozen together. */
+  function calendarOf({ id, windows }: Environment): ChangeCalendar {
+    const known = calendars.get(id);
+    if (known !== undefined) return known;
+    const freezes = config.freezes.filter((freeze) => freeze.environment === '*' || freeze.environment === id);
+    const calendar = createChangeCalendar({ windows, freezes, clock: deps.clock });
+    calendars.set(id, calendar);
+    return calendar;
+  }
+
+  function actor(id: ActorId) {
+    const known = config.actors.get(id);
+    if (known === undefined || known.kind === 'person') return undefined;
+    const role = config.roles.get(known.role);
+    return role === undefined ? undefined : { actor: known, role };
+  }
+
+  return {
+    governance,
+    config,
+    policies,
+    people,
+    targets,
+    rules: new Map(
+      [...targets].map(([id, { environment }]) => [
+        id,
+        createTargetRules({
+          id,
+          environment,
+          people,
+          actor,
+          changeTime: calendarOf(environment),
+          decide,
+          edition: governance,
+          now: deps.now,
+        }),
+      ]),
+    ),
+    actor,
+    over(task, target) {
+      if (!targets.has(target)) return gone(`The target ${target}`, 'targets');
+      return actor(task.agent) === undefined ? gone(`The agent ${task.agent} of task ${task.id}`, 'actors') : undefined;
+    },
+  };
+}
+
+function gone(what: string, where: string): Refusal {
+  return {
+    refused: 'denied',
+    message: `${what} is no longer in the configuration.`,
+    hint: `Whoever runs the gateway took it out. If that was a mistake, they must add it under ${where} again; then connect anew.`,
+  };
+}

@@ -1,0 +1,136 @@
+import type { Config, ConfiguredTarget } from '../config/load.ts';
+import { ConfigError } from '../config/parse-yaml.ts';
+import { instantOf } from '../domain/ids.ts';
+import type { ReloadStatus } from '../pipeline/gateway.ts';
+import { PolicyError } from '../policy/policy-set.ts';
+import { type Governance, loadGovernance } from './load-governance.ts';
+import type { Countersign } from './open-countersign.ts';
+
+/** Brings what the files hold into force while the gateway runs, or keeps what is and says why. */
+export interface Reload {
+  /** One at a time; asked for meanwhile, it looks once more. Never throws: what is wrong is logged, recorded and shown. */
+  now(): Promise<void>;
+  /** Why the newest files are not in force; `null` when they are. */
+  status(): ReloadStatus | null;
+}
+
+export function createReload(
+  countersign: Countersign,
+  deps: {
+    /** Ends the sessions that have lost their target or their agent. */
+    readonly endSessions: () => Promise<void>;
+  },
+): Reload {
+  const { log, proof, clock } = countersign;
+  let failed: ReloadStatus | null = null;
+  let running: Promise<void> | null = null;
+  let again = false;
+
+  async function loop(): Promise<void> {
+    do {
+      again = false;
+      await once();
+    } while (again);
+  }
+
+  async function once(): Promise<void> {
+    const { governance: before } = countersign;
+    try {
+      const next = await loadGovernance(before.config.file);
+      const fixed = needsRestart(before.config, next.config);
+      if (fixed.length > 0) throw new NeedsRestart(fixed);
+      if (!differs(before, next) && failed === null) return;
+      // G7: what governs is in the ledger before it governs.
+      await proof.record({
+        kind: 'reload',
+        subject: 'configuration',
+        body: { outcome: 'loaded', node: proof.node, before: digestsOf(before), now: digestsOf(next) },
+      });
+      countersign.bringIntoForce(next);
+      failed = null;
+      log.info({ ...digestsOf(next) }, 'the configuration and the policies were loaded anew and are in force');
+    } catch (error) {
+      await refuse(before, error);
+      return;
+    }
+    // It is in force whatever comes of this: nothing more is judged by the rules of a target that is gone.
+    await deps.endSessions();
+    await countersign.closeGoneTargets();
+  }
+
+  async function refuse(before: Governance, error: unknown): Promise<void> {
+    const why = reasonOf(error);
+    const since = failed?.why === why ? failed.since : instantOf(clock.now());
+    failed = { failed: true, why, since };
+    log.error({ why, inForce: digestsOf(before) }, 'the configuration was not loaded anew: what was in force stays');
+    await proof.record({
+      kind: 'reload',
+      subject: 'configuration',
+      body: { outcome: 'refused', node: proof.node, inForce: digestsOf(before), why },
+    });
+  }
+
+  return {
+    async now() {
+      again = true;
+      running ??= loop()
+        .catch((error: unknown) => log.error({ err: error }, 'a reload could not be seen through'))
+        .finally(() => {
+          running = null;
+        });
+      await running;
+    },
+    status: () => failed,
+  };
+}
+
+class NeedsRestart extends Error {
+  constructor(keys: readonly string[]) {
+    super(`${keys.join(', ')}: this can't change while the gateway runs; restart it, or put the old value back`);
+    this.name = 'NeedsRestart';
+  }
+}
+
+function digestsOf({ configDigest, policies }: Governance) {
+  return { configDigest, policyDigest: policies.digest };
+}
+
+function differs(before: Governance, next: Governance): boolean {
+  return before.configDigest !== next.configDigest || before.policies.digest !== next.policies.digest;
+}
+
+/** By file, line and key where a file is wrong. */
+function reasonOf(error: unknown): string {
+  if (error instanceof ConfigError || error instanceof PolicyError || error instanceof NeedsRestart) {
+    return error.message;
+  }
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+/** What is opened once and then held: its keys, where they differ. */
+function needsRestart(before: Config, next: Config): string[] {
+  const fixed: Partial<Record<string, (config: Config) => unknown>> = {
+    state: ({ state }) => state,
+    listen: ({ listen }) => listen,
+    tls: ({ tls }) => tls,
+    'keys.ledger': ({ ledgerKey }) => ledgerKey,
+    origin: ({ origin }) => origin,
+    'metrics.token': ({ metricsToken }) => metricsToken?.reference,
+  };
+  const keys = Object.entries(fixed).flatMap(([key, of]) => (same(of?.(before), of?.(next)) ? [] : [key]));
+  const targets = [...before.targets].flatMap(([id, was]) => {
+    const is = next.targets.get(id);
+    return is === undefined || same(connectionOf(was), connectionOf(is)) ? [] : [`targets.${id}`];
+  });
+  return [...keys, ...targets];
+}
+
+/** To whom the gateway is connected, and as whom. Another database is another target: it has another name. */
+function connectionOf({ target, session, apply }: ConfiguredTarget): unknown {
+  const { endpoint, identity } = target;
+  return [endpoint, identity, session.user, session.password.reference, apply.user, apply.password.reference];
+}
+
+function same(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

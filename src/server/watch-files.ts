@@ -1,0 +1,66 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** Files to look at, and directories whose `*.cedar` files are looked at. */
+export interface Watched {
+  readonly files: readonly string[];
+  readonly directory: string;
+}
+
+/** Asked so often: people expect a saved file to count at once, and a few `stat`s cost nothing. */
+const LOOK_EVERY_MS = 250;
+
+/**
+ * Calls when files have changed and then have lain still for one look: an editor writes in several steps. It looks rather
+ * than being told: notifications follow no link that is set anew, which is how files are replaced in containers, and are
+ * lost on network file systems.
+ *
+ * @param deps.onChange is not called again before it has ended.
+ */
+export function watchFiles(deps: {
+  readonly watched: () => Watched;
+  readonly onChange: () => Promise<void>;
+  readonly onError: (error: unknown) => void;
+}): { close(): Promise<void> } {
+  let handled: string | undefined;
+  let seen: string | undefined;
+  let looking: Promise<void> | null = null;
+
+  async function look(): Promise<void> {
+    const now = await stateOf(deps.watched());
+    handled ??= now;
+    const still = now === seen;
+    seen = now;
+    if (now === handled || !still) return;
+    handled = now;
+    await deps.onChange();
+  }
+
+  const timer = setInterval(() => {
+    looking ??= look()
+      .catch(deps.onError)
+      .finally(() => {
+        looking = null;
+      });
+  }, LOOK_EVERY_MS);
+  timer.unref();
+
+  return {
+    async close() {
+      clearInterval(timer);
+      await looking;
+    },
+  };
+}
+
+/** Changes when one of the files does, comes or goes. */
+async function stateOf({ files, directory }: Watched): Promise<string> {
+  const names = await readdir(directory).catch(() => ['(unreadable)']);
+  const policies = names.filter((name) => name.endsWith('.cedar')).sort();
+  const all = [...files, ...policies.map((name) => join(directory, name))];
+  const states = all.map(async (file) => {
+    const found = await stat(file, { bigint: true }).catch(() => undefined);
+    return found === undefined ? `${file} -` : `${file} ${found.mtimeNs} ${found.ctimeNs} ${found.size} ${found.ino}`;
+  });
+  return [directory, ...(await Promise.all(states))].join('\n');
+}
