@@ -1,3 +1,4 @@
+import { describeObligation, describeWindow } from '../domain/describe-change-time.ts';
 import type { OwnView } from '../domain/effect.ts';
 import { quoteLiteral } from '../engines/postgres/quote.ts';
 import { describeEffect } from '../planning/describe-effect.ts';
@@ -34,6 +35,7 @@ const COLUMNS: Readonly<Record<OwnView['view'], Readonly<Record<string, string>>
     held_because: 'text',
     approved_by: 'text',
     approvals_missing: 'integer',
+    waits_for: 'text',
     decide_with: 'text',
     apply_with: 'text',
     created_at: 'timestamptz',
@@ -50,6 +52,8 @@ const COLUMNS: Readonly<Record<OwnView['view'], Readonly<Record<string, string>>
     rows_per_statement: 'bigint',
     halted: 'text',
     frozen: 'text',
+    change_window: 'text',
+    reload_failed: 'text',
     expires_at: 'timestamptz',
   },
 };
@@ -79,6 +83,7 @@ function planRows({ plans }: TaskStatus): Record<string, Cell>[] {
     held_because: view.plan.held.policies.map((policy) => policy.reason).join('\n'),
     approved_by: view.approvals.map((approval) => approval.person).join(', '),
     approvals_missing: view.approvalsMissing,
+    waits_for: lines(view.waitsFor.map((obligation) => describeObligation(obligation, Date.parse(view.seenAt)))),
     decide_with: view.decideWith,
     apply_with: view.state === 'approved' ? `CALL countersign.apply('${view.id}')` : null,
     created_at: view.plan.createdAt,
@@ -86,7 +91,8 @@ function planRows({ plans }: TaskStatus): Record<string, Cell>[] {
   }));
 }
 
-function statusRow({ task, state, rowsUsed, halted, freezes }: TaskStatus): Record<string, Cell> {
+function statusRow({ task, state, rowsUsed, halted, times, seenAt, reload }: TaskStatus): Record<string, Cell> {
+  const seenMs = Date.parse(seenAt);
   return {
     task: task.id,
     state,
@@ -96,8 +102,23 @@ function statusRow({ task, state, rowsUsed, halted, freezes }: TaskStatus): Reco
     rows_used: rowsUsed,
     rows_per_task: task.limits.rowsPerTask,
     rows_per_statement: task.limits.rowsPerStatement,
-    halted: halted.map(({ by, reason }) => `${by}: ${reason}`).join('\n') || null,
-    frozen: freezes.map(({ environment, reason }) => `${environment}: ${reason}`).join('\n') || null,
+    halted: lines(halted.map(({ by, reason }) => `${by}: ${reason}`)),
+    frozen: lines(
+      times.flatMap(({ environment, time }) =>
+        time.freezes.map(({ until, reason }) => `${environment} until ${until}: ${reason}`),
+      ),
+    ),
+    change_window: lines(
+      times.flatMap(({ environment, time }) =>
+        time.window === 'always' ? [] : [`${environment}: ${describeWindow(time, seenMs)}`],
+      ),
+    ),
+    reload_failed: reload === null ? null : `since ${reload.since}: ${reload.why}`,
     expires_at: task.expiresAt,
   };
+}
+
+/** What there is nothing of is NULL. */
+function lines(texts: readonly string[]): string | null {
+  return texts.length === 0 ? null : texts.join('\n');
 }

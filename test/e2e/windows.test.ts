@@ -146,6 +146,16 @@ describe.each(servers.slice(0, 1))('when production may be changed, before $name
       plans: [{ id: plan, state: 'approved', missing: [expect.stringContaining('it may be applied in')] }],
     });
 
+    expect((await run('SELECT waits_for FROM countersign.plans')).rows).toEqual([
+      { waits_for: expect.stringContaining('it may be applied in') },
+    ]);
+    expect((await run('SELECT change_window, frozen FROM countersign.status')).rows).toEqual([
+      {
+        change_window: expect.stringMatching(/^production: no change window is open; next: .* \(nightly/),
+        frozen: null,
+      },
+    ]);
+
     clockOffsetMs = 3 * HOUR + 2 * MINUTE;
     expect(await status()).toMatchObject({ windows: [{ open: true }], plans: [{ missing: [] }] });
     expect((await run(write)).rowCount).toBe(1);
