@@ -1,6 +1,7 @@
 import type { Config, ConfiguredTarget } from '../config/load.ts';
 import { ConfigError } from '../config/parse-yaml.ts';
 import { instantOf } from '../domain/ids.ts';
+import { LedgerUnavailable } from '../ledger/ledger.ts';
 import type { ReloadStatus } from '../pipeline/gateway.ts';
 import { PolicyError } from '../policy/policy-set.ts';
 import { type Governance, loadGovernance } from './load-governance.ts';
@@ -8,8 +9,12 @@ import type { Countersign } from './open-countersign.ts';
 
 /** Brings what the files hold into force while the gateway runs, or keeps what is and says why. */
 export interface Reload {
-  /** One at a time; asked for meanwhile, it looks once more. Never throws: what is wrong is logged, recorded and shown. */
-  now(): Promise<void>;
+  /**
+   * One at a time; asked for meanwhile, it looks once more. Never throws: what is wrong is logged, recorded and shown.
+   *
+   * @returns `try again` when it is not the files that are wrong: the ledger could not be written.
+   */
+  now(): Promise<'seen through' | 'try again'>;
   /** Why the newest files are not in force; `null` when they are. */
   status(): ReloadStatus | null;
 }
@@ -23,14 +28,24 @@ export function createReload(
 ): Reload {
   const { log, proof, clock } = countersign;
   let failed: ReloadStatus | null = null;
-  let running: Promise<void> | null = null;
+  let running: Promise<'seen through' | 'try again'> | null = null;
   let again = false;
 
-  async function loop(): Promise<void> {
-    do {
-      again = false;
-      await once();
-    } while (again);
+  async function loop(): Promise<'seen through' | 'try again'> {
+    try {
+      do {
+        again = false;
+        await once();
+      } while (again);
+      return 'seen through';
+    } catch (error) {
+      if (error instanceof LedgerUnavailable) {
+        note('the ledger can’t be written, and nothing governs that is not recorded');
+        return 'try again';
+      }
+      log.error({ err: error }, 'a reload could not be seen through');
+      return 'seen through';
+    }
   }
 
   async function once(): Promise<void> {
@@ -50,6 +65,7 @@ export function createReload(
       failed = null;
       log.info({ ...digestsOf(next) }, 'the configuration and the policies were loaded anew and are in force');
     } catch (error) {
+      if (error instanceof LedgerUnavailable) throw error;
       await refuse(before, error);
       return;
     }
@@ -60,9 +76,7 @@ export function createReload(
 
   async function refuse(before: Governance, error: unknown): Promise<void> {
     const why = reasonOf(error);
-    const since = failed?.why === why ? failed.since : instantOf(clock.now());
-    failed = { failed: true, why, since };
-    log.error({ why, inForce: digestsOf(before) }, 'the configuration was not loaded anew: what was in force stays');
+    note(why);
     await proof.record({
       kind: 'reload',
       subject: 'configuration',
@@ -70,15 +84,23 @@ export function createReload(
     });
   }
 
+  /** Said once, however often the same is found. */
+  function note(why: string): void {
+    if (failed?.why === why) return;
+    failed = { failed: true, why, since: instantOf(clock.now()) };
+    log.error(
+      { why, inForce: digestsOf(countersign.governance) },
+      'the configuration was not loaded anew: what was in force stays',
+    );
+  }
+
   return {
-    async now() {
+    now() {
       again = true;
-      running ??= loop()
-        .catch((error: unknown) => log.error({ err: error }, 'a reload could not be seen through'))
-        .finally(() => {
-          running = null;
-        });
-      await running;
+      running ??= loop().finally(() => {
+        running = null;
+      });
+      return running;
     },
     status: () => failed,
   };

@@ -175,7 +175,9 @@ export async function serve(
   return {
     ...addresses,
     mcp: `${http.url}/mcp`,
-    reload: () => reload.now(),
+    async reload() {
+      await reload.now();
+    },
     async close() {
       await watching.close();
       readiness.drain();

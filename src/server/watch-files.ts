@@ -15,15 +15,16 @@ const LOOK_EVERY_MS = 250;
  * than being told: notifications follow no link that is set anew, which is how files are replaced in containers, and are
  * lost on network file systems.
  *
- * @param deps.onChange is not called again before it has ended.
+ * @param deps.onChange is not called again before it has ended; then once more where it says so.
  */
 export function watchFiles(deps: {
   readonly watched: () => Watched;
-  readonly onChange: () => Promise<void>;
+  readonly onChange: () => Promise<'seen through' | 'try again'>;
   readonly onError: (error: unknown) => void;
 }): { close(): Promise<void> } {
   let handled: string | undefined;
   let seen: string | undefined;
+  let due = false;
   let looking: Promise<void> | null = null;
 
   async function look(): Promise<void> {
@@ -31,9 +32,9 @@ export function watchFiles(deps: {
     handled ??= now;
     const still = now === seen;
     seen = now;
-    if (now === handled || !still) return;
+    if (!still || (now === handled && !due)) return;
     handled = now;
-    await deps.onChange();
+    due = (await deps.onChange()) === 'try again';
   }
 
   const timer = setInterval(() => {

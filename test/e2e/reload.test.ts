@@ -1,7 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import pino from 'pino';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { LedgerUnavailable } from '../../src/ledger/ledger.ts';
+import { loadGovernance } from '../../src/server/load-governance.ts';
+import { openCountersign } from '../../src/server/open-countersign.ts';
+import { createReload } from '../../src/server/reload.ts';
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
@@ -81,8 +86,11 @@ describe.each(servers.slice(0, 1))(
     it('judges the next statement of an open session by the tightened policy, and says so in the ledger', async () => {
       expect(await outcomeOf(session, write(2))).toBe('ran');
       const before = (await entries()).length;
+      const prepared = { name: 'touch', text: write(2).replace('= 2', '= $1'), values: [2] };
+      expect((await session.query(prepared)).rowCount).toBe(1);
       writeFileSync(policies(), tightened());
       await expect.poll(() => outcomeOf(session, write(2)), SOON).toMatch(/^CS002 Nobody touches customers today/);
+      await expect(session.query(prepared)).rejects.toMatchObject({ code: 'CS002' });
       expect(await outcomeOf(session, 'SELECT 1 FROM public.customers WHERE id = 2')).toBe('ran');
       const [entry] = (await entries()).slice(before);
       const body = JSON.stringify(entry);
@@ -187,6 +195,27 @@ describe.each(servers.slice(0, 1))(
       await expect.poll(() => outcomeOf(session, 'SELECT 1'), SOON).toMatch(/^CS004/);
       expect((await site.run('task', 'list')).code).toBe(2);
       await site.ask('resume', '--reason', 'mended');
+    }, 60_000);
+
+    it('G7 brings nothing into force that is not recorded, and tries again', async () => {
+      const log = pino({ level: 'silent' });
+      const countersign = await openCountersign(await loadGovernance(site.config), log);
+      const reload = createReload(countersign, { endSessions: async () => undefined });
+      const before = countersign.policies.digest;
+      const fault = vi.spyOn(countersign.proof, 'record').mockRejectedValue(new LedgerUnavailable('the disk is full'));
+      try {
+        writeFileSync(policies(), tightened());
+        expect(await reload.now()).toBe('try again');
+        expect(reload.status()).toMatchObject({ failed: true, why: expect.stringContaining('ledger') });
+        expect(countersign.policies.digest).toBe(before);
+        fault.mockRestore();
+        expect(await reload.now()).toBe('seen through');
+        expect(reload.status()).toBeNull();
+        expect(countersign.policies.digest).not.toBe(before);
+      } finally {
+        fault.mockRestore();
+        await countersign.close();
+      }
     }, 60_000);
 
     it('records nothing where a file was only touched', async () => {
