@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import type { Command } from 'commander';
-import pino from 'pino';
 import { type Config, defaultConfigFile, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/parse-yaml.ts';
 import type { Json } from '../domain/digest.ts';
 import { type Refusal, RefusalError, SQLSTATES } from '../domain/refusal.ts';
 import { LedgerUnavailable } from '../ledger/ledger.ts';
+import { createLog } from '../observing/log.ts';
 import { PolicyError } from '../policy/policy-set.ts';
 import { withPolicies, withPoliciesOrNone } from '../server/load-governance.ts';
 import { tracingFrom } from '../server/observers.ts';
@@ -48,7 +48,7 @@ export async function answerWith(
     const config = await configOf(options);
     const governance = policies === 'needed' ? await withPolicies(config) : await withPoliciesOrNone(config);
     const tracing = await tracingFrom(VERSION, process.env);
-    const countersign = await openCountersign(governance, pino({ level: 'error' }, pino.destination(2)), {
+    const countersign = await openCountersign(governance, createLog('error'), {
       ...(tracing === undefined ? {} : { observer: tracing.observer }),
     });
     try {

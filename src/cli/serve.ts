@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import pino from 'pino';
+import { createLog } from '../observing/log.ts';
+import { logSteps } from '../observing/log-steps.ts';
 import { createMetrics } from '../observing/metrics.ts';
 import { together } from '../observing/together.ts';
 import { withPolicies } from '../server/load-governance.ts';
@@ -22,13 +23,10 @@ export function registerServe(program: Command): void {
 
 async function run(options: ServeOptions) {
   const config = await configOf(options);
-  const log = pino(
-    { level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    pino.destination(2),
-  );
+  const log = createLog(options.logLevel);
   const metrics = createMetrics();
   const tracing = await tracingFrom(VERSION, process.env);
-  const observer = together(metrics.observer, ...(tracing === undefined ? [] : [tracing.observer]));
+  const observer = together(metrics.observer, logSteps(log), ...(tracing === undefined ? [] : [tracing.observer]));
   const countersign = await openCountersign(await withPolicies(config), log, { observer });
   const running = await serve(countersign, VERSION, log, { metrics, tracing });
   const ready = { ready: true, pg: running.pg, http: running.http, mcp: running.mcp, pid: process.pid };
