@@ -1,5 +1,5 @@
 import { attributeEffects } from '../analysis/attribute-effects.ts';
-import type { Decision } from '../domain/decision.ts';
+import type { Allowed, Decision } from '../domain/decision.ts';
 import { rowsChanged, type TableEffect } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
@@ -11,13 +11,13 @@ import { markWritten, measureTransaction } from '../execution/measure-write.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
 import { GuardFailed, LedgerUnavailable } from '../ledger/ledger.ts';
 import { closeIntent, openIntent } from '../store/intents.ts';
-import { transition } from '../store/plans.ts';
+import { layAside, noneApproved } from '../store/plans.ts';
 import { releaseRows, reserveRows } from '../store/tasks.ts';
+import type { Write } from '../store/write.ts';
 import { commitment } from './commitment.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
 import type { Outcome } from './outcome.ts';
-import { plannedWrites } from './planned-writes.ts';
 import type { Proof } from './proof.ts';
 import type { ReadLog } from './read-log.ts';
 import { CALLED_OFF } from './session-refusals.ts';
@@ -72,13 +72,6 @@ export function createCommitWrites(deps: {
     }
     const rows = rowsChanged(tables);
     if (rows === 0) return withoutEffect(request);
-    // It was held before, at another time or under other policies: it must not take effect by itself and by its plan.
-    const planned = plannedWrites(request.writes);
-    const waiting = 'refused' in planned ? undefined : await deps.waiting.find({ ...request, writes: planned });
-    if (waiting?.state === 'approved') {
-      await connection.own('ROLLBACK');
-      return deps.waiting.answer(waiting, request);
-    }
     proof.underWay.add(intent);
     try {
       // G7: the intent and its measured effect are durable before the effect is.
@@ -89,19 +82,32 @@ export function createCommitWrites(deps: {
         writes: [
           openIntent({ id: intent, task: task.id, target: target.id, rows, at: proof.now(), node: proof.node }),
           reserveRows(task.id, rows),
-          ...(waiting === undefined ? [] : [transition(waiting.id, 'held', 'stale', { note: RAN, at: proof.now() })]),
+          ...instead(request),
         ],
       });
     } catch (error) {
       proof.underWay.delete(intent);
       await connection.own('ROLLBACK');
-      if (error instanceof GuardFailed)
-        return deps.hold({ ...request, decision: target.overTaskLimit(task, decision) });
+      if (error instanceof GuardFailed) return byItsPlan(request, decision);
       if (error instanceof LedgerUnavailable) return { outcome: 'refused', refusal: unrecorded(error) };
       throw error;
     }
     return commit(request, tables).finally(() => proof.underWay.delete(intent));
   };
+
+  /** It was held before, at another time or under other policies: it must not take effect by itself and by its plan. */
+  function instead({ task, writes, settings }: CommitRequest): readonly Write[] {
+    const wish = deps.waiting.wish({ writes, settings });
+    const at = proof.now();
+    return wish === undefined ? [] : [noneApproved(task.id, wish, at), layAside(task.id, wish, { note: RAN, at })];
+  }
+
+  /** An approved plan stood in the way, or else the task has used up what it declared. Nothing has taken effect. */
+  async function byItsPlan(request: CommitRequest, decision: Allowed): Promise<Outcome> {
+    const approved = await deps.waiting.approved(request);
+    if (approved !== undefined) return deps.waiting.answer(approved, request);
+    return deps.hold({ ...request, decision: target.overTaskLimit(request.task, decision) });
+  }
 
   /** Nothing changed: there is nothing to be proven before it happens, and nothing to be found out after a crash. */
   async function withoutEffect(request: CommitRequest): Promise<Outcome> {

@@ -13,6 +13,7 @@ import type { Store } from '../store/store.ts';
 import type { ApplyPlan } from './apply-plan.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Outcome } from './outcome.ts';
+import { plannedWrites } from './planned-writes.ts';
 
 /** What a task asks: the same wish made again is the same plan. */
 export interface Wish {
@@ -26,7 +27,12 @@ export interface Wish {
 
 /** Plans that an earlier sending of the same wish has become, and that may still come to something. */
 export interface WaitingPlans {
+  /** As it would be planned. */
   find(wish: Wish): Promise<PlanRecord | undefined>;
+  /** The one that is approved, also when its time is over. */
+  approved(wish: Wish): Promise<PlanRecord | undefined>;
+  /** What makes it the same wish; `undefined` for what can't become a plan. */
+  wish(asked: Pick<Wish, 'writes' | 'settings'>): Digest | undefined;
   /** What the actor is answered: an approved plan is applied, a waiting one is named again. */
   answer(record: PlanRecord, wish: Wish): Promise<Outcome>;
 }
@@ -41,12 +47,23 @@ export function createWaitingPlans(deps: {
 
   return {
     async find(wish) {
-      const settings = withSearchPath(wish.settings, target);
-      const known = await livePlan(store, wish.task.id, wishOf({ ...wish, settings }));
+      const known = await livePlan(store, wish.task.id, wishOf(wish));
       return known !== undefined && isLive(known, deps.now()) ? known : undefined;
     },
+    async approved(asked) {
+      const wish = wishMade(asked);
+      const known = wish === undefined ? undefined : await livePlan(store, asked.task.id, wish);
+      return known?.state === 'approved' ? known : undefined;
+    },
+    wish: wishMade,
     answer,
   };
+
+  function wishMade({ writes, settings }: Pick<Wish, 'writes' | 'settings'>): Digest | undefined {
+    const planned = plannedWrites(writes);
+    if ('refused' in planned) return undefined;
+    return wishOf({ writes: planned, settings: withSearchPath(settings, target) });
+  }
 
   async function answer(record: PlanRecord, request: Wish): Promise<Outcome> {
     if (record.state === 'held') return { outcome: 'refused', refusal: heldRefusal(record, deps.now()) };
@@ -73,7 +90,7 @@ export function withSearchPath(settings: Wish['settings'], target: GovernedTarge
 }
 
 /** What makes two requests of one task the same wish. */
-export function wishOf(request: Wish): Digest {
+export function wishOf(request: Pick<Wish, 'writes' | 'settings'>): Digest {
   return digestOf({
     statements: request.writes.map(({ statement }) => ({
       text: statement.text,

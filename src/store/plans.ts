@@ -60,6 +60,31 @@ export function stillApplying(id: PlanId, note: string, at: Instant): Write {
   );
 }
 
+/** Changes nothing, and fails when a plan of this wish is approved: the wish is to take effect by that plan. */
+export function noneApproved(task: TaskId, wish: Digest, at: Instant): Write {
+  return write(
+    statements
+      .updateTable('plans')
+      .set({ changed_at: at })
+      .where('task', '=', task)
+      .where('wish', '=', wish)
+      .where('state', '=', 'approved'),
+    0,
+  );
+}
+
+/** A held plan of this wish, if there is one, comes to nothing: the wish takes effect without it. */
+export function layAside(task: TaskId, wish: Digest, change: { readonly note: string; readonly at: Instant }): Write {
+  return write(
+    statements
+      .updateTable('plans')
+      .set({ state: 'stale', note: change.note, changed_at: change.at })
+      .where('task', '=', task)
+      .where('wish', '=', wish)
+      .where('state', '=', 'held'),
+  );
+}
+
 export async function getPlan(store: Store, id: string): Promise<PlanRecord | undefined> {
   return recorded(await store.first(statements.selectFrom('plans').selectAll().where('id', '=', id)));
 }
