@@ -40,6 +40,13 @@ module.exports = {
       'ledger',
       'store',
     ]),
+    only('doctor', ['domain', 'config', 'engines', 'ledger', 'store']),
+    {
+      name: 'only-the-cli-asks-the-doctor',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(doctor|cli)/' },
+      to: { path: room('doctor') },
+    },
     only('observing', ['domain', 'analysis', 'policy', 'engines', 'execution', 'ledger', 'store', 'pipeline']),
     {
       name: 'nothing-that-is-observed-knows-its-observers',

@@ -9,6 +9,7 @@ import { type Config, loadConfig } from '../config/load.ts';
 import { TIERS, type Tier } from '../domain/environment.ts';
 import { asId, type TargetId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
+import { identityDigest } from '../engines/postgres/connect.ts';
 import { APPLY_ROLE, SESSION_ROLE, type SetupStatement } from '../engines/postgres/setup.ts';
 import { openPostgresTarget } from '../engines/postgres/target.ts';
 import { answer, type CommonOptions, UsageError, withCommonOptions } from './command.ts';
@@ -64,6 +65,7 @@ async function init(options: InitOptions) {
       return { json: { done: false }, text: 'Nothing was changed.', exit: EXIT.refused };
     }
     await runSetup(inspected, statements);
+    if (existing?.targets.has(asId<TargetId>(names.target)) === true) return mended(existing, names.target);
 
     const secrets = {
       session: { user: SESSION_ROLE, file: join(directory, 'secrets', `${names.target}.session`) },
@@ -81,11 +83,21 @@ async function init(options: InitOptions) {
   }
 }
 
-function namesOf(options: InitOptions, { endpoint }: Inspected, existing: Config | undefined): Names {
+/** A target that is governed already: its roles, grants and schema are as they should be; the configuration stays as it is. */
+async function mended(config: Config, target: string) {
+  await tryOut(config, asId<TargetId>(target));
+  return {
+    json: { mended: target, config: config.file },
+    text: `${pc.green('Done.')} The roles, grants and schema of ${target} are in place; the configuration was not changed.`,
+  };
+}
+
+function namesOf(options: InitOptions, { endpoint, identity }: Inspected, existing: Config | undefined): Names {
   const target = options.target ?? `${endpoint.database}-${options.environment}`;
-  if (existing?.targets.has(asId<TargetId>(target)) === true) {
+  const known = existing?.targets.get(asId<TargetId>(target))?.target;
+  if (known !== undefined && known.identity !== identityDigest(identity)) {
     throw new UsageError(
-      `There is a target ${target} already.`,
+      `There is a target ${target} already, and it is another database.`,
       'Name another with --target, or take that one out of the configuration first.',
     );
   }

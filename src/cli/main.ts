@@ -11,6 +11,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   halt: async () => (await import('./halt.ts')).registerHalt,
   resume: async () => (await import('./halt.ts')).registerHalt,
   policy: async () => (await import('./policy.ts')).registerPolicy,
+  doctor: async () => (await import('./doctor.ts')).registerDoctor,
   mcp: async () => (await import('./mcp.ts')).registerMcp,
   demo: async () => (await import('./demo.ts')).registerDemo,
 };

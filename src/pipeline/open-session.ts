@@ -153,6 +153,6 @@ function notOpened(target: TargetId, error: unknown): Refusal {
   return {
     refused: 'unavailable',
     message: `No session could be opened on ${target}: ${error instanceof Error ? error.message : String(error)}.`,
-    hint: 'An operator must look at the gateway’s log; running `countersign init` again mends missing grants.',
+    hint: 'An operator must look: `countersign doctor` says what is wrong, and how to mend it.',
   };
 }

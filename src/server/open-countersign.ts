@@ -135,7 +135,7 @@ export async function openCountersign(
       return {
         refused: 'unavailable',
         message: `The target ${id} can’t be governed now: ${error instanceof Error ? error.message : String(error)}.`,
-        hint: 'An operator must look at the gateway’s log.',
+        hint: 'An operator must look: `countersign doctor` says what is wrong, and how to mend it.',
       };
     }
   }

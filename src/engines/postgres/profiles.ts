@@ -47,7 +47,7 @@ export async function provisionProfile(
   return write === undefined ? { read } : { read, write };
 }
 
-/** Tables made since by others than the known owners were not given to the session login: `init` says so, and mends it. */
+/** Tables made since by others than the known owners were not given to the session login: `countersign doctor` says so, and how to mend it. */
 async function grantablePart(client: pg.Client, profile: Profile): Promise<GrantablePart> {
   const { rows } = await client.query<{ name: string; read: boolean; write: boolean; sequence: boolean }>(
     `SELECT n.nspname || '.' || c.relname AS name,

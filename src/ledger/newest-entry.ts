@@ -1,0 +1,8 @@
+import { statements } from '../store/schema.ts';
+import type { Store } from '../store/store.ts';
+
+/** When the newest entry of a ledger was written, in milliseconds since the epoch; `null` when there is none. */
+export async function newestEntryAt(store: Store): Promise<number | null> {
+  const row = await store.first(statements.selectFrom('ledger_entries').select('at').orderBy('idx', 'desc').limit(1));
+  return row === undefined ? null : Date.parse(row.at);
+}
