@@ -12,6 +12,7 @@ export const SQLSTATES = {
   unsupported: 'CS008',
 } as const;
 export type RefusalCode = keyof typeof SQLSTATES;
+const REFUSAL_CODES = Object.keys(SQLSTATES) as RefusalCode[];
 
 /** An expected no: a value, never an exception. Each says the fact, what stands behind it, and the next step. */
 export interface Refusal {
@@ -34,6 +35,13 @@ export class RefusalError extends Error {
     this.name = 'RefusalError';
     this.refusal = refusal;
   }
+}
+
+/** The refusal that an error of class CS tells of; `undefined` for an error of the database's own. */
+export function refusalOf({ sqlstate, message, detail, hint }: DatabaseFailure): Refusal | undefined {
+  const refused = REFUSAL_CODES.find((code) => SQLSTATES[code] === sqlstate);
+  if (refused === undefined) return undefined;
+  return { refused, message, hint: hint ?? '', ...(detail === undefined ? {} : { detail }) };
 }
 
 /** A refusal as an error of class CS. */

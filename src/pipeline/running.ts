@@ -62,7 +62,10 @@ export function createRunning(deps: {
     async relay(connection, frames, replies, sink, rows) {
       const mine = { connection, sinceMs: deps.now(), overdue: false };
       busy = mine;
-      const whyEnded = (): Refusal | undefined => deps.stopped() ?? (mine.overdue ? overdue(deps.task) : undefined);
+      // The server's own time-out may come first: it is the same limit.
+      const tookTooLong = (): boolean =>
+        mine.overdue || deps.now() - mine.sinceMs >= deps.task.limits.statementTimeoutMs;
+      const whyEnded = (): Refusal | undefined => deps.stopped() ?? (tookTooLong() ? overdue(deps.task) : undefined);
       try {
         return await connection.relay(frames, replies, sink, {
           instead: ({ sqlstate }) => {

@@ -1,7 +1,7 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
 import type { Statement } from '../domain/intent.ts';
-import { type Refusal, RefusalError } from '../domain/refusal.ts';
+import { type Refusal, RefusalError, refusalOf } from '../domain/refusal.ts';
 import { bind, describe, execute, parse, SYNC } from '../engines/postgres/wire-messages.ts';
 import { EngineFailure, type ExpectedReply, SessionLost } from '../engines/session.ts';
 import type { ActorSession, Runnable } from './actor-session.ts';
@@ -194,7 +194,11 @@ function answer(
   outcome: Extract<Outcome, { outcome: 'done' }>,
 ): StatementReply {
   const { failure, notices } = replies;
-  if (failure !== null) return { reply: 'failed', failure };
+  if (failure !== null) {
+    // The gateway itself ended it: halted, or longer than the task allows.
+    const refusal = refusalOf(failure);
+    return refusal === undefined ? { reply: 'failed', failure } : { reply: 'refused', refusal };
+  }
   const command = replies.command ?? 'SELECT';
   if (replies.columns.length > 0) {
     return {

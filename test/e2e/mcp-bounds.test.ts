@@ -96,9 +96,9 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('bounded answers over MCP 
       expect(structured['object']).toHaveProperty('columns.length', 400);
     }));
 
-  it('leave out a row of 150 MB, and say how to go on', () =>
+  it('leave out a row of 40 MB, and say how to go on', () =>
     using(async (client) => {
-      const sql = "SELECT repeat('x', 150000000) AS big UNION ALL SELECT 'small'";
+      const sql = "SELECT repeat('x', 40000000) AS big UNION ALL SELECT 'small'";
       const { structured } = await call(client, 'execute_sql', { target, sql });
       expect(structured).toMatchObject({
         rows: [],

@@ -75,6 +75,21 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('long calls over MCP %s', 
     expect((await call(client, 'get_status')).structured).toMatchObject({ plans: [] });
   });
 
+  it('say that they took longer than the task allows, and that a halt has ended them, as what they are', async () => {
+    const hasty = WORK.replace('statementTimeout: 10s', 'statementTimeout: 1s');
+    const short = await connectClient(gateway.http, (await site.openTask(hasty)).mcp.token, version);
+    const slow = await call(short, 'execute_sql', { target, sql: 'SELECT pg_sleep(5)' });
+    expect(slow).toMatchObject({ isError: true, structured: { outcome: 'overLimit', code: 'CS005' } });
+    expect(slow.structured['next']).toEqual([expect.stringContaining('split'), expect.anything()]);
+    await short.close();
+    const mark = marked('halted_read');
+    const halted = call(client, 'execute_sql', { target, sql: `SELECT pg_sleep(9) AS ${mark}` });
+    await expect.poll(() => running(mark), { timeout: 8_000 }).toHaveLength(1);
+    await site.run('halt', '--target', target, '--reason', 'something looks wrong', '--as', 'ada');
+    expect((await halted).structured).toMatchObject({ outcome: 'halted', code: 'CS004' });
+    await site.run('resume', '--target', target, '--reason', 'it was nothing', '--as', 'ada');
+  });
+
   it('tell each step of a held statement, and only ever more progress', async () => {
     const told: { readonly progress: number; readonly message?: string | undefined }[] = [];
     const held = await call(
