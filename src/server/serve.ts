@@ -31,7 +31,7 @@ export interface Running {
   close(): Promise<void>;
 }
 
-const MAX_CONNECTIONS = 500;
+const MAX_CONNECTIONS = 2000;
 const STARTUP_TIMEOUT_MS = 15_000;
 const CLOSE_GRACE_MS = 5000;
 /** How often unfinished work of gateways that died is looked for. */
