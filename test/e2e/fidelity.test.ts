@@ -6,7 +6,7 @@ import { hasPsql, type OpenedTask, type Site, startSite, WORK } from '../fixture
 import { servers } from '../fixtures/postgres.ts';
 import { META_COMMANDS } from './fidelity/meta-commands.ts';
 import { SPECIMENS } from './fidelity/schema.ts';
-import { COPIES, CURSORS, SETTINGS, TRANSACTIONS } from './fidelity/sessions.ts';
+import { COPIES, CURSORS, PREPARED, SETTINGS, TRANSACTIONS } from './fidelity/sessions.ts';
 import { ERRORS, QUERIES, WRITES } from './fidelity/statements.ts';
 import { VALUES } from './fidelity/values.ts';
 
@@ -19,6 +19,7 @@ const SCRIPTS: Readonly<Record<string, readonly string[]>> = {
   transactions: TRANSACTIONS,
   cursors: CURSORS,
   settings: SETTINGS,
+  'prepared statements': PREPARED,
   COPY: COPIES,
   'commands of psql': META_COMMANDS,
 };

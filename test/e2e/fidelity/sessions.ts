@@ -1,4 +1,4 @@
-/** Transactions, cursors, settings, notices and COPY. */
+/** Transactions, cursors, settings, statements prepared as SQL, notices and COPY. */
 export const TRANSACTIONS: readonly string[] = [
   'BEGIN; SELECT 1; COMMIT',
   'BEGIN; SELECT 1/0; SELECT 1; ROLLBACK; SELECT 2',
@@ -87,6 +87,27 @@ export const SETTINGS: readonly string[] = [
   'SHOW ALL \\g /dev/null',
 ];
 
+export const PREPARED: readonly string[] = [
+  'PREPARE p AS SELECT 1; EXECUTE p; DEALLOCATE p; EXECUTE p',
+  'PREPARE p (int, text) AS SELECT $1 + 1, $2; EXECUTE p (1, $$a$$); EXECUTE p (2, NULL); EXECUTE p (1 + 1, lower($$B$$))',
+  'PREPARE p (int) AS SELECT id, plate FROM vehicles WHERE id = $1; EXECUTE p (1); EXECUTE p (2); EXECUTE p',
+  'PREPARE p AS SELECT $1::int; EXECUTE p ($$x$$); EXECUTE p (1, 2)',
+  'PREPARE p AS SELECT 1; PREPARE p AS SELECT 2',
+  'PREPARE p AS SELECT nope',
+  'PREPARE p AS SELEC 1',
+  'PREPARE p (nope) AS SELECT $1',
+  'EXECUTE nothing',
+  'PREPARE p (int) AS UPDATE drafts SET score = score WHERE id = $1 RETURNING id, score; EXECUTE p (1); EXECUTE p (-1)',
+  'PREPARE p (numeric) AS UPDATE drafts SET score = $1 WHERE id = 1; EXECUTE p (101)',
+  'BEGIN; PREPARE p (int) AS SELECT $1; EXECUTE p (1); ROLLBACK; EXECUTE p (2); DEALLOCATE ALL; EXECUTE p (3)',
+  'BEGIN; PREPARE p AS SELECT 1/0; EXECUTE p; EXECUTE p; ROLLBACK; EXECUTE p',
+  'PREPARE p AS SELECT name, statement, from_sql FROM pg_prepared_statements ORDER BY 1; EXECUTE p',
+  'PREPARE "Odd Name" (text[]) AS SELECT $1; EXECUTE "Odd Name" ($${a,b}$$); DEALLOCATE PREPARE "Odd Name"',
+  'PREPARE p (int) AS SELECT $1; EXPLAIN (COSTS OFF) EXECUTE p (1)',
+  'PREPARE p (int) AS SELECT $1\\; EXECUTE p (1)\\; EXECUTE p (2)',
+  'PREPARE p AS VALUES (1), (2); EXECUTE p',
+];
+
 export const COPIES: readonly string[] = [
   'COPY vehicles (id, plate) TO STDOUT',
   'COPY (SELECT id, full_name FROM customers ORDER BY id LIMIT 3) TO STDOUT WITH (FORMAT csv, HEADER)',
@@ -109,5 +130,15 @@ export const COPIES: readonly string[] = [
   'COPY (UPDATE drafts SET score = score WHERE id = 1 RETURNING id, title) TO STDOUT',
   '\\copy (SELECT id, plate FROM vehicles ORDER BY id LIMIT 3) TO stdout WITH (FORMAT csv)',
   '\\copy vehicles TO /dev/null',
+  'BEGIN;\nCOPY drafts (title, score) FROM STDIN;\nfourth\t1.5\nfifth\t\\N\n\\.\nSELECT title, score FROM drafts ORDER BY id;\nROLLBACK;',
+  'BEGIN;\nCOPY drafts (title, tags) FROM STDIN WITH (FORMAT csv, HEADER, DELIMITER $$;$$);\ntitle;tags\n"a;b";"{x,y}"\n\\.\nSELECT title, tags FROM drafts ORDER BY id;\nROLLBACK;',
+  'COPY drafts (title, score) FROM STDIN;\nbad\t101\n\\.\nSELECT count(*) FROM drafts;',
+  'COPY drafts (title, score) FROM STDIN;\nbad\tnot a number\n\\.\nSELECT 1;',
+  'COPY drafts (title) FROM STDIN;\ntoo\tmany\n\\.\nSELECT 1;',
+  'COPY drafts (title, score) FROM STDIN;\nfew\n\\.\nSELECT 1;',
+  'COPY drafts (nope) FROM STDIN;\n\\.\nSELECT 1;',
+  'COPY drafts (title) FROM STDIN;\n\\.\nSELECT count(*) FROM drafts;',
+  'BEGIN;\nCOPY drafts (title) FROM STDIN;\none\n\\.\nSAVEPOINT a;\nCOPY drafts (title) FROM STDIN;\nfirst\n\\.\nROLLBACK TO a;\nSELECT count(*) FROM drafts;\nROLLBACK;',
+  '\\copy drafts (title) FROM stdin\nfirst\n\\.\nSELECT 1;',
   '\\copy nope TO stdout',
 ];
