@@ -18,6 +18,7 @@ import type { Countersign } from './open-countersign.ts';
 import { createReadiness } from './readiness.ts';
 import { createReload } from './reload.ts';
 import { watchFiles } from './watch-files.ts';
+import type { Workers } from './workers.ts';
 
 /** A gateway that serves. */
 export interface Running {
@@ -29,6 +30,20 @@ export interface Running {
   reload(): Promise<void>;
   /** Lets what runs end, up to a grace; then everything is closed. */
   close(): Promise<void>;
+}
+
+export interface ServeOptions {
+  readonly metrics: Metrics;
+  readonly tracing: Tracing | undefined;
+  /** Set when several processes take PostgreSQL clients on one port. */
+  readonly share?: {
+    /** Which of them this is: the first (0) speaks HTTP and MCP too. */
+    readonly issuer: number;
+    /** The port, where the first has chosen it already. */
+    readonly port?: number;
+    /** Begins or joins the others, once this one listens. */
+    readonly join: (port: number, onCancel: (processId: number, secret: Buffer) => void) => Workers;
+  };
 }
 
 const MAX_CONNECTIONS = 2000;
@@ -48,7 +63,7 @@ export async function serve(
   countersign: Countersign,
   version: string,
   log: Logger,
-  { metrics, tracing }: { readonly metrics: Metrics; readonly tracing: Tracing | undefined },
+  { metrics, tracing, share }: ServeOptions,
 ): Promise<Running> {
   const { config, store, ledger, proof, halts, clock } = countersign;
   const now = () => clock.now();
@@ -120,8 +135,18 @@ export async function serve(
       onLost: (reason) => log.warn({ err: reason, task: user, target }, 'a connection to the target was lost'),
     });
   });
+  let others: Workers | undefined;
   const pg = await listenPgwire({
     ...config.listen.pg,
+    ...(share?.port === undefined ? {} : { port: share.port }),
+    ...(share === undefined
+      ? {}
+      : {
+          shared: {
+            issuer: share.issuer,
+            cancel: (issuer, processId, secret) => others?.cancel({ issuer, processId, secret }),
+          },
+        }),
     ...(config.tls === null
       ? {}
       : {
@@ -138,23 +163,12 @@ export async function serve(
     log,
     mockSecret: secretFor('unknown users'),
   });
-  const http = await startHttp({
-    ...config.listen.http,
-    gateway,
-    receiveApproval: countersign.receiveVerdict,
-    mcp: inTheirTrace(createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }), tracing),
-    ...(tracing === undefined ? {} : { within: tracing.within }),
-    needs: readiness.needs,
-    metrics: {
-      contentType: metrics.contentType,
-      text: () => metrics.text(),
-      token: config.metricsToken?.reveal() ?? null,
-    },
-    version,
-    log,
-  });
-  const addresses = { pg: `${pg.address.host}:${pg.address.port}`, http: http.url };
-  await countersign.announce(addresses);
+  const isFirst = share === undefined || share.issuer === 0;
+  const http = isFirst ? await startChannels() : undefined;
+  others = share?.join(pg.address.port, pg.cancel);
+  const addresses = { pg: `${pg.address.host}:${pg.address.port}`, http: http?.url ?? '' };
+  // Commands go to the first.
+  await countersign.announce(isFirst ? addresses : { pg: '', http: '' });
   let recoveringNow = false;
   const expiring = setInterval(() => {
     expirePlans({ store, proof, nowMs: now }).catch((error: unknown) =>
@@ -174,7 +188,7 @@ export async function serve(
 
   return {
     ...addresses,
-    mcp: `${http.url}/mcp`,
+    mcp: http === undefined ? '' : `${http.url}/mcp`,
     async reload() {
       await reload.now();
     },
@@ -184,14 +198,32 @@ export async function serve(
       clearInterval(recovering);
       clearInterval(expiring);
       // Whoever asks meanwhile is told that it ends.
-      await pg.close(CLOSE_GRACE_MS);
-      await http.close(CLOSE_GRACE_MS);
+      await Promise.all([others?.close(), pg.close(CLOSE_GRACE_MS)]);
+      await http?.close(CLOSE_GRACE_MS);
       await sessions.closeAll();
       await warm;
       await readLog.close();
       await countersign.close();
     },
   };
+
+  function startChannels() {
+    return startHttp({
+      ...config.listen.http,
+      gateway,
+      receiveApproval: countersign.receiveVerdict,
+      mcp: inTheirTrace(createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }), tracing),
+      ...(tracing === undefined ? {} : { within: tracing.within }),
+      needs: readiness.needs,
+      metrics: {
+        contentType: metrics.contentType,
+        text: () => metrics.text(),
+        token: config.metricsToken?.reveal() ?? null,
+      },
+      version,
+      log,
+    });
+  }
 
   /** Targets are opened ahead of the first statement; one that can't be is tried again when it is asked for. */
   async function warmUp(): Promise<void> {

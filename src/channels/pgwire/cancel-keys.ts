@@ -13,7 +13,7 @@ export interface CancelKeys {
 }
 
 export interface CancelKey {
-  /** Positive, 31 bits; means nothing but this session, on this node. */
+  /** Positive, 31 bits; the first 7 say which process of the gateway issued it, the rest nothing. */
   readonly processId: number;
   readonly secret: Buffer;
 }
@@ -21,12 +21,23 @@ export interface CancelKey {
 /** The protocol holds 4 bytes up to 3.1, and since 3.2 as many as the server likes (PostgreSQL, "BackendKeyData"). */
 const SECRET_BYTES: Readonly<Record<WireProtocol, number>> = { '3.0': 4, '3.2': 32 };
 
-export function createCancelKeys(): CancelKeys {
+/** So many processes can listen on one port. */
+export const MAX_ISSUERS = 128;
+const IDS_EACH = 2 ** 24;
+
+/** Which process of the gateway issued the key of a session. */
+export function issuerOf(processId: number): number {
+  return Math.floor(processId / IDS_EACH);
+}
+
+/** @param issuer which process of the gateway this is, from 0. */
+export function createCancelKeys(issuer = 0): CancelKeys {
   const secrets = new Map<number, Buffer>();
   return {
     issue(protocol) {
-      let processId = randomInt(1, 2 ** 31);
-      while (secrets.has(processId)) processId = randomInt(1, 2 ** 31);
+      const newId = (): number => issuer * IDS_EACH + randomInt(1, IDS_EACH);
+      let processId = newId();
+      while (secrets.has(processId)) processId = newId();
       const secret = randomBytes(SECRET_BYTES[protocol]);
       secrets.set(processId, secret);
       return { processId, secret };

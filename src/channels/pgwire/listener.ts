@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls';
 import type { ScramVerifier } from '../../domain/scram.ts';
 import type { Log } from '../../pipeline/proof.ts';
 import { authenticate } from './authentication.ts';
-import { type CancelKey, createCancelKeys } from './cancel-keys.ts';
+import { type CancelKey, createCancelKeys, issuerOf } from './cancel-keys.ts';
 import { createEncryption, type EncryptionOptions } from './encryption.ts';
 import { createFailedLogins } from './failed-logins.ts';
 import { destroyAfter, farewell } from './farewell.ts';
@@ -39,6 +39,13 @@ export interface PgwireOptions {
   readonly authenticate: (user: string) => Promise<ScramVerifier | undefined>;
   /** Carries a session to its end. When it resolves the socket is closed in order, when it rejects at once. */
   readonly onSession: (connection: WireConnection) => Promise<void>;
+  /** Set when several processes of the gateway listen on this port. */
+  readonly shared?: {
+    /** Which of them this is. */
+    readonly issuer: number;
+    /** Hands on a cancel request whose key another of them issued. */
+    readonly cancel: (issuer: number, processId: number, secret: Buffer) => void;
+  };
   /** A client that knows the key asks to cancel what the session with this process id runs. */
   readonly onCancel: (processId: number) => void | Promise<void>;
   readonly limits: { readonly maxConnections: number; readonly startupTimeoutMs: number };
@@ -52,6 +59,8 @@ export interface PgwireOptions {
 
 export interface PgwireListener {
   readonly address: { readonly host: string; readonly port: number };
+  /** A cancel request that came in at another process. */
+  cancel(processId: number, secret: Buffer): void;
   /** Accepts nobody any more, tells the sessions, and cuts off those that are not over within `graceMs`. */
   close(graceMs: number): Promise<void>;
 }
@@ -73,7 +82,7 @@ export async function listenPgwire(options: PgwireOptions): Promise<PgwireListen
   const { limits, log } = options;
   const encryption = options.tls === undefined ? undefined : createEncryption(options.tls);
   const mockSecret = options.mockSecret ?? randomBytes(32);
-  const keys = createCancelKeys();
+  const keys = createCancelKeys(options.shared?.issuer);
   const failedLogins = createFailedLogins(() => performance.now());
   /** In the order they came: when too many are at their start-up, the one that took longest makes room. */
   const starting = new Set<Socket>();
@@ -191,7 +200,10 @@ export async function listenPgwire(options: PgwireOptions): Promise<PgwireListen
 
   /** Never answered, whether there was something to cancel or not (PostgreSQL, "Canceling Requests in Progress"). */
   async function cancel(processId: number, secret: Buffer, address: string): Promise<void> {
+    const { shared } = options;
     if (keys.matches(processId, secret)) await options.onCancel(processId);
+    else if (shared !== undefined && issuerOf(processId) !== shared.issuer)
+      shared.cancel(issuerOf(processId), processId, secret);
     else log.warn({ address }, 'a cancel request had no valid key');
   }
 
@@ -212,11 +224,17 @@ export async function listenPgwire(options: PgwireOptions): Promise<PgwireListen
     return null;
   }
 
-  const address = await bind(server, options.host, options.port);
+  const address = await bind(server, options);
   server.on('error', (error) => log.error({ err: error }, 'the listener for PostgreSQL clients failed'));
 
   return {
     address: { host: address.address, port: address.port },
+    cancel(processId, secret) {
+      if (!keys.matches(processId, secret)) return;
+      Promise.resolve(options.onCancel(processId)).catch((error: unknown) =>
+        log.error({ err: error }, 'a cancel request could not be carried out'),
+      );
+    },
     async close(graceMs) {
       closing = true;
       const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
@@ -236,10 +254,10 @@ interface Introduced extends Omit<WireConnection, 'closing'> {
   readonly ending: AbortController;
 }
 
-function bind(server: Server, host: string, port: number): Promise<AddressInfo> {
+function bind(server: Server, { host, port, shared }: PgwireOptions): Promise<AddressInfo> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, reusePort: shared !== undefined }, () => {
       server.off('error', reject);
       const address = server.address();
       if (address === null || typeof address === 'string') reject(new Error('the listener has no address'));
