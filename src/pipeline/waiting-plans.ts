@@ -29,7 +29,7 @@ export interface Wish {
 export interface WaitingPlans {
   /** As it would be planned. */
   find(wish: Wish): Promise<PlanRecord | undefined>;
-  /** The one that is approved, also when its time is over. */
+  /** The one that is approved or being applied, also when its time is over. */
   approved(wish: Wish): Promise<PlanRecord | undefined>;
   /** What makes it the same wish; `undefined` for what can't become a plan. */
   wish(asked: Pick<Wish, 'writes' | 'settings'>): Digest | undefined;
@@ -52,8 +52,7 @@ export function createWaitingPlans(deps: {
     },
     async approved(asked) {
       const wish = wishMade(asked);
-      const known = wish === undefined ? undefined : await livePlan(store, asked.task.id, wish);
-      return known?.state === 'approved' ? known : undefined;
+      return wish === undefined ? undefined : livePlan(store, asked.task.id, wish, ['approved', 'applying']);
     },
     wish: wishMade,
     answer,

@@ -60,7 +60,7 @@ export function stillApplying(id: PlanId, note: string, at: Instant): Write {
   );
 }
 
-/** Changes nothing, and fails when a plan of this wish is approved: the wish is to take effect by that plan. */
+/** Changes nothing, and fails when a plan of this wish is approved or being applied: the wish takes effect by that plan. */
 export function noneApproved(task: TaskId, wish: Digest, at: Instant): Write {
   return write(
     statements
@@ -68,7 +68,7 @@ export function noneApproved(task: TaskId, wish: Digest, at: Instant): Write {
       .set({ changed_at: at })
       .where('task', '=', task)
       .where('wish', '=', wish)
-      .where('state', '=', 'approved'),
+      .where('state', 'in', ['approved', 'applying']),
     0,
   );
 }
@@ -96,7 +96,12 @@ export async function plansByPrefix(store: Store, prefix: string): Promise<reado
 }
 
 /** The newest plan of the same wish in a task that may still come to something. */
-export async function livePlan(store: Store, task: TaskId, wish: Digest): Promise<PlanRecord | undefined> {
+export async function livePlan(
+  store: Store,
+  task: TaskId,
+  wish: Digest,
+  states: readonly PlanState[] = ['held', 'approved'],
+): Promise<PlanRecord | undefined> {
   return recorded(
     await store.first(
       statements
@@ -104,7 +109,7 @@ export async function livePlan(store: Store, task: TaskId, wish: Digest): Promis
         .selectAll()
         .where('task', '=', task)
         .where('wish', '=', wish)
-        .where('state', 'in', ['held', 'approved'])
+        .where('state', 'in', states)
         .orderBy('created_at', 'desc')
         .limit(1),
     ),

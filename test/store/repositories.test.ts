@@ -28,8 +28,10 @@ import { openStore } from '../../src/store/open-store.ts';
 import {
   getPlan,
   insertPlan,
+  layAside,
   listPlans,
   livePlan,
+  noneApproved,
   plansByPrefix,
   plansInState,
   stillApplying,
@@ -243,6 +245,24 @@ describe.each(dialects)('on $name', (dialect) => {
       expect(await store.commit([stillApplying(id, 'yours', change.at)])).toBe(0);
       await store.commit([transition(id, 'applying', 'indeterminate', { note: 'mine', at: change.at })]);
       expect(await store.commit([stillApplying(id, 'mine', change.at)])).toBe(0);
+    });
+
+    it('G6 stand in the way of their wish by itself once they are approved, and are laid aside before', async () => {
+      const { task } = await newTask();
+      const { id } = await newPlan(task.id, 'twice');
+      const other = await newPlan(task.id, 'something else');
+      const wish = digestOf('twice');
+      const byItself = () => store.commit([noneApproved(task.id, wish, change.at), layAside(task.id, wish, change)]);
+      for (const state of ['approved', 'applying'] as const) {
+        await put(id, state);
+        expect(await byItself()).toBe(0);
+        expect(await getPlan(store, id)).toMatchObject({ state });
+      }
+      await put(id, 'held');
+      expect(await byItself()).toBeNull();
+      expect(await getPlan(store, id)).toMatchObject({ state: 'stale', note: 'why' });
+      expect(await getPlan(store, other.id)).toMatchObject({ state: 'held' });
+      expect(await byItself()).toBeNull();
     });
 
     it('are found again by the same wish in the same task while they may come to something', async () => {
