@@ -14,7 +14,7 @@ import { filesOf, peopleKeys, readMachine, readOwnTls } from './read-installatio
 import { checkRoles } from './roles.ts';
 import { checkServer } from './server.ts';
 import { checkStatePlace } from './state-place.ts';
-import { checkOwnTls, checkTls } from './tls.ts';
+import { checkHttp, checkOwnTls, checkTls } from './tls.ts';
 
 /** Where the checks look, besides the configuration. */
 export interface Surroundings {
@@ -37,6 +37,7 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
       [...config.targets.values()].map(({ target }) => target),
     ),
     ...checkOwnTls(config.listen.pg, readOwnTls(config), around.nowMs),
+    checkHttp(config.listen.http.host),
     ...files,
     ...checkPeopleKeys(peopleKeys(config)),
     ...checkBackupCredentials(lookForBackupCredentials(around.env, config.directory)),

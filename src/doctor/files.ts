@@ -48,7 +48,9 @@ export function checkFiles(files: readonly OwnFile[], ownUid: number): Finding[]
     }
     return wrong;
   });
-  return found.length > 0 ? found : [ok('files', `${files.length} files and folders are closed to other users`)];
+  return found.length > 0
+    ? found
+    : [ok('files', 'keys, secrets, state, configuration and policies are closed to other users')];
 }
 
 /** People's keys on the gateway's machine: an agent with a shell there could countersign with them. */

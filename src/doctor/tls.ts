@@ -95,7 +95,18 @@ export function checkOwnTls(
   return found.length > 0 ? found : [ok('tls.gateway', `its certificate is good for ${daysLeft} days`)];
 }
 
-export function isLoopback(host: string): boolean {
+/** The HTTP channel speaks no TLS of its own. */
+export function checkHttp(host: string): Finding {
+  const { ok, bad } = findingsOf('gateway');
+  if (isLoopback(host)) return ok('tls.http', 'MCP and HTTP are reachable from this machine only');
+  return bad('fail', 'tls.http', {
+    found: `MCP and HTTP listen on ${host} without TLS`,
+    why: 'Tokens of tasks and agents go over the network for all to read; whoever has one acts in their name.',
+    fix: 'listen.http: 127.0.0.1:6480, with a proxy that ends TLS before it',
+  });
+}
+
+function isLoopback(host: string): boolean {
   if (host === 'localhost' || host === '::1' || host.startsWith('/')) return true;
   return isIP(host) === 4 && host.startsWith('127.');
 }

@@ -11,7 +11,7 @@ import { checkMachine, type Machine } from '../../src/doctor/machine.ts';
 import { checkOtherWaysIn } from '../../src/doctor/other-ways-in.ts';
 import { checkServer } from '../../src/doctor/server.ts';
 import { checkStatePlace } from '../../src/doctor/state-place.ts';
-import { checkOwnTls, checkTls } from '../../src/doctor/tls.ts';
+import { checkHttp, checkOwnTls, checkTls } from '../../src/doctor/tls.ts';
 import type { Target } from '../../src/domain/target.ts';
 import type { Examination, HbaRule } from '../../src/engines/postgres/examine.ts';
 
@@ -75,6 +75,16 @@ describe('TLS', () => {
     ['localhost', 'require', 'ok'],
   ] as const)('to %s with %s: %s', (host, tls, verdict) => {
     expect(checkTls('tls.target', 'target t', 'targets.t', { host, tls }).verdict).toBe(verdict);
+  });
+
+  it.each([
+    ['0.0.0.0', 'fail'],
+    ['::', 'fail'],
+    ['10.0.0.1', 'fail'],
+    ['::1', 'ok'],
+    ['127.0.0.1', 'ok'],
+  ])('of the HTTP channel on %s: %s', (host, verdict) => {
+    expect(checkHttp(host).verdict).toBe(verdict);
   });
 
   it('finds the gateway’s own certificate expired or about to, and what is open to a network', () => {
