@@ -10,6 +10,8 @@ export interface StateOfThings {
   waiting(): Promise<{ readonly count: number; readonly oldestMs: number | null }>;
   halts(): readonly { readonly scope: HaltScope }[];
   readsWaiting(): number;
+  /** The files that were changed last are not in force. */
+  reloadFailed(): boolean;
   needs(): Promise<readonly { readonly part: string; readonly missing: string | null }[]>;
   nowMs(): number;
 }
@@ -67,6 +69,9 @@ export function addStateGauges(
   });
   gauge('countersign_reads_unrecorded', 'Distinct reads that wait to be brought into the ledger', [], (reads) =>
     reads.set(state.readsWaiting()),
+  );
+  gauge('countersign_reload_failed', 'Whether what the files say is not in force', [], (failed) =>
+    failed.set(state.reloadFailed() ? 1 : 0),
   );
   gauge('countersign_ready', 'Whether what the gateway needs is there', ['part'], async (ready) => {
     for (const { part, missing } of await state.needs()) ready.set({ part }, missing === null ? 1 : 0);

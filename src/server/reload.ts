@@ -137,7 +137,6 @@ function needsRestart(before: Config, next: Config): string[] {
     tls: ({ tls }) => tls,
     'keys.ledger': ({ ledgerKey }) => ledgerKey,
     origin: ({ origin }) => origin,
-    'metrics.token': ({ metricsToken }) => metricsToken?.reference,
   };
   const keys = Object.entries(fixed).flatMap(([key, of]) => (same(of?.(before), of?.(next)) ? [] : [key]));
   const targets = [...before.targets].flatMap(([id, was]) => {

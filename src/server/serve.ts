@@ -94,6 +94,7 @@ export async function serve(
     },
     halts: () => halts.active(),
     readsWaiting: () => readLog.waiting,
+    reloadFailed: () => reload.status() !== null,
     needs: readiness.needs,
     nowMs: now,
   });
@@ -193,8 +194,8 @@ export async function serve(
       await reload.now();
     },
     async close() {
-      await watching.close();
       readiness.drain();
+      await watching.close();
       clearInterval(recovering);
       clearInterval(expiring);
       // Whoever asks meanwhile is told that it ends.
@@ -218,7 +219,7 @@ export async function serve(
       metrics: {
         contentType: metrics.contentType,
         text: () => metrics.text(),
-        token: config.metricsToken?.reveal() ?? null,
+        token: () => countersign.config.metricsToken?.reveal() ?? null,
       },
       version,
       log,

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -38,6 +39,14 @@ async function until(gateway: Served, status: number): Promise<{ status: number;
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
   throw new Error(`/readyz never answered ${status}`);
+}
+
+async function eventually(holds: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 60; tries++) {
+    if (await holds()) return;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  throw new Error('it never came to that');
 }
 
 /** The value of one series, 0 where it isn't there. */
@@ -184,6 +193,17 @@ describe.runIf(server !== undefined)('a gateway that ends or was tampered with',
     expect((await get(`${gateway.http}/metrics`, { authorization: 'Bearer another-token' })).status).toBe(401);
     const allowed = { authorization: `Bearer ${token}`, 'x-forwarded-for': '203.0.113.9' };
     expect((await get(`${gateway.http}/metrics`, allowed)).status).toBe(200);
+    // Another token, and a file that is wrong: both without a restart.
+    writeFileSync(join(site.directory, 'metrics.token'), 'another-token-of-this-test', { mode: 0o600 });
+    site.edit((config) => config.replace('${env:METRICS_TOKEN_OF_THIS_TEST}', '${file:metrics.token}'));
+    const changed = { authorization: 'Bearer another-token-of-this-test' };
+    await eventually(async () => (await get(`${gateway.http}/metrics`, changed)).status === 200);
+    site.edit((config) => `${config}\nnonsense: true\n`);
+    const failed = async () =>
+      figure((await get(`${gateway.http}/metrics`, changed)).body, 'countersign_reload_failed');
+    await eventually(async () => (await failed()) === 1);
+    site.edit((config) => config.replace('\nnonsense: true\n', ''));
+    await eventually(async () => (await failed()) === 0);
     await gateway.stop();
   }, 30_000);
 

@@ -7,8 +7,8 @@ import { sendError } from './http-error.ts';
 export interface MetricsPage {
   readonly contentType: string;
   text(): Promise<string>;
-  /** What whoever asks must come with; without one only this machine may ask. */
-  readonly token: string | null;
+  /** What whoever asks must come with; without one only this machine may ask. Read anew each time: it may be changed. */
+  token(): string | null;
 }
 
 /**
@@ -18,15 +18,16 @@ export interface MetricsPage {
 export function serveMetrics(app: FastifyInstance, page: MetricsPage): void {
   app.get('/metrics', async (request, reply) => {
     const bearer = bearerOf(request.headers);
-    if (page.token === null ? isThisMachine(request) : bearer.bearer === 'token' && equal(bearer.token, page.token)) {
+    const token = page.token();
+    if (token === null ? isThisMachine(request) : bearer.bearer === 'token' && equal(bearer.token, token)) {
       return reply.header('content-type', page.contentType).send(await page.text());
     }
-    if (page.token !== null) reply.header('www-authenticate', challengeFor(bearer));
-    return sendError(reply, page.token === null ? 403 : 401, {
-      code: page.token === null ? 'not_local' : 'unauthenticated',
+    if (token !== null) reply.header('www-authenticate', challengeFor(bearer));
+    return sendError(reply, token === null ? 403 : 401, {
+      code: token === null ? 'not_local' : 'unauthenticated',
       message: 'The metrics of this gateway are not for everybody who reaches it.',
       hint:
-        page.token === null
+        token === null
           ? 'Ask from the same machine, or set metrics.token in the configuration and send it as `Authorization: Bearer …`.'
           : 'Send the token that metrics.token refers to as `Authorization: Bearer …`.',
     });
