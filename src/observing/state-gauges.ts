@@ -6,15 +6,22 @@ import type { ActorSession } from '../pipeline/actor-session.ts';
 /** What is read when the figures are asked for, and only then. */
 export interface StateOfThings {
   plans(): Promise<ReadonlyMap<PlanState, number>>;
-  /** Plans that wait for people, and when the oldest of them was made; `null` when none waits. */
-  waiting(): Promise<{ readonly count: number; readonly oldestMs: number | null }>;
+  /** When the oldest plan was made that waits for people; `null` when none waits. */
+  waitingSince(): Promise<number | null>;
+  /** How many gateways work on this state. */
+  gateways(): Promise<number>;
   halts(): readonly { readonly scope: HaltScope }[];
   readsWaiting(): number;
   /** The files that were changed last are not in force. */
   reloadFailed(): boolean;
   needs(): Promise<readonly { readonly part: string; readonly missing: string | null }[]>;
   nowMs(): number;
+  /** Told when something of this could not be read: its figure is then left out, and the others are there all the same. */
+  onTrouble(error: unknown): void;
 }
+
+/** A state that doesn't answer must not keep from sight that it doesn't. */
+const PATIENCE_MS = 3000;
 
 /** @param openSessions kept by the caller; counted when asked. */
 export function addStateGauges(
@@ -30,7 +37,11 @@ export function addStateGauges(
       registers: [registry],
       async collect() {
         this.reset();
-        await read(this);
+        try {
+          await inTime(read(this), name);
+        } catch (error) {
+          state.onTrouble(error);
+        }
       },
     });
 
@@ -52,17 +63,13 @@ export function addStateGauges(
     const counts = await state.plans();
     for (const name of PLAN_STATES) plans.set({ state: name }, counts.get(name) ?? 0);
   });
-  const oldest = gauge(
-    'countersign_oldest_waiting_plan_seconds',
-    'How long the oldest has waited',
-    [],
-    () => undefined,
-  );
-  gauge('countersign_approvals_waiting', 'Plans that wait for people to countersign', [], async (waiting) => {
-    const { count, oldestMs } = await state.waiting();
-    waiting.set(count);
-    oldest.set(oldestMs === null ? 0 : Math.max(0, (state.nowMs() - oldestMs) / 1000));
+  gauge('countersign_oldest_waiting_plan_seconds', 'How long the oldest plan waits for people', [], async (oldest) => {
+    const sinceMs = await state.waitingSince();
+    oldest.set(sinceMs === null ? 0 : Math.max(0, (state.nowMs() - sinceMs) / 1000));
   });
+  gauge('countersign_gateways', 'Gateways that live and work on this state', [], async (gateways) =>
+    gateways.set(await state.gateways()),
+  );
   gauge('countersign_halts', 'Halts in force', ['scope'], (halts) => {
     for (const scope of ['global', 'agent', 'task', 'target']) halts.set({ scope }, 0);
     for (const { scope } of state.halts()) halts.inc({ scope: scope.scope });
@@ -76,4 +83,16 @@ export function addStateGauges(
   gauge('countersign_ready', 'Whether what the gateway needs is there', ['part'], async (ready) => {
     for (const { part, missing } of await state.needs()) ready.set({ part }, missing === null ? 1 : 0);
   });
+}
+
+async function inTime(reading: unknown, name: string): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${name} could not be read in time`)), PATIENCE_MS);
+  });
+  try {
+    await Promise.race([reading, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -12,6 +12,7 @@ import { createGateway } from '../pipeline/create-gateway.ts';
 import { expirePlans } from '../pipeline/expire-plans.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
 import { createReadLog } from '../pipeline/read-log.ts';
+import { liveNodes } from '../store/nodes.ts';
 import { countPlans, waitingSince } from '../store/plans.ts';
 import { taskById } from '../store/tasks.ts';
 import type { Countersign } from './open-countersign.ts';
@@ -88,15 +89,14 @@ export async function serve(
   const readiness = createReadiness(countersign);
   metrics.watch({
     plans: () => countPlans(store),
-    async waiting() {
-      const since = await waitingSince(store, now());
-      return { count: since.length, oldestMs: since.length === 0 ? null : Math.min(...since) };
-    },
+    waitingSince: () => waitingSince(store),
+    gateways: async () => (await liveNodes(store, await store.nowMs())).filter((node) => node.pg !== '').length,
     halts: () => halts.active(),
     readsWaiting: () => readLog.waiting,
     reloadFailed: () => reload.status() !== null,
     needs: readiness.needs,
     nowMs: now,
+    onTrouble: (error) => log.warn({ err: error }, 'a figure could not be read'),
   });
   const reload = createReload(countersign, { endSessions: () => sessions.endOver() });
   const gateway = createGateway({

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { Digest, Instant, PlanId, TaskId } from '../domain/ids.ts';
-import { isLive, PLAN_TRANSITIONS, type Plan, type PlanRecord, type PlanState } from '../domain/plan.ts';
+import { PLAN_TRANSITIONS, type Plan, type PlanRecord, type PlanState } from '../domain/plan.ts';
 import { beginsWith } from './prefix.ts';
 import { type PlanRow, statements } from './schema.ts';
 import type { Store } from './store.ts';
@@ -143,10 +143,12 @@ export async function countPlans(store: Store): Promise<ReadonlyMap<PlanState, n
   return new Map(rows.map(({ state, count }) => [state as PlanState, Number(count)]));
 }
 
-/** When the plans were made that wait for people, as far as their time isn't over. */
-export async function waitingSince(store: Store, nowMs: number): Promise<readonly number[]> {
-  const held = (await plansInState(store, 'held')).filter((record) => isLive(record, nowMs));
-  return held.map(({ plan }) => Date.parse(plan.createdAt));
+/** When the oldest plan was made that waits for people; `null` when none waits. */
+export async function waitingSince(store: Store): Promise<number | null> {
+  const row = await store.first(
+    statements.selectFrom('plans').select('created_at').where('state', '=', 'held').orderBy('created_at').limit(1),
+  );
+  return row === undefined ? null : Date.parse(row.created_at);
 }
 
 function recorded(row: PlanRow | undefined): PlanRecord | undefined {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -6,6 +6,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
+import { type PostgresPlace, startPostgresPlace } from '../fixtures/state.ts';
 
 interface Answer {
   readonly status: number;
@@ -111,7 +112,8 @@ describe.runIf(server !== undefined)('what an operator sees of a gateway', () =>
     expect(figure(page, 'countersign_sessions', { channel: 'pgwire' })).toBe(1);
     expect(figure(page, 'db_client_connection_count')).toBe(2);
     expect(figure(page, 'countersign_plans', { state: 'held' })).toBe(1);
-    expect(figure(page, 'countersign_approvals_waiting')).toBe(1);
+    expect(figure(page, 'countersign_oldest_waiting_plan_seconds')).toBeGreaterThan(0);
+    expect(figure(page, 'countersign_gateways')).toBe(1);
     expect(figure(page, 'countersign_ledger_entries_total')).toBeGreaterThan(2);
     expect(figure(page, 'countersign_ledger_commit_duration_seconds_count')).toBeGreaterThan(1);
     expect(figure(page, 'countersign_ready', { part: 'target rental-production' })).toBe(1);
@@ -121,6 +123,16 @@ describe.runIf(server !== undefined)('what an operator sees of a gateway', () =>
     await client.end();
     const { body: after } = await get(`${gateway.http}/metrics`);
     expect(figure(after, 'countersign_sessions', { channel: 'pgwire' })).toBe(0);
+  });
+
+  it('has every figure that its documentation names', async () => {
+    const { body: page } = await get(`${gateway.http}/metrics`);
+    const documented = readFileSync(new URL('../../docs/observe.md', import.meta.url), 'utf8');
+    const names = new Set(documented.match(/\b(countersign|db)_[a-z_]+[a-z]\b/g));
+    expect(names.size).toBeGreaterThan(15);
+    for (const name of names) {
+      expect(page, name).toMatch(new RegExp(`^# TYPE ${name.replace(/_(bucket|sum|count)$/, '(_count)?')} `, 'm'));
+    }
   });
 
   it('counts halts in force, and what they stop', async () => {
@@ -147,6 +159,10 @@ describe.runIf(server !== undefined)('what an operator sees of a gateway', () =>
       const { reasons } = await until(gateway, 503);
       expect(reasons).toEqual([expect.stringMatching(/^state: it /)]);
       expect(JSON.stringify(reasons)).not.toContain(site.directory);
+      const { status, body: page } = await get(`${gateway.http}/metrics`);
+      expect(status).toBe(200);
+      expect(page).toContain('countersign_ready{part="state"} 0');
+      expect(figure(page, 'countersign_ledger_entries_total')).toBeGreaterThan(0);
     } finally {
       state.exec('ROLLBACK');
       state.close();
@@ -218,4 +234,44 @@ describe.runIf(server !== undefined)('a gateway that ends or was tampered with',
     ]);
     await gateway.kill();
   }, 30_000);
+});
+
+describe.runIf(server !== undefined)('a gateway whose state lies on a server', () => {
+  let site: Site;
+  let place: PostgresPlace;
+  beforeAll(async () => {
+    if (server === undefined) return;
+    site = await startSite(server.binaries, { durable: true });
+    place = await startPostgresPlace(server.binaries);
+    const { host, port, database, user } = await place.make();
+    writeFileSync(join(site.directory, 'secrets', 'state'), place.server.password, { mode: 0o600 });
+    site.edit((config) =>
+      config.replace(
+        /^state: .*$/m,
+        `state: { url: "postgres://${user}@${host}:${port}/${database}", password: "\${file:secrets/state}", tls: disable }`,
+      ),
+    );
+  }, 60_000);
+  afterAll(async () => {
+    await site?.remove();
+    await place?.remove();
+  });
+
+  it('is ready with it and not without, and the doctor says so, too', async () => {
+    const gateway = await site.serve();
+    await until(gateway, 200);
+    const before = await site.run('doctor', '--json');
+    expect(
+      before.json<{ findings: { verdict: string }[] }>().findings.filter(({ verdict }) => verdict === 'fail'),
+    ).toEqual([]);
+
+    await place.server.stop();
+    const { reasons } = await until(gateway, 503);
+    expect(reasons).toEqual([expect.stringMatching(/^state: it /)]);
+    const after = await site.run('doctor', '--json');
+    expect(after.code).toBe(1);
+    expect(after.stdout).toContain('state.open');
+    for (const text of [after.stdout, after.stderr, gateway.log()]) expect(text).not.toContain(place.server.password);
+    await gateway.kill();
+  }, 60_000);
 });
