@@ -47,8 +47,9 @@ export async function answerWith(
   await answer(options, async () => {
     const config = await configOf(options);
     const governance = policies === 'needed' ? await withPolicies(config) : await withPoliciesOrNone(config);
-    const tracing = await tracingFrom(VERSION, process.env);
-    const countersign = await openCountersign(governance, createLog('error'), {
+    const log = createLog('error');
+    const tracing = await tracingFrom(VERSION, process.env, log);
+    const countersign = await openCountersign(governance, log, {
       ...(tracing === undefined ? {} : { observer: tracing.observer }),
     });
     try {

@@ -34,7 +34,7 @@ async function run(options: ServeOptions) {
   const config = await configOf(options);
   const log = createLog(options.logLevel);
   const metrics = createMetrics();
-  const tracing = await tracingFrom(VERSION, process.env);
+  const tracing = await tracingFrom(VERSION, process.env, log);
   const observer = together(metrics.observer, logSteps(log), ...(tracing === undefined ? [] : [tracing.observer]));
   const countersign = await openCountersign(await withPolicies(config), log, { observer });
   const share = shareOf(options, log);

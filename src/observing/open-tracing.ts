@@ -15,7 +15,7 @@ export interface Tracing {
     request: { readonly headers: Parameters<typeof traceparentOf>[0]; readonly body?: string },
     work: () => Result,
   ): Result;
-  /** Sends what is left. */
+  /** Sends what is left, as far as somebody takes it. */
   close(): Promise<void>;
 }
 
@@ -26,7 +26,7 @@ const EXPORT_TIMEOUT_MS = 2000;
  * Sends traces by OTLP/HTTP (JSON) to `OTEL_EXPORTER_OTLP_ENDPOINT`. Further variables of OpenTelemetry are heeded:
  * `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`, and `OTEL_TRACES_SAMPLER_ARG` as the share of traces that is kept.
  */
-export function openTracing(version: string, env: NodeJS.ProcessEnv): Tracing {
+export function openTracing(version: string, env: NodeJS.ProcessEnv, onTrouble: (error: unknown) => void): Tracing {
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
   const share = Number(env['OTEL_TRACES_SAMPLER_ARG'] ?? '1');
   const provider = new TracerProvider({
@@ -45,6 +45,7 @@ export function openTracing(version: string, env: NodeJS.ProcessEnv): Tracing {
   return {
     observer: traceSteps(provider.getTracer('countersign', version)),
     within: ({ headers, body = '' }, work) => context.with(contextOf(traceparentOf(headers, body)), work),
-    close: () => provider.shutdown(),
+    // What was done is done, whether or not anybody could be told.
+    close: () => provider.shutdown().catch(onTrouble),
   };
 }

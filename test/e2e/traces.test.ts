@@ -2,7 +2,15 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
+import {
+  countersign,
+  mcpClient,
+  type OpenedTask,
+  type Served,
+  type Site,
+  startSite,
+  WORK,
+} from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
 
 interface Span {
@@ -160,6 +168,23 @@ describe.runIf(server !== undefined)('traces from intent to outcome', () => {
     expect(intent.attributes['countersign.channel']).toBe('mcp');
     await agent.close();
   });
+
+  it('fails no command, and keeps none waiting for long, when nobody takes the traces', async () => {
+    const silent = createServer(() => undefined);
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    for (const endpoint of ['http://127.0.0.1:1', `http://127.0.0.1:${port}`]) {
+      const env = { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint };
+      const ran = await countersign(['plan', 'list', '--config', site.config], { cwd: site.directory, env });
+      expect(ran).toMatchObject({ code: 0, stderr: '' });
+      const halted = await countersign(['halt', '--task', 'task_none', '--reason', 'x', '--config', site.config], {
+        env,
+      });
+      expect(halted).toMatchObject({ code: 0, stderr: '' });
+    }
+    silent.close();
+    silent.closeAllConnections();
+  }, 60_000);
 
   it('names what was denied, and never carries text, values or rows', async () => {
     await expect(client.query("CREATE ROLE marker PASSWORD 'marker-4711'")).rejects.toMatchObject({ code: 'CS002' });
