@@ -71,3 +71,25 @@ export type StatementStatisticsReply =
   | { readonly since: string | null; readonly statements: readonly StatementStatistics[] }
   /** The server doesn't count statements, or doesn't show what it counted: why, and what helps. */
   | { readonly unavailable: string; readonly advice: string };
+
+/** An index that would make a query cheaper, by the planner's own reckoning. */
+export interface IndexAdvice {
+  readonly statement: string;
+  readonly table: string;
+  readonly columns: readonly string[];
+  /** The plan's cost if the index were there. */
+  readonly costWith: number;
+  /** What it would take, estimated. */
+  readonly sizeBytes: number;
+}
+
+export type IndexAdviceReply =
+  | {
+      /** The plan's cost as things are. */
+      readonly cost: number;
+      /** How many indexes were tried. */
+      readonly tried: number;
+      /** The most helpful first. */
+      readonly advice: readonly IndexAdvice[];
+    }
+  | { readonly unavailable: string; readonly advice: string };

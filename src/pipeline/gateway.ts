@@ -9,7 +9,13 @@ import type { Refusal } from '../domain/refusal.ts';
 import type { ScramVerifier } from '../domain/scram.ts';
 import type { TargetRadius, Task, TaskLimits, TaskState } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
-import type { HealthCheck, HealthReport, StatementOrder, StatementStatistics } from '../engines/health.ts';
+import type {
+  HealthCheck,
+  HealthReport,
+  IndexAdviceReply,
+  StatementOrder,
+  StatementStatistics,
+} from '../engines/health.ts';
 import type { Watch } from './watch.ts';
 
 /** What a channel sees of Countersign. A channel translates to and from this, and holds no rule of its own. */
@@ -83,6 +89,8 @@ export interface Session {
   run(statement: Statement, bounds: ResultBounds, watch?: Watch): Promise<StatementReply>;
   /** What would happen, without running anything: the analysis and the decision. */
   explain(statement: Statement): Promise<{ readonly analysis: Analysis; readonly decision: Decision } | Refused>;
+  /** Which indexes would make a query cheaper. Nothing is built or run. */
+  adviseIndexes(query: string): Promise<IndexAdviceReply | Refused | { readonly failure: DatabaseFailure }>;
   close(): Promise<void>;
 }
 

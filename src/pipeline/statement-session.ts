@@ -2,6 +2,7 @@ import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
 import type { Statement } from '../domain/intent.ts';
 import { type Refusal, RefusalError, refusalOf } from '../domain/refusal.ts';
+import { adviseIndexes } from '../engines/postgres/health/index-advice.ts';
 import { bind, describe, execute, parse, SYNC } from '../engines/postgres/wire-messages.ts';
 import { EngineFailure, type ExpectedReply, SessionLost } from '../engines/session.ts';
 import type { ActorSession, Runnable } from './actor-session.ts';
@@ -165,6 +166,23 @@ export function createStatementSession(deps: {
         decision: decision ?? { decision: 'allow', policies: [], policyDigest: deps.policyDigest() },
       };
     },
+    async adviseIndexes(query) {
+      const halted = session.standing();
+      if (halted !== undefined) return { refused: halted };
+      const judged = await judgeOne({ text: query, parameters: [] });
+      if ('sqlstate' in judged) return { failure: judged };
+      const { judgement } = judged;
+      if (judgement.verdict === 'deny') return { refused: await steps.deny(session, judged.statement, judgement) };
+      if (judgement.verdict !== 'run' || judgement.how !== 'read') return { refused: NOT_PLANNED_ON_TRIAL };
+      session.noteRead(judgement.analysis);
+      try {
+        return await adviseIndexes(await session.connections.open('read'), judged.statement.text);
+      } catch (error) {
+        if (error instanceof EngineFailure) return { failure: error.failure };
+        if (error instanceof SessionLost) return { refused: lost(error) };
+        throw error;
+      }
+    },
     close: () => session.close(),
   };
 }
@@ -218,6 +236,13 @@ function rowsIn(command: string): number | null {
   const count = / (\d+)$/.exec(command)?.[1];
   return count === undefined ? null : Number(count);
 }
+
+/** Planning a query may run functions that users have declared immutable: those that are the server's own are harmless. */
+const NOT_PLANNED_ON_TRIAL: Refusal = {
+  refused: 'unsupported',
+  message: 'Only a query that reads, and calls nothing but the server’s own functions, is planned on trial.',
+  hint: 'Leave user-defined functions out of it, and for a write ask for the SELECT that finds its rows.',
+};
 
 const NO_TRANSACTIONS: Refusal = {
   refused: 'unsupported',

@@ -57,6 +57,7 @@ const GUIDES: readonly Guide[] = [
           'Call describe_object for every table in it: rows, indexes, types of the columns that are compared.',
           'Call execute_sql with EXPLAIN before the query. Use EXPLAIN (ANALYZE, BUFFERS) only if it is a read and you expect it to end in a few seconds.',
           'Name the step of the plan in which the time goes: a sequential scan of a large table, an estimate that is far off, a sort on disk, a nested loop over many rows.',
+          'Call advise_indexes with it: what the planner would save if an index were there.',
           'Propose one remedy at a time, the cheapest first: another form of the query, fresh statistics, an index. Say what each costs: writes become slower, space, a lock while it is built.',
           'Change nothing. If the person wants an index, propose CREATE INDEX CONCURRENTLY through execute_sql: it becomes a plan that they decide on.',
         ],
@@ -107,6 +108,7 @@ const GUIDES: readonly Guide[] = [
       steps(`Check how the target ${quoted(target)} does.`, task, [
         'Call get_health. Take critical findings first, then warnings; leave out what is fine.',
         'Call get_top_queries by total time, and for the first ones EXPLAIN through execute_sql.',
+        'Call advise_indexes with those that read much for few rows.',
         'For each finding say what it means for the people who use the database, and what would help, the least risky first.',
         'Change nothing. What the person wants to be done you propose through execute_sql; it becomes a plan that they decide on.',
       ]),

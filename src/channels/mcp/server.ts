@@ -1,4 +1,5 @@
 import { McpServer } from '@modelcontextprotocol/server';
+import { adviseIndexesTool } from './advise-indexes.ts';
 import { offerCompletions } from './completions.ts';
 import { describeObjectTool } from './describe-object.ts';
 import type { Desk } from './desk.ts';
@@ -43,6 +44,7 @@ export function createMcpServer(desk: Desk, version: string): McpServer {
     addTool(server, desk, getStatus),
     addTool(server, desk, getHealth),
     addTool(server, desk, getTopQueries),
+    addTool(server, desk, adviseIndexesTool),
   ]);
   offerSchemaResources(server, desk);
   offerPrompts(server, desk);

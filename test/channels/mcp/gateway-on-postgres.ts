@@ -242,6 +242,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
     return {
       task,
       run,
+      adviseIndexes: async () => ({ unavailable: 'Nothing is tried here.', advice: 'Try.' }),
       async explain(statement) {
         const destructive = /^(delete|truncate|drop)/i.test(statement.text);
         const policyDigest = asId<Digest>(`sha256:${'1'.repeat(64)}`);
