@@ -16,7 +16,7 @@ export function healthOf(
 
 /**
  * The costliest statements, as far as the task may know them: a text is shown only if our own analysis finds that it
- * touches nothing but relations the task sees. How many were left out is told, not what they are.
+ * touches nothing but relations the task sees, its bare names understood as in a session that has set nothing. How many were left out is told, not what they are.
  */
 export async function costliestStatements(
   target: GovernedTarget,

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { call, connectClient, PROTOCOLS } from '../channels/mcp/running-gateway.ts';
@@ -107,6 +109,26 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('resources and prompts ove
     for (const method of ['resources/templates/list', 'prompts/list', 'tools/list'] as const) {
       await expect(client.request({ method, params: { cursor } })).rejects.toMatchObject(refused);
     }
+  });
+
+  it('list to an agent’s own token what its open tasks see, each by its task', async () => {
+    const token = readFileSync(join(site.directory, 'keys/agents/migrator.token'), 'utf8').trim();
+    const agent = await connectClient(gateway.http, token, version);
+    await Promise.all((await agent.listResources()).resources.map(({ uri }) => expect(uri).toContain('?task=')));
+    const opened = await call(agent, 'open_task', {
+      purpose: 'look at vehicles',
+      targets: { [target]: { read: ['public.vehicles'] } },
+    });
+    const { id } = opened.structured['task'] as { id: string };
+    const uris = (await agent.listResources()).resources.map(({ uri }) => uri).filter((uri) => uri.endsWith(id));
+    expect(uris).toEqual([
+      `postgres://${target}/schema/public/vehicles?task=${id}`,
+      `postgres://${target}/schema/public?task=${id}`,
+      `postgres://${target}/schema?task=${id}`,
+    ]);
+    for (const uri of uris) expect((await agent.readResource({ uri })).contents).toMatchObject([{ uri }]);
+    await expect(agent.readResource({ uri: `postgres://${target}/schema` })).rejects.toThrow(/open_task/);
+    await agent.close();
   });
 
   it('search columns, indexes and functions of what the task may read only', async () => {

@@ -40,8 +40,11 @@ async function valuesFor(
     case 'sql':
     case 'change':
     case 'question':
-    case 'task':
       return [];
+    case 'task': {
+      const { caller, openedTasks } = desk;
+      return caller.caller === 'task' ? [caller.task.id] : openedTasks.idsOf(caller.agent);
+    }
     case 'target': {
       const { caller, gateway } = desk;
       return gateway.targets(caller.caller === 'task' ? caller.task : caller.agent).map(({ target }) => target);

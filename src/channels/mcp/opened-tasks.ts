@@ -1,4 +1,4 @@
-import type { ActorId } from '../../domain/ids.ts';
+import type { ActorId, TaskId } from '../../domain/ids.ts';
 import type { Task } from '../../domain/task.ts';
 import type { Gateway, OpenedTask } from '../../pipeline/gateway.ts';
 
@@ -9,6 +9,8 @@ import type { Gateway, OpenedTask } from '../../pipeline/gateway.ts';
  */
 export interface OpenedTasks {
   keep(opened: OpenedTask): void;
+  /** The ids of those that this agent has opened here and that may still be open. */
+  idsOf(agent: ActorId): readonly TaskId[];
   /** The open task of this id that this agent has opened, its standing asked of the gateway anew. */
   find(agent: ActorId, id: string): Promise<Task | undefined>;
 }
@@ -24,6 +26,7 @@ export function createOpenedTasks(gateway: Gateway): OpenedTasks {
       const oldest = kept.keys().next();
       if (kept.size > MAX_KEPT && !oldest.done) kept.delete(oldest.value);
     },
+    idsOf: (agent) => [...kept.values()].filter(({ task }) => task.agent === agent).map(({ task }) => task.id),
     async find(agent, id) {
       const opened = kept.get(id);
       if (opened?.task.agent !== agent) return undefined;

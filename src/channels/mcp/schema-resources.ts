@@ -61,26 +61,46 @@ const TEMPLATES = [
   },
 ] as const;
 
-/** Of an agent's own token nothing can be listed before it has named a task. */
+/** What the caller's tasks see; with an agent's own token each URI says in which task. */
 async function listed(desk: Desk, cursor: string | undefined) {
   const { caller } = desk;
   const owner = caller.caller === 'task' ? caller.task.id : caller.agent;
   const list = ['resources/list', owner];
   const after = cursor === undefined ? '' : desk.cursors.read(list, cursor);
   if (after === undefined) throw foreignCursor();
-  const all = caller.caller === 'task' ? await resourcesOf(desk, caller.task) : [];
-  const rest = all.filter(({ uri }) => uri > after).sort((a, b) => (a.uri < b.uri ? -1 : 1));
+  const all = (await tasksOf(desk)).map(({ task, named }) => resourcesOf(desk, task, named));
+  const rest = (await Promise.all(all))
+    .flat()
+    .filter(({ uri }) => uri > after)
+    .sort((a, b) => (a.uri < b.uri ? -1 : 1));
   const resources = rest.slice(0, PAGE);
   const last = resources.at(-1);
   const more = last !== undefined && rest.length > resources.length;
   return { resources, ...(more ? { nextCursor: desk.cursors.write(list, last.uri) } : {}) };
 }
 
-async function resourcesOf(desk: Desk, task: Task): Promise<Resource[]> {
+/** How many of an agent's tasks are listed, the newest first: it works on few. */
+const MAX_TASKS = 5;
+
+async function tasksOf(desk: Desk): Promise<readonly { readonly task: Task; readonly named?: string }[]> {
+  const { caller, openedTasks } = desk;
+  if (caller.caller === 'task') return [{ task: caller.task }];
+  const ids = openedTasks.idsOf(caller.agent).toReversed();
+  const tasks: { readonly task: Task; readonly named: string }[] = [];
+  for (const id of ids) {
+    if (tasks.length === MAX_TASKS) break;
+    const task = await openedTasks.find(caller.agent, id);
+    if (task !== undefined) tasks.push({ task, named: id });
+  }
+  return tasks;
+}
+
+async function resourcesOf(desk: Desk, task: Task, named: string | undefined): Promise<Resource[]> {
+  const inTask = named === undefined ? {} : { task: named };
   const targets = desk.gateway.targets(task).map(({ target }) => target);
   const found = await Promise.all(
     targets.map(async (target) => {
-      const whole = resource({ target }, `Schema of ${target}`);
+      const whole = resource({ target, ...inTask }, `Schema of ${target}`);
       const catalogue = await desk.gateway.visibleCatalogue(task, target);
       // A target that can't be reached now is listed all the same; reading it says why.
       if ('refused' in catalogue) return [whole];
@@ -88,8 +108,8 @@ async function resourcesOf(desk: Desk, task: Task): Promise<Resource[]> {
       const schemas = [...new Set(objects.map(({ name }) => partsOf(name).schema))];
       return [
         whole,
-        ...schemas.map((schema) => resource({ target, schema }, schema)),
-        ...objects.map(({ name }) => resource({ target, ...partsOf(name) }, name)),
+        ...schemas.map((schema) => resource({ target, schema, ...inTask }, schema)),
+        ...objects.map(({ name }) => resource({ target, ...partsOf(name), ...inTask }, name)),
       ];
     }),
   );
