@@ -83,6 +83,34 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('bounded answers over MCP 
       });
     }));
 
+  it('page through the plans of a task, newest first, by state, and of no other task', () =>
+    using(async (client) => {
+      const made: string[] = [];
+      for (let n = 0; n < 3; n++) {
+        const held = await call(client, 'execute_sql', {
+          target,
+          sql: `DELETE FROM public.customers WHERE id = ${n} OR true`,
+        });
+        made.unshift((held.structured['plan'] as { id: string }).id);
+      }
+      const ids = (answer: Awaited<ReturnType<typeof call>>) =>
+        (answer.structured['plans'] as { id: string }[]).map(({ id }) => id);
+      const first = await call(client, 'list_plans', { limit: 2 });
+      expect(ids(first)).toEqual(made.slice(0, 2));
+      expect(first.structured).toMatchObject({ matching: 3, truncated: false });
+      const cursor = first.structured['nextCursor'];
+      const second = await call(client, 'list_plans', { limit: 2, cursor });
+      expect(ids(second)).toEqual(made.slice(2));
+      expect(second.structured).not.toHaveProperty('nextCursor');
+      expect(await call(client, 'list_plans', { state: 'held', cursor })).toMatchObject({
+        structured: { outcome: 'foreign cursor' },
+      });
+      expect((await call(client, 'list_plans', { state: 'applied' })).structured).toMatchObject({ matching: 0 });
+      await using(async (other) =>
+        expect((await call(other, 'list_plans')).structured).toMatchObject({ plans: [], matching: 0 }),
+      );
+    }));
+
   it('cut the lists of a wide table, and say so', () =>
     using(async (client) => {
       const { structured, text } = await call(client, 'describe_object', { target, name: 'wide' });

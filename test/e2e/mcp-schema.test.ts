@@ -146,6 +146,8 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('resources and prompts ove
     expect(functions.structured).toMatchObject({
       objects: expect.arrayContaining([expect.objectContaining({ name: 'public.added', kind: 'function' })]),
     });
+    const source = "SELECT pg_get_functiondef('public.added(int, int)'::regprocedure)";
+    expect(JSON.stringify((await call(wide, 'execute_sql', { target, sql: source })).structured)).toContain('$1 + $2');
     await wide.close();
   });
 

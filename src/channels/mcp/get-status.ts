@@ -75,7 +75,7 @@ function statusAnswer(status: TaskStatus): Answer<z.input<typeof OUTPUT>> {
     time.window === 'always' ? [] : [windowAnswer(environment, time, seenMs)],
   );
   const plans = status.plans.map(planAnswer);
-  const more = status.morePlans ? { howToGoOn: 'get_plan shows an older one by its id.' } : {};
+  const more = status.morePlans ? { howToGoOn: 'list_plans shows the older ones.' } : {};
   const lines = [
     `The task is ${status.state}; ${status.rowsUsed} of ${task.limits.rowsPerTask} rows used.`,
     ...halts.map(({ scope, reason, by, at }) => `HALTED (${scope}) by ${by} at ${at}: ${reason}`),

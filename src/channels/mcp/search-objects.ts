@@ -59,7 +59,7 @@ export const searchObjectsTool: Tool<typeof INPUT, typeof OUTPUT> = {
   title: 'Search tables, columns, indexes, functions',
   description: [
     'Lists what a target holds that the task may read, by name pattern and kind, in pages: tables, views and sequences,',
-    'or their columns and indexes, or schemas, functions and procedures.',
+    'or their columns and indexes, or schemas, functions and procedures (their source: execute_sql with pg_get_functiondef).',
     'What is not listed is outside the task’s scope or doesn’t exist; a task that reaches further must be opened anew.',
   ].join(' '),
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },

@@ -8,6 +8,7 @@ import { explainSql } from './explain-sql.ts';
 import { getHealth } from './get-health.ts';
 import { getStatus } from './get-status.ts';
 import { getTopQueries } from './get-top-queries.ts';
+import { listPlans } from './list-plans.ts';
 import { listTargets } from './list-targets.ts';
 import { answerToolList } from './lists.ts';
 import { openTask } from './open-task.ts';
@@ -39,6 +40,7 @@ export function createMcpServer(desk: Desk, version: string): McpServer {
     addTool(server, desk, executeSql),
     addTool(server, desk, explainSql),
     addTool(server, desk, openTask),
+    addTool(server, desk, listPlans),
     addTool(server, desk, getPlan),
     addTool(server, desk, applyPlan),
     addTool(server, desk, getStatus),
