@@ -38,7 +38,7 @@ function scoped(command: Command): Command {
 async function halt(countersign: Countersign, options: HaltOptions) {
   const scope = scopeOf(options);
   const made = await countersign.halts.halt(scope, options.reason, whoOf(countersign, options));
-  const gateways = (await liveNodes(countersign.store, countersign.clock.now())).filter(({ pg }) => pg !== '');
+  const gateways = (await liveNodes(countersign.store, await countersign.store.nowMs())).filter(({ pg }) => pg !== '');
   return {
     json: { halt: made.id, ...scope, at: made.at, by: made.by, gateways: gateways.length },
     text: `Halted: ${scopeText(scope)}. ${gateways.length === 0 ? 'No gateway is running.' : `${gateways.length} running gateway${gateways.length === 1 ? '' : 's'} stop${gateways.length === 1 ? 's' : ''} what runs now.`}\n→ Lift it with: countersign resume${scope.scope === 'global' ? '' : ` --${scope.scope} ${scope.id}`} --reason '…'`,

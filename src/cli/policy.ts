@@ -19,6 +19,7 @@ import {
   answerWith,
   type CommonOptions,
   configOf,
+  operatingSystemUser,
   orRefused,
   UsageError,
   withCommonOptions,
@@ -33,7 +34,7 @@ interface ExplainOptions extends CommonOptions {
   readonly target?: string;
 }
 
-/** Adds `countersign policy check|explain`. */
+/** Adds `countersign policy check|explain|accept`. */
 export function registerPolicy(program: Command): void {
   const policy = program.command('policy').description('what decides');
 
@@ -50,6 +51,17 @@ export function registerPolicy(program: Command): void {
     .option('--agent <name>', 'the agent, where the file names none')
     .option('--target <name>', 'the target, where the task declares several')
     .action((options: ExplainOptions) => answerWith(options, (countersign) => explain(countersign, options)));
+
+  withCommonOptions(
+    policy
+      .command('accept')
+      .description('take these policies and this configuration into force, also where they were in force before'),
+  ).action((options: CommonOptions) => answerWith(options, accept));
+}
+
+async function accept({ agreement }: Countersign) {
+  const { epoch, digest, at } = await agreement.accept(operatingSystemUser());
+  return { json: { epoch, digest, at }, text: `In force since ${at} as epoch ${epoch}: ${digest}` };
 }
 
 async function check(tasks: readonly string[], options: CommonOptions) {

@@ -93,8 +93,8 @@ interface Addresses {
 }
 
 /** Where the gateway listens; as configured when none is running. */
-async function gatewayAddresses({ store, clock, config }: Countersign): Promise<Addresses> {
-  const node = (await liveNodes(store, clock.now())).find(({ pg }) => pg !== '');
+async function gatewayAddresses({ store, config }: Countersign): Promise<Addresses> {
+  const node = (await liveNodes(store, await store.nowMs())).find(({ pg }) => pg !== '');
   if (node !== undefined) return { pg: node.pg, http: node.http, live: true };
   const { pg, http } = config.listen;
   return { pg: `${pg.host}:${pg.port}`, http: `http://${http.host}:${http.port}`, live: false };

@@ -18,6 +18,8 @@ export const ENTRY_KINDS = [
   'apply',
   'outcome',
   'expired',
+  /** The policies and configuration by which gateways decide from here on. */
+  'policy',
   'halt',
   'resume',
   /** Configuration and policies were loaded anew, or were refused. */

@@ -19,7 +19,13 @@ export interface Halts {
   watch(session: ActorSession, subject: HaltSubject): () => void;
   /** Reads the halts again: another process may have set one. */
   refresh(): Promise<void>;
+  /** Refuses everything in this process for a cause of its own, whatever the halts are; `undefined` ends that cause. */
+  standDown(cause: StandDownCause, reason: Refusal | undefined): Promise<void>;
+  /** Why this process stands down. */
+  standingDown(): readonly Refusal[];
 }
+
+export type StandDownCause = 'cut off' | 'outdated policies';
 
 export interface HaltSubject {
   readonly agent: string;
@@ -32,13 +38,21 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
   const sessions = new Map<ActorSession, HaltSubject>();
   let halts: readonly Halt[] = await activeHalts(store);
 
+  const causes = new Map<StandDownCause, Refusal>();
+
   function covering(subject: HaltSubject): Refusal | undefined {
+    const [standDown] = causes.values();
+    if (standDown !== undefined) return standDown;
     const halt = halts.find((candidate) => haltCovers(candidate, subject));
     return halt === undefined ? undefined : haltRefusal(halt);
   }
 
   async function refresh(): Promise<void> {
     halts = await activeHalts(store);
+    await enforce();
+  }
+
+  async function enforce(): Promise<void> {
     const stops: Promise<void>[] = [];
     for (const [session, subject] of sessions) {
       const reason = covering(subject);
@@ -86,6 +100,12 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
       return () => sessions.delete(session);
     },
     refresh,
+    async standDown(cause, reason) {
+      const had = causes.delete(cause);
+      if (reason !== undefined) causes.set(cause, reason);
+      if (had || reason !== undefined) await enforce();
+    },
+    standingDown: () => [...causes.values()],
   };
 }
 

@@ -22,10 +22,9 @@ export async function recover(deps: {
   readonly store: Store;
   readonly proof: Proof;
   readonly engine: (target: TargetId) => Promise<TargetEngine | undefined>;
-  readonly nowMs: () => number;
 }): Promise<readonly Recovered[]> {
   const { store, proof } = deps;
-  const alive = new Set((await liveNodes(store, deps.nowMs())).map((node) => node.id));
+  const alive = new Set((await liveNodes(store, await store.nowMs())).map((node) => node.id));
   const found: Recovered[] = [];
 
   for (const record of await plansInState(store, 'applying')) {

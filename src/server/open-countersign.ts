@@ -12,10 +12,12 @@ import type { Task } from '../domain/task.ts';
 import { openPostgresTarget } from '../engines/postgres/target.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { loadSigningKey } from '../ledger/signing-key.ts';
+import { type Agreement, createAgreement } from '../pipeline/agreement.ts';
 import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
 import type { KnownTarget } from '../pipeline/create-gateway.ts';
 import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
 import { createHalts, type Halts } from '../pipeline/halts.ts';
+import { holdLease, type Lease } from '../pipeline/lease.ts';
 import { type Observer, UNOBSERVED } from '../pipeline/observer.ts';
 import { createPlanViews, type PlanViews } from '../pipeline/plan-view.ts';
 import { createProof, type Log, type Proof } from '../pipeline/proof.ts';
@@ -28,6 +30,7 @@ import { steadyClock } from '../policy/steady-clock.ts';
 import { announceNode, removeNode } from '../store/nodes.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
+import { governingDigest } from './governing-digest.ts';
 import { inForce } from './in-force.ts';
 import type { Governance } from './load-governance.ts';
 
@@ -48,6 +51,7 @@ export interface Countersign {
   readonly people: ReadonlyMap<ActorId, Person>;
   readonly tasks: Tasks;
   readonly halts: Halts;
+  readonly agreement: Agreement;
   readonly views: PlanViews;
   readonly observer: Observer;
   readonly receiveVerdict: ReceiveVerdict;
@@ -66,12 +70,10 @@ export interface Countersign {
   bringIntoForce(next: Governance): void;
   /** Lets go of the databases that are no longer configured. */
   closeGoneTargets(): Promise<void>;
-  /** Lets other processes know that this one lives, and where it listens. */
+  /** Takes its policies into force, and lets other processes know from then on that this one lives, and where it listens. */
   announce(addresses: { readonly pg: string; readonly http: string }): Promise<void>;
   close(): Promise<void>;
 }
-
-const HEARTBEAT_MS = 1000;
 
 /** @throws StoreUnavailable, LedgerCorrupt, or Error for a key that can't be used. */
 export async function openCountersign(
@@ -92,16 +94,25 @@ export async function openCountersign(
   const parts = { watched: observer.deciding, clock: steadyClock(clock), now };
   /** Read anew for every question, so that all of it is one edition. */
   let governing = inForce(governance, parts);
+  const agreement = createAgreement({
+    store,
+    proof,
+    digest: () => governingDigest(governing.governance.config, governing.governance.policies.digest),
+    onStanding: (outdated) => halts.standDown('outdated policies', outdated),
+  });
+  // A command, too, decides nothing by policies that are no longer those of the gateways.
+  if (store.leaseMs !== null) await agreement.check();
   const rules = (id: string): TargetRules | undefined => governing.rules.get(asId(id));
   const engines = new Map<TargetId, Promise<GovernedTarget>>();
   const views = createPlanViews({ store, rules, now });
   const startedAt = instantOf(clock.now());
-  let heartbeat: NodeJS.Timeout | undefined;
   let announced: { readonly pg: string; readonly http: string } | undefined;
+  let lease: Lease | undefined;
 
   async function heartBeat(): Promise<void> {
     if (announced === undefined) return;
-    await store.commit([announceNode({ id: node, pid: process.pid, ...announced, startedAt }, clock.now())]);
+    const self = { id: node, pid: process.pid, ...announced, startedAt };
+    await store.commit([announceNode(self, await store.nowMs())]);
   }
 
   async function openTarget(id: TargetId): Promise<GovernedTarget> {
@@ -162,6 +173,7 @@ export async function openCountersign(
     ledger,
     proof,
     halts,
+    agreement,
     views,
     observer,
     rules,
@@ -198,7 +210,6 @@ export async function openCountersign(
           const opened = await target(id);
           return 'refused' in opened ? undefined : opened.engine;
         },
-        nowMs: now,
       }),
     bringIntoForce(next) {
       governing = inForce(next, parts);
@@ -217,19 +228,31 @@ export async function openCountersign(
     },
     async announce(addresses) {
       announced = addresses;
-      await heartBeat();
-      heartbeat = setInterval(() => {
-        heartBeat().catch((error: unknown) => log.warn({ err: error }, 'this gateway could not say that it lives'));
-      }, HEARTBEAT_MS);
-      heartbeat.unref();
+      await agreement.adopt();
+      lease = await holdLease({
+        leaseMs: store.leaseMs,
+        async renew() {
+          await heartBeat();
+          // Told at once where all goes well; this finds what was not.
+          if (store.leaseMs !== null) await Promise.all([halts.refresh(), agreement.check()]);
+        },
+        onStanding(cutOff) {
+          if (cutOff === undefined) log.info({}, 'the state store answers again');
+          else log.error({}, cutOff.message);
+          halts
+            .standDown('cut off', cutOff)
+            .catch((error: unknown) => log.error({ err: error }, 'a session could not be stopped'));
+        },
+        onFailure: (error) => log.warn({ err: error }, 'this gateway could not say that it lives'),
+      });
     },
     async close() {
-      clearInterval(heartbeat);
+      await lease?.close();
       for (const opening of engines.values()) {
         const opened = await opening.catch(() => undefined);
         await opened?.engine.close();
       }
-      if (heartbeat !== undefined) await store.commit([removeNode(node)]).catch(() => undefined);
+      if (lease !== undefined) await store.commit([removeNode(node)]).catch(() => undefined);
       await ledger.close();
       await store.close();
     },

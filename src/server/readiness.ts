@@ -65,7 +65,9 @@ export function createReadiness(countersign: Countersign): Readiness {
     async needs() {
       const nowMs = performance.now();
       if (looked === null || nowMs - looked.atMs > KEPT_MS) looked = { atMs: nowMs, needs: look() };
-      return [{ part: 'gateway', missing: draining ? 'it is ending' : null }, ...(await looked.needs)];
+      const [standingDown] = countersign.halts.standingDown();
+      const gateway = draining ? 'it is ending' : (standingDown?.message ?? null);
+      return [{ part: 'gateway', missing: gateway }, ...(await looked.needs)];
     },
     drain() {
       draining = true;

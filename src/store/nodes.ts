@@ -14,8 +14,15 @@ export interface GatewayNode {
   readonly startedAt: Instant;
 }
 
-/** A node that has not been heard of for this long is taken for dead. */
-export const NODE_DEAD_AFTER_MS = 5000;
+const DEAD_AFTER_MS = 5000;
+
+/**
+ * After which silence a node is taken for dead. Twice its lease: by then it has stopped by itself, and what it was just
+ * committing is over.
+ */
+export function deadAfterMs({ leaseMs }: Pick<Store, 'leaseMs'>): number {
+  return leaseMs === null ? DEAD_AFTER_MS : 2 * leaseMs;
+}
 
 export function announceNode(node: GatewayNode, nowMs: number): Write {
   const values = {
@@ -43,7 +50,7 @@ export async function liveNodes(store: Store, nowMs: number): Promise<readonly G
     statements
       .selectFrom('nodes')
       .selectAll()
-      .where('heartbeat_ms', '>', nowMs - NODE_DEAD_AFTER_MS)
+      .where('heartbeat_ms', '>', nowMs - deadAfterMs(store))
       .orderBy('heartbeat_ms', 'desc'),
   );
   return rows.filter(isRunning).map((row) => ({

@@ -50,4 +50,8 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE OF closed_at ON tasks FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
   CREATE TRIGGER tell AFTER INSERT OR UPDATE OF state ON plans FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
   `,
+  `
+  CREATE TABLE policy_epochs (epoch bigint PRIMARY KEY, digest word NOT NULL, by word NOT NULL, at word NOT NULL);
+  CREATE TRIGGER tell AFTER INSERT ON policy_epochs FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
+  `,
 ];

@@ -12,6 +12,7 @@ export interface StateSchema {
   ledger_entries: { idx: number; kind: string; subject: string; at: string; entry: string };
   ledger_nodes: { level: number; idx: number; hash: Uint8Array };
   checkpoints: { size: number; note: string };
+  policy_epochs: { epoch: number; digest: string; by: string; at: string };
 }
 
 export interface TaskRow {
@@ -128,5 +129,8 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX ledger_by_subject ON ledger_entries (subject);
   CREATE TABLE ledger_nodes (level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, idx)) STRICT, WITHOUT ROWID;
   CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
+  `,
+  `
+  CREATE TABLE policy_epochs (epoch INTEGER PRIMARY KEY, digest TEXT NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL) STRICT;
   `,
 ];

@@ -23,7 +23,7 @@ import type { Task } from '../../src/domain/task.ts';
 import { approvalsOf, insertApproval } from '../../src/store/approvals.ts';
 import { activeHalts, insertHalt, liftHalt } from '../../src/store/halts.ts';
 import { closeIntent, openIntent, openIntents } from '../../src/store/intents.ts';
-import { announceNode, type GatewayNode, liveNodes, NODE_DEAD_AFTER_MS, removeNode } from '../../src/store/nodes.ts';
+import { announceNode, deadAfterMs, type GatewayNode, liveNodes, removeNode } from '../../src/store/nodes.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import {
   getPlan,
@@ -404,7 +404,7 @@ describe.each(dialects)('on $name', (dialect) => {
     it('live as long as they are heard of, newest first, and are gone when they leave', async () => {
       await store.commit([announceNode(node('a@elsewhere'), 1000), announceNode(node('b@elsewhere'), 2000)]);
       expect(await live(2000)).toEqual(['b@elsewhere', 'a@elsewhere']);
-      expect(await live(1000 + NODE_DEAD_AFTER_MS)).toEqual(['b@elsewhere']);
+      expect(await live(1000 + deadAfterMs(store))).toEqual(['b@elsewhere']);
       await store.commit([announceNode({ ...node('a@elsewhere'), pg: 'moved' }, 3000)]);
       expect((await liveNodes(store, 3000))[0]).toMatchObject({ id: 'a@elsewhere', pg: 'moved' });
       await store.commit([removeNode('a@elsewhere'), removeNode('b@elsewhere')]);

@@ -1,0 +1,135 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { type Cluster, startCluster } from '../fixtures/cluster.ts';
+import { type OpenedTask, type Served, WORK } from '../fixtures/gateway.ts';
+import { servers } from '../fixtures/postgres.ts';
+
+const LEASE_MS = 2000;
+const LONG = 'SELECT pg_sleep(30)';
+
+describe.each(servers.slice(0, 1))('two gateways on one state, on $name', ({ binaries }) => {
+  let cluster: Cluster;
+  let task: OpenedTask;
+  let gateways: [Served, Served];
+  const clients: pg.Client[] = [];
+
+  beforeAll(async () => {
+    cluster = await startCluster(binaries, { lease: `${LEASE_MS}ms` });
+    gateways = [await cluster.nodes[0].serve(), await cluster.nodes[1].serve()];
+    const file = join(cluster.site.directory, 'task.yaml');
+    writeFileSync(file, WORK.replace('statementTimeout: 10s', 'statementTimeout: 60s'));
+    task = (await cluster.nodes[0].run('task', 'open', '--file', file, '--json')).json<OpenedTask>();
+  }, 120_000);
+  afterAll(() => cluster?.remove());
+  afterEach(async () => {
+    await Promise.allSettled(clients.splice(0).map((client) => client.end()));
+  });
+
+  async function connect({ pg: address }: Served): Promise<pg.Client> {
+    const url = new URL(task.postgres);
+    url.host = address;
+    const client = new pg.Client({ connectionString: url.href });
+    client.on('error', () => undefined);
+    await client.connect();
+    clients.push(client);
+    return client;
+  }
+  const codeOf = (run: Promise<unknown>) =>
+    run.then(
+      () => 'done',
+      (error: { code?: string }) => error.code ?? 'lost',
+    );
+  const answers = async (client: pg.Client) => codeOf(client.query('SELECT count(*) FROM customers'));
+
+  it('G11 stops what runs on both when one is told to halt', async () => {
+    const both = await Promise.all(gateways.map(connect));
+    const ended = both.map(async (client) => {
+      const code = await codeOf(client.query(LONG));
+      return { code, atMs: Date.now() };
+    });
+    await sleep(500);
+    const halted = (await cluster.nodes[0].run('halt', '--reason', 'in the test', '--json')).json<{
+      at: string;
+      gateways: number;
+    }>();
+    expect(halted.gateways).toBe(2);
+    const tookMs = (await Promise.all(ended)).map(({ code, atMs }) => {
+      expect(code).toBe('CS004');
+      return atMs - Date.parse(halted.at);
+    });
+    console.info('halted on both after', tookMs.join(' and '), 'ms');
+    for (const ms of tookMs) expect(ms).toBeLessThan(2000);
+    for (const client of both) expect(await answers(client)).toBe('CS004');
+    expect((await cluster.nodes[1].run('resume', '--reason', 'in the test')).code).toBe(0);
+    for (const client of both) await expect.poll(() => answers(client)).toBe('done');
+  });
+
+  it('a task that is closed on one is over on the other', async () => {
+    const file = join(cluster.site.directory, 'task.yaml');
+    const other = (await cluster.nodes[0].run('task', 'open', '--file', file, '--json')).json<OpenedTask>();
+    const url = new URL(other.postgres);
+    url.host = gateways[1].pg;
+    const client = new pg.Client({ connectionString: url.href });
+    client.on('error', () => undefined);
+    await client.connect();
+    expect(await answers(client)).toBe('done');
+    expect((await cluster.nodes[0].run('task', 'close', other.task)).code).toBe(0);
+    await expect.poll(() => answers(client), { timeout: 3000 }).not.toBe('done');
+    await client.end().catch(() => undefined);
+  });
+
+  it('G12 a node that is cut off from the store stops within its lease, and goes on when it is back', async () => {
+    const [here, there] = await Promise.all(gateways.map(connect));
+    if (here === undefined || there === undefined) throw new Error('no clients');
+    const running = codeOf(there.query(LONG));
+    await sleep(300);
+    const beganMs = performance.now();
+    cluster.nodes[1].proxy.freeze();
+    expect(await running).toBe('CS007');
+    const tookMs = performance.now() - beganMs;
+    console.info('cut off, and stopped after', Math.round(tookMs), 'ms');
+    expect(tookMs).toBeLessThan(LEASE_MS + 1000);
+    expect(await answers(there)).toBe('CS007');
+    expect(await codeOf(there.query('UPDATE customers SET loyalty_points = 7 WHERE id = 1'))).toBe('CS007');
+    expect(await codeOf(connect(gateways[1]))).not.toBe('done');
+    expect(await answers(here)).toBe('done');
+    expect(await codeOf(here.query('UPDATE customers SET loyalty_points = 7 WHERE id = 1'))).toBe('done');
+    cluster.nodes[1].proxy.mend();
+    await expect.poll(() => answers(there), { timeout: 10_000 }).toBe('done');
+    expect(await codeOf(there.query('UPDATE customers SET loyalty_points = 8 WHERE id = 1'))).toBe('done');
+  });
+
+  it('a node with older policies serves nothing, until a person takes them into force', async () => {
+    const [old, changed] = cluster.nodes;
+    const outdated = await connect(gateways[0]);
+    await gateways[1].stop();
+    changed.edit((text) => text.replace('quorumUnmeasured: 1', 'quorumUnmeasured: 2'));
+    gateways[1] = await changed.serve();
+    const current = await connect(gateways[1]);
+    expect(await answers(current)).toBe('done');
+    await expect.poll(() => answers(outdated), { timeout: 3000 }).toBe('CS007');
+    const file = join(cluster.site.directory, 'task.yaml');
+    const refused = await old.run('task', 'open', '--file', file, '--json');
+    expect(refused.code).toBe(3);
+    expect(refused.stdout).toContain('policy accept');
+
+    // It does not come back by itself, however often it starts.
+    await gateways[0].stop();
+    gateways[0] = await old.serve();
+    expect(await codeOf(connect(gateways[0]))).toBe('CS007');
+    const ready = await fetch(`${gateways[0].http}/readyz`);
+    expect(ready.status).toBe(503);
+    expect(await answers(current)).toBe('done');
+
+    expect((await old.run('policy', 'accept')).code).toBe(0);
+    await expect.poll(() => answers(current), { timeout: 3000 }).toBe('CS007');
+    expect(await answers(await connect(gateways[0]))).toBe('done');
+    changed.edit((text) => text.replace('quorumUnmeasured: 2', 'quorumUnmeasured: 1'));
+    await gateways[1].stop();
+    gateways[1] = await changed.serve();
+    expect(await answers(await connect(gateways[1]))).toBe('done');
+  });
+});
