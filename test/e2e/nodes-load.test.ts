@@ -1,0 +1,240 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { signApproval } from '../../src/approval/envelope.ts';
+import { loadPersonKey } from '../../src/approval/person-key.ts';
+import { digestOf, type Json } from '../../src/domain/digest.ts';
+import { instantOf } from '../../src/domain/ids.ts';
+import type { PlanView } from '../../src/pipeline/gateway.ts';
+import { type Cluster, startCluster } from '../fixtures/cluster.ts';
+import { mcpClient, type OpenedTask, type Served, WORK } from '../fixtures/gateway.ts';
+import { asSuperuser, servers } from '../fixtures/postgres.ts';
+
+const WRITERS = 4;
+const READERS = 2;
+const RESTART_AFTER_MS = 2500;
+const KILL_AFTER_MS = 6000;
+const END_AFTER_MS = 10_000;
+const PLANNED = 'UPDATE public.reservations SET ends_on = ends_on + 1 WHERE id <= 300';
+
+/** What clients were told of what they sent. */
+interface Told {
+  reads: number;
+  /** Answered as done. */
+  writes: number;
+  /** Refused, with nothing changed or not known: by code. */
+  readonly refused: Map<string, number>;
+}
+
+describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', ({ binaries }) => {
+  let cluster: Cluster;
+  let task: OpenedTask;
+
+  beforeAll(async () => {
+    cluster = await startCluster(binaries, { lease: '2s' });
+    const file = join(cluster.site.directory, 'task.yaml');
+    writeFileSync(file, WORK.replace('rowsPerTask: 1000', 'rowsPerTask: 1000000'));
+    task = (await cluster.nodes[0].run('task', 'open', '--file', file, '--json')).json<OpenedTask>();
+  }, 120_000);
+  afterAll(() => cluster?.remove());
+
+  const codeOf = (error: unknown) => (error instanceof pg.DatabaseError ? (error.code ?? 'lost') : 'lost');
+
+  async function connect({ pg: address }: Served): Promise<pg.Client> {
+    const url = new URL(task.postgres);
+    url.host = address;
+    const client = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 5000 });
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
+  }
+
+  /** One client that goes on until the end, and connects anew when it was lost. */
+  async function keepOn(gateway: Served, until: AbortSignal, told: Told, work: (client: pg.Client) => Promise<void>) {
+    let client: pg.Client | null = null;
+    while (!until.aborted) {
+      try {
+        client ??= await connect(gateway);
+        await work(client);
+      } catch (error) {
+        const code = codeOf(error);
+        told.refused.set(code, (told.refused.get(code) ?? 0) + 1);
+        if (code === 'lost') client = null;
+        await sleep(20);
+      }
+    }
+    await client?.end().catch(() => undefined);
+  }
+
+  async function propose(gateway: Served): Promise<string> {
+    const mcp = await mcpClient({ url: gateway.mcp, token: task.token });
+    try {
+      const held = await mcp.call('execute_sql', { target: 'rental-production', sql: PLANNED });
+      return (held['plan'] as { id: string }).id;
+    } finally {
+      await mcp.close();
+    }
+  }
+
+  async function viewOf(gateway: Served, id: string): Promise<PlanView> {
+    const shown = await fetch(`${gateway.http}/v1/plans/${id}`, { headers: { authorization: `Bearer ${task.token}` } });
+    return ((await shown.json()) as { plan: PlanView }).plan;
+  }
+
+  async function approve(gateway: Served, id: string): Promise<void> {
+    const view = await viewOf(gateway, id);
+    const envelope = signApproval(
+      {
+        type: 'https://countersign.dev/approval/v1',
+        plan: view.id,
+        environment: view.plan.environment,
+        identity: digestOf(view.plan.identity as unknown as Json),
+        person: 'ada' as never,
+        verdict: 'approve',
+        reason: 'in the test',
+        at: instantOf(Date.now()),
+      },
+      loadPersonKey(join(cluster.site.directory, 'keys/people/ada.key')),
+    );
+    await fetch(`${gateway.http}/v1/plans/${id}/approvals`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(envelope),
+    });
+  }
+
+  /** Plans are made on one, approved, and applied by both at once. @returns the ids of those that anybody was told of. */
+  async function keepPlanning(gateways: readonly Served[], until: AbortSignal): Promise<ReadonlySet<string>> {
+    const [survivor] = gateways;
+    const made = new Set<string>();
+    while (!until.aborted && survivor !== undefined) {
+      try {
+        const id = await propose(survivor);
+        made.add(id);
+        await approve(survivor, id);
+        await Promise.allSettled(
+          gateways.map(async (gateway) => {
+            const client = await connect(gateway);
+            await client.query(`CALL countersign.apply('${id}')`).finally(() => client.end().catch(() => undefined));
+          }),
+        );
+      } catch {
+        // Refused or lost while the store or a gateway was away: the next round makes another, or finds it again.
+        await sleep(50);
+      }
+    }
+    return made;
+  }
+
+  it('loses and doubles nothing when the store restarts and a gateway is killed', { timeout: 180_000 }, async () => {
+    const url = cluster.site.databaseUrl;
+    const truth = async () => {
+      const [row] = await asSuperuser<{ points: number; written: number; applied: number; days: number }>(
+        url,
+        `SELECT (SELECT sum(loyalty_points)::int FROM customers WHERE id <= 100) AS points,
+                (SELECT count(*)::int FROM countersign.written) AS written,
+                (SELECT count(*)::int FROM countersign.applied) AS applied,
+                (SELECT (max(ends_on) FILTER (WHERE id = 1) - date '2000-01-01') FROM reservations) AS days`,
+      );
+      if (row === undefined) throw new Error('no answer');
+      return row;
+    };
+    const gateways = [await cluster.nodes[0].serve(), await cluster.nodes[1].serve()];
+    const [survivor, victim] = gateways;
+    if (survivor === undefined || victim === undefined) throw new Error('no gateways');
+    const before = await truth();
+    const ended = new AbortController();
+    const told: Told = { reads: 0, writes: 0, refused: new Map() };
+    const clients = gateways.flatMap((gateway, node) => [
+      ...Array.from({ length: WRITERS }, (_, n) =>
+        keepOn(gateway, ended.signal, told, async (client) => {
+          const customer = 1 + node * WRITERS + n;
+          await client.query('UPDATE customers SET loyalty_points = loyalty_points + 1 WHERE id = $1', [customer]);
+          told.writes++;
+        }),
+      ),
+      ...Array.from({ length: READERS }, () =>
+        keepOn(gateway, ended.signal, told, async (client) => {
+          await client.query('SELECT full_name FROM customers WHERE id = 3');
+          told.reads++;
+        }),
+      ),
+    ]);
+    const planning = keepPlanning(gateways, ended.signal);
+
+    await sleep(RESTART_AFTER_MS);
+    const restartedMs = await cluster.restartState();
+    await sleep(KILL_AFTER_MS - RESTART_AFTER_MS);
+    const [writesAtKill] = [told.writes];
+    await victim.kill();
+    await sleep(END_AFTER_MS - KILL_AFTER_MS);
+    ended.abort();
+    await Promise.all(clients);
+    const plans = await planning;
+    expect(told.writes).toBeGreaterThan(writesAtKill);
+
+    // The survivor finds out how everything ended that the other one had begun.
+    await expect
+      .poll(
+        () =>
+          cluster.askState(
+            "SELECT id FROM intents WHERE outcome IS NULL UNION ALL SELECT id FROM plans WHERE state = 'applying'",
+          ),
+        {
+          timeout: 30_000,
+        },
+      )
+      .toEqual([]);
+    const after = await truth();
+    const outcomes = await cluster.askState<{ applied: number; intents: number }>(
+      `SELECT count(*) FILTER (WHERE kind = 'outcome' AND entry::json->'body'->>'outcome' = 'applied')::int AS applied,
+              count(*) FILTER (WHERE kind = 'intent')::int AS intents
+       FROM ledger_entries WHERE subject LIKE 'intent%'`,
+    );
+    const changed = after.points - before.points;
+    console.info(
+      JSON.stringify({
+        ...told,
+        refused: Object.fromEntries(told.refused),
+        changed,
+        plans: plans.size,
+        applied: after.applied - before.applied,
+        restartedMs,
+      }),
+    );
+
+    // Each write that was answered took effect; each that took effect has its intent and its outcome; none twice.
+    expect(changed).toBeGreaterThanOrEqual(told.writes);
+    expect(changed - told.writes).toBeLessThanOrEqual(
+      [...told.refused.values()].reduce((sum, count) => sum + count, 0),
+    );
+    expect(after.written - before.written).toBe(changed);
+    expect(outcomes[0]?.applied).toBe(changed);
+    expect(outcomes[0]?.intents).toBeGreaterThanOrEqual(changed);
+    const [task_] = await cluster.askState<{ used: number }>(
+      `SELECT rows_used::int AS used FROM tasks WHERE id = '${task.task}'`,
+    );
+    expect(task_?.used).toBe(changed);
+
+    // Each plan moved the dates by a day, once; the ledger says the same.
+    const applied = after.applied - before.applied;
+    expect(applied).toBeGreaterThan(0);
+    expect(after.days - before.days).toBe(applied);
+    expect(await cluster.askState("SELECT count(*)::int AS n FROM plans WHERE state = 'applied'")).toEqual([
+      { n: applied },
+    ]);
+
+    const verdict = await cluster.nodes[0].run('ledger', 'verify', '--json');
+    expect(verdict.json()).toMatchObject({ verdict: 'sound', keyFrom: 'outside' });
+    // The one that was killed finds nothing against the ledger, by what it knew itself.
+    const again = await cluster.nodes[1].serve();
+    expect((await cluster.nodes[1].run('ledger', 'verify', '--json')).json()).toMatchObject({ verdict: 'sound' });
+    const client = await connect(again);
+    expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    await client.end();
+    await again.stop();
+    await survivor.stop();
+  });
+});
