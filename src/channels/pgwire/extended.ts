@@ -9,7 +9,6 @@ import {
   close,
   describe,
   errorResponse,
-  FLUSH,
   NO_DATA,
   PARSE_COMPLETE,
   parameterDescription,
@@ -28,6 +27,7 @@ import { decodeParameters } from '../../pipeline/decode-parameters.ts';
 import type { Judgement } from '../../pipeline/judge.ts';
 import { tell } from './conversation-replies.ts';
 import { CLIENT_MESSAGE } from './frames.ts';
+import { createOutbox } from './outbox.ts';
 
 /** The extended query protocol of one client (PostgreSQL, "Extended Query"). */
 export interface Extended {
@@ -65,66 +65,17 @@ export function createExtended(deps: {
   /** Texts without a statement. */
   const empty = new WeakSet<PreparedStatement>();
   const portals = new Map<string, Portal>();
-  /** Frames on their way to one connection, sent together. */
-  let outbox: {
-    readonly connection: EngineSession;
-    readonly frames: Buffer[];
-    readonly replies: ExpectedReply[];
-    takesRows: boolean;
-  } | null = null;
-  /** Parsed in this batch, and not yet known to have been understood. */
-  let parsing: { readonly statement: PreparedStatement; readonly connection: EngineSession }[] = [];
-  /** Connections that were sent something since their last Sync. */
-  const unsynced = new Set<EngineSession>();
-  let skipping = false;
-
-  const out = (): ReplySink => session.output(deps.sink);
-
-  function add(connection: EngineSession, frame: Buffer, reply: ExpectedReply): void {
-    outbox ??= { connection, frames: [], replies: [], takesRows: false };
-    outbox.frames.push(frame);
-    outbox.replies.push(reply);
-  }
-
-  /** Sends what waits. With a Sync the connection is free for the gateway's own statements afterwards. */
-  async function send(end: 'flush' | 'sync'): Promise<void> {
-    const sending = outbox;
-    outbox = null;
-    if (sending !== null) {
-      sending.frames.push(end === 'sync' ? SYNC : FLUSH);
-      if (end === 'sync') sending.replies.push({ to: 'sync' });
-      const relayed = await session.relay(
-        sending.connection,
-        sending.frames,
-        sending.replies,
-        out(),
-        sending.takesRows ? deps.rows : undefined,
-      );
-      if (end === 'sync') unsynced.delete(sending.connection);
-      else unsynced.add(sending.connection);
-      if (relayed.failure !== null) {
-        skipping = true;
-        session.noteFailure();
-        parsing.forEach(neverParsed);
-      }
-      parsing = [];
-    }
-    if (end === 'sync') {
-      for (const connection of unsynced) {
-        if (!connection.closed) await session.relay(connection, [SYNC], [{ to: 'sync' }], out());
-      }
-      unsynced.clear();
-    }
-  }
-
-  /** Makes sure that what waits for another connection is sent and answered first: replies come in order. */
-  async function turnTo(connection: EngineSession): Promise<void> {
-    if (outbox !== null && outbox.connection !== connection) await send('flush');
-  }
+  const outbox = createOutbox({
+    ...deps,
+    forget(statement) {
+      if (unnamed === statement) unnamed = undefined;
+      if (session.prepared.get(statement.name) === statement) session.prepared.delete(statement.name);
+    },
+  });
 
   async function enter(judgement: Carried): Promise<EngineSession> {
     if (judgement.verdict === 'run' || judgement.verdict === 'session') {
-      if (session.mustBegin(judgement)) await send('sync');
+      if (session.mustBegin(judgement)) await outbox.send('sync');
       return session.enter(judgement);
     }
     return session.connectionFor(judgement);
@@ -134,33 +85,16 @@ export function createExtended(deps: {
     return name === '' ? unnamed : session.prepared.get(name);
   }
 
-  function addParse(statement: PreparedStatement, connection: EngineSession, frame: Buffer, hidden: boolean): void {
-    const begun = { statement, connection };
-    parsing.push(begun);
-    const onDone = (): void => {
-      parsing = parsing.filter((one) => one !== begun);
-    };
-    add(connection, frame, { to: 'parse', hidden, onDone });
-    statement.on.set(connection, connection.ownRuns);
-  }
-
-  function neverParsed({ statement, connection }: (typeof parsing)[number]): void {
-    statement.on.delete(connection);
-    if (statement.on.size > 0) return;
-    if (unnamed === statement) unnamed = undefined;
-    if (session.prepared.get(statement.name) === statement) session.prepared.delete(statement.name);
-  }
-
   /** Makes sure that the connection knows a statement before it is bound or described there. */
   async function know(statement: PreparedStatement, connection: EngineSession): Promise<void> {
     if (isKnownOn(statement, connection)) return;
     if (statement.by === 'protocol') {
-      addParse(statement, connection, parse(statement.name, statement.text, statement.types), true);
+      outbox.addParse(statement, connection, parse(statement.name, statement.text, statement.types), true);
       return;
     }
-    await send('sync');
-    const failure = skipping ? null : await prepareOn(statement, connection);
-    if (failure !== null) await failWith(failure);
+    await outbox.send('sync');
+    const failure = outbox.skipping ? null : await prepareOn(statement, connection);
+    if (failure !== null) await outbox.fail(failure);
   }
 
   /** The same for what an EXECUTE inside of the statement names. */
@@ -168,40 +102,26 @@ export function createExtended(deps: {
     if (judgement.analysis.executes === undefined || (judgement.verdict !== 'run' && judgement.verdict !== 'session')) {
       return;
     }
-    await send('sync');
-    if (skipping || (await session.ready(judgement, connection, out()))) return;
-    skipping = true;
+    await outbox.send('sync');
+    if (outbox.skipping || (await session.ready(judgement, connection, outbox.sink()))) return;
+    outbox.skipping = true;
     await session.fail();
-  }
-
-  async function answerHere(message: Buffer): Promise<void> {
-    if (outbox !== null) await send('flush');
-    if (!skipping) out().write(message);
-  }
-
-  async function failWith(failure: DatabaseFailure): Promise<void> {
-    await send('sync');
-    if (skipping) return;
-    out().write(errorResponse(failure));
-    await session.fail();
-    session.noteFailure();
-    skipping = true;
   }
 
   async function onParse(frame: Buffer, body: Buffer): Promise<void> {
     const { name, sql, types } = readParse(body);
     const halted = session.standing();
-    if (halted !== undefined) return failWith(failureOf(halted));
-    if (name !== '' && session.prepared.has(name)) return failWith(duplicate(name));
+    if (halted !== undefined) return outbox.fail(failureOf(halted));
+    if (name !== '' && session.prepared.has(name)) return outbox.fail(duplicate(name));
     const parts = steps.split(sql);
-    if ('sqlstate' in parts) return failWith(parts);
-    if (parts.length > 1) return failWith(SEVERAL_COMMANDS);
+    if ('sqlstate' in parts) return outbox.fail(parts);
+    if (parts.length > 1) return outbox.fail(SEVERAL_COMMANDS);
     const { text, judgement } =
       parts.length === 0 ? ({ text: sql, judgement: 'empty' } as const) : await judgeFilled(session, steps, sql);
     if (judgement !== 'empty') {
-      if (judgement.verdict === 'failed') return failWith(judgement.failure);
+      if (judgement.verdict === 'failed') return outbox.fail(judgement.failure);
       if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
-        return failWith(failureOf(await steps.deny(session, { text: sql, parameters: [] }, judgement)));
+        return outbox.fail(failureOf(await steps.deny(session, { text: sql, parameters: [] }, judgement)));
       }
     }
     const asked = text === sql ? {} : { asked: sql };
@@ -213,42 +133,42 @@ export function createExtended(deps: {
     };
     if (judgement === 'empty' || judgement.verdict === 'transaction' || judgement.verdict === 'apply') {
       keep();
-      return answerHere(PARSE_COMPLETE);
+      return outbox.answer(PARSE_COMPLETE);
     }
     const opened = session.connectionFor(judgement);
     const connection = opened instanceof Promise ? await opened : opened;
     await ready(judgement, connection);
-    await turnTo(connection);
-    if (skipping) return;
-    addParse(statement, connection, text === sql ? frame : parse(name, text, types), false);
+    await outbox.turnTo(connection);
+    if (outbox.skipping) return;
+    outbox.addParse(statement, connection, text === sql ? frame : parse(name, text, types), false);
     keep();
   }
 
   async function onBind(frame: Buffer, body: Buffer): Promise<void> {
     const bind = readBind(body);
     const found = preparedAs(bind.statement);
-    if (found === undefined) return failWith(unknownStatement(bind.statement));
+    if (found === undefined) return outbox.fail(unknownStatement(bind.statement));
     const statement = found.asked === undefined ? found : await filledAnew(found, found.asked);
     const judgement = await judgeAgain(statement);
     if (judgement === undefined) return;
     const portal = { prepared: statement, judgement, bind, bindFrame: frame };
     if (judgement === 'empty' || judgement.verdict === 'transaction') {
       portals.set(bind.portal, { ...portal, connection: null, parameters: null });
-      return answerHere(BIND_COMPLETE);
+      return outbox.answer(BIND_COMPLETE);
     }
     if (judgement.verdict === 'hold' || judgement.verdict === 'apply') {
       const parameters = await parametersOf(statement, judgement, bind);
-      if (skipping) return;
+      if (outbox.skipping) return;
       portals.set(bind.portal, { ...portal, connection: null, parameters });
-      return answerHere(BIND_COMPLETE);
+      return outbox.answer(BIND_COMPLETE);
     }
     const parameters = session.mayWrite(judgement) ? await parametersOf(statement, judgement, bind) : null;
     const connection = await enter(judgement);
     await ready(judgement, connection);
-    await turnTo(connection);
-    if (!skipping) await know(statement, connection);
-    if (skipping) return;
-    add(connection, frame, { to: 'bind' });
+    await outbox.turnTo(connection);
+    if (!outbox.skipping) await know(statement, connection);
+    if (outbox.skipping) return;
+    outbox.add(connection, frame, { to: 'bind' });
     portals.set(bind.portal, { ...portal, connection, parameters });
   }
 
@@ -257,8 +177,8 @@ export function createExtended(deps: {
     const { text } = await judgeFilled(session, steps, asked);
     if (text === statement.text) return statement;
     for (const connection of statement.on.keys()) {
-      await turnTo(connection);
-      add(connection, close('statement', statement.name), { to: 'close', hidden: true });
+      await outbox.turnTo(connection);
+      outbox.add(connection, close('statement', statement.name), { to: 'close', hidden: true });
     }
     const anew: PreparedStatement = { ...statement, text, on: new Map() };
     if (statement.name === '') unnamed = anew;
@@ -272,15 +192,15 @@ export function createExtended(deps: {
     const text = statement.by === 'sql' ? `EXECUTE ${quoteIdentifier(statement.name)}` : statement.text;
     const now = session.judge(text);
     if (now.verdict === 'failed') {
-      await failWith(now.failure);
+      await outbox.fail(now.failure);
       return undefined;
     }
     if (now.verdict === 'hold' && statement.by === 'sql') {
-      await failWith(failureOf(BOUND_BY_PROTOCOL));
+      await outbox.fail(failureOf(BOUND_BY_PROTOCOL));
       return undefined;
     }
     if (now.verdict !== 'deny' && now.verdict !== 'unsupported') return now;
-    await failWith(failureOf(await steps.deny(session, { text, parameters: [] }, now)));
+    await outbox.fail(failureOf(await steps.deny(session, { text, parameters: [] }, now)));
     return undefined;
   }
 
@@ -295,10 +215,10 @@ export function createExtended(deps: {
     const connection = opened instanceof Promise ? await opened : opened;
     const binary = bind.formats.includes(1);
     if (binary && (statement.types.length < bind.values.length || statement.types.includes(0))) {
-      await turnTo(connection);
+      await outbox.turnTo(connection);
       await know(statement, connection);
-      if (skipping) return [];
-      add(connection, describe('statement', statement.name), {
+      if (outbox.skipping) return [];
+      outbox.add(connection, describe('statement', statement.name), {
         to: 'describe statement',
         hidden: true,
         onParameterTypes: (types) => {
@@ -306,8 +226,8 @@ export function createExtended(deps: {
         },
       });
     }
-    await send('sync');
-    if (skipping) return [];
+    await outbox.send('sync');
+    if (outbox.skipping) return [];
     return decodeParameters(connection, bind, statement.types);
   }
 
@@ -315,32 +235,32 @@ export function createExtended(deps: {
     const { what, name } = readNamed(body);
     if (what === 'portal') {
       const portal = portals.get(name);
-      if (portal === undefined) return failWith(unknownPortal(name));
+      if (portal === undefined) return outbox.fail(unknownPortal(name));
       if (portal.connection !== null) {
-        await turnTo(portal.connection);
-        if (!skipping) add(portal.connection, frame, { to: 'describe portal' });
+        await outbox.turnTo(portal.connection);
+        if (!outbox.skipping) outbox.add(portal.connection, frame, { to: 'describe portal' });
         return;
       }
       const { judgement } = portal;
-      if (judgement === 'empty' || judgement.verdict !== 'hold') return answerHere(NO_DATA);
+      if (judgement === 'empty' || judgement.verdict !== 'hold') return outbox.answer(NO_DATA);
       return hold(portal);
     }
     const statement = preparedAs(name);
-    if (statement === undefined) return failWith(unknownStatement(name));
+    if (statement === undefined) return outbox.fail(unknownStatement(name));
     const judgement = await judgeAgain(statement);
     if (judgement === undefined) return;
     // The server never hears of these before they are executed; none has parameters or returns rows.
     if (judgement === 'empty' || judgement.verdict === 'apply' || judgement.verdict === 'transaction') {
-      await answerHere(parameterDescription([]));
-      return answerHere(NO_DATA);
+      await outbox.answer(parameterDescription([]));
+      return outbox.answer(NO_DATA);
     }
     const opened = session.connectionFor(judgement);
     const connection = opened instanceof Promise ? await opened : opened;
     await ready(judgement, connection);
-    await turnTo(connection);
-    if (!skipping) await know(statement, connection);
-    if (skipping) return;
-    add(connection, frame, {
+    await outbox.turnTo(connection);
+    if (!outbox.skipping) await know(statement, connection);
+    if (outbox.skipping) return;
+    outbox.add(connection, frame, {
       to: 'describe statement',
       onParameterTypes: (types) => {
         statement.types = types;
@@ -351,32 +271,28 @@ export function createExtended(deps: {
   async function onExecute(frame: Buffer, body: Buffer): Promise<void> {
     const { portal: name } = readExecute(body);
     const portal = portals.get(name);
-    if (portal === undefined) return failWith(unknownPortal(name));
+    if (portal === undefined) return outbox.fail(unknownPortal(name));
     const halted = session.standing();
-    if (halted !== undefined) return failWith(failureOf(halted));
+    if (halted !== undefined) return outbox.fail(failureOf(halted));
     const { prepared: statement, connection, judgement } = portal;
     if (judgement === 'empty' || judgement.verdict === 'transaction') return transact(portal, frame);
     if (judgement.verdict === 'hold' || connection === null) return hold(portal);
-    await turnTo(connection);
-    if (skipping) return;
+    await outbox.turnTo(connection);
+    if (outbox.skipping) return;
     if (judgement.verdict === 'session') {
-      await send('sync');
-      if (!skipping) await know(statement, connection);
-      if (skipping) return;
-      add(connection, portal.bindFrame, { to: 'bind', hidden: true });
-      add(connection, frame, { to: 'execute' });
-      const sending = outbox;
-      outbox = null;
-      if (sending === null) return;
-      const outcome = await session.adopt(judgement.act, connection, () =>
-        session.relay(connection, [...sending.frames, SYNC], [...sending.replies, { to: 'sync' }], out()),
-      );
-      if (outcome.outcome === 'done') return;
-      tell(out(), outcome);
-      await session.fail();
-      session.noteFailure();
-      skipping = true;
-      return;
+      await outbox.send('sync');
+      if (!outbox.skipping) await know(statement, connection);
+      if (outbox.skipping) return;
+      outbox.add(connection, portal.bindFrame, { to: 'bind', hidden: true });
+      outbox.add(connection, frame, { to: 'execute' });
+      return outbox.sendAs(async (send) => {
+        const outcome = await session.adopt(judgement.act, connection, send);
+        if (outcome.outcome === 'done') return;
+        tell(outbox.sink(), outcome);
+        await session.fail();
+        session.noteFailure();
+        outbox.skipping = true;
+      });
     }
     if (session.mayWrite(judgement)) {
       session.note({
@@ -386,33 +302,30 @@ export function createExtended(deps: {
     } else if (judgement.verdict === 'run') {
       session.noteRead(judgement.analysis);
     }
-    add(connection, frame, { to: 'execute' });
-    if (judgement.analysis.takesRows !== true || outbox === null) return;
-    // What follows may be its rows, and no Sync.
-    outbox.takesRows = true;
-    await send('flush');
+    if (judgement.analysis.takesRows === true) return outbox.addTakingRows(connection, frame);
+    outbox.add(connection, frame, { to: 'execute' });
   }
 
   async function hold(portal: Portal): Promise<void> {
-    await send('sync');
+    await outbox.send('sync');
     const { judgement } = portal;
-    if (skipping || judgement === 'empty') return;
+    if (outbox.skipping || judgement === 'empty') return;
     const statement: Statement = { text: portal.prepared.text, parameters: portal.parameters ?? [] };
     const outcome =
       judgement.verdict === 'apply'
         ? await steps.apply(session, judgement.plan)
         : await steps.hold(session, [{ statement, judgement }]);
-    tell(out(), outcome);
+    tell(outbox.sink(), outcome);
     if (outcome.outcome === 'applied') return;
     await session.fail();
     session.noteFailure();
-    skipping = true;
+    outbox.skipping = true;
   }
 
   /** BEGIN, COMMIT and their kin are sent whole, when they are executed. */
   async function transact(portal: Portal, frame: Buffer): Promise<void> {
-    await send('sync');
-    if (skipping) return;
+    await outbox.send('sync');
+    if (outbox.skipping) return;
     const { prepared: statement, bindFrame, judgement } = portal;
     const frames = [parse(statement.name, statement.text, statement.types), bindFrame, frame, SYNC];
     const replies: ExpectedReply[] = [
@@ -428,7 +341,7 @@ export function createExtended(deps: {
         connection,
         [...frames.slice(0, 3), ...closing, SYNC],
         [...replies.slice(0, 3), ...closing.map(() => HIDDEN_CLOSE), { to: 'sync' }],
-        out(),
+        outbox.sink(),
       );
       return;
     }
@@ -444,8 +357,8 @@ export function createExtended(deps: {
       deps.sink,
     );
     if (outcome.outcome === 'done') return;
-    tell(out(), outcome);
-    skipping = true;
+    tell(outbox.sink(), outcome);
+    outbox.skipping = true;
   }
 
   async function onClose(frame: Buffer, body: Buffer): Promise<void> {
@@ -453,25 +366,25 @@ export function createExtended(deps: {
     if (what === 'portal') {
       const connection = portals.get(name)?.connection ?? null;
       portals.delete(name);
-      if (connection === null) return answerHere(CLOSE_COMPLETE);
-      await turnTo(connection);
-      if (!skipping) add(connection, frame, { to: 'close' });
+      if (connection === null) return outbox.answer(CLOSE_COMPLETE);
+      await outbox.turnTo(connection);
+      if (!outbox.skipping) outbox.add(connection, frame, { to: 'close' });
       return;
     }
     const connections = [...(preparedAs(name)?.on.keys() ?? [])].filter((connection) => !connection.closed);
     if (name === '') unnamed = undefined;
     else session.prepared.delete(name);
     for (const connection of connections) {
-      await turnTo(connection);
-      if (skipping) return;
-      add(connection, frame, { to: 'close', hidden: true });
+      await outbox.turnTo(connection);
+      if (outbox.skipping) return;
+      outbox.add(connection, frame, { to: 'close', hidden: true });
     }
-    return answerHere(CLOSE_COMPLETE);
+    return outbox.answer(CLOSE_COMPLETE);
   }
 
   return {
     async take(type, frame, body) {
-      if (skipping) return;
+      if (outbox.skipping) return;
       switch (type) {
         case CLIENT_MESSAGE.parse:
           return onParse(frame, body);
@@ -484,9 +397,9 @@ export function createExtended(deps: {
         case CLIENT_MESSAGE.close:
           return onClose(frame, body);
         case CLIENT_MESSAGE.flush:
-          return send('flush');
+          return outbox.send('flush');
         default:
-          return failWith({
+          return outbox.fail({
             severity: 'ERROR',
             sqlstate: '08P01',
             message: `a message of type ${type} is not expected here`,
@@ -494,15 +407,15 @@ export function createExtended(deps: {
       }
     },
     async sync() {
-      await send('sync');
+      await outbox.send('sync');
       const outcome = await session.settle(deps.sink);
       tell(deps.sink, outcome);
-      skipping = false;
+      outbox.skipping = false;
       if (session.transaction === 'idle') portals.clear();
     },
     refuse(refusal) {
-      out().write(errorResponse(failureOf(refusal)));
-      skipping = true;
+      outbox.sink().write(errorResponse(failureOf(refusal)));
+      outbox.skipping = true;
     },
     reset() {
       unnamed = undefined;
