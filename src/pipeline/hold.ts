@@ -87,7 +87,7 @@ export function createHold(deps: {
       body: planEntry(id, plan, request.writes),
       writes: [insertPlan({ id, plan, wish: wishOf(request), at: plan.createdAt })],
     });
-    return { outcome: 'refused', refusal: heldRefusal({ id, plan, state: 'held', note: null }, nowMs) };
+    return { outcome: 'refused', refusal: heldRefusal({ id, plan, state: 'held', note: null }, held.missing, nowMs) };
   };
 
   function measure(request: HoldRequest): Promise<Measured> {

@@ -1,3 +1,4 @@
+import type { Obligation } from '../domain/decision.ts';
 import { describeObligation } from '../domain/describe-change-time.ts';
 import { digestOf } from '../domain/digest.ts';
 import { rowsChanged } from '../domain/effect.ts';
@@ -65,7 +66,11 @@ export function createWaitingPlans(deps: {
   }
 
   async function answer(record: PlanRecord, request: Wish): Promise<Outcome> {
-    if (record.state === 'held') return { outcome: 'refused', refusal: heldRefusal(record, deps.now()) };
+    if (record.state === 'held') {
+      const now = target.decideApply(request.task, record.plan, []);
+      const missing = now.decision === 'hold' ? now.missing : [];
+      return { outcome: 'refused', refusal: heldRefusal(record, missing, deps.now()) };
+    }
     if (request.insideTransaction) return { outcome: 'refused', refusal: endTransactionFirst(record) };
     const reply = await deps.applyPlan(record.id, { task: request.task });
     if (reply.reply === 'refused') return { outcome: 'refused', refusal: reply.refusal };
@@ -99,10 +104,14 @@ export function wishOf(request: Pick<Wish, 'writes' | 'settings'>): Digest {
   });
 }
 
-/** The answer to an actor whose statement was held: stop, what it would have done, who can decide, what to do next. */
-export function heldRefusal(record: PlanRecord, nowMs: number): Refusal {
+/**
+ * The answer to an actor whose statement was held: stop, what it would have done, who can decide, what to do next.
+ *
+ * @param missing what the plan waits for now.
+ */
+export function heldRefusal(record: PlanRecord, missing: readonly Obligation[], nowMs: number): Refusal {
   const { plan } = record;
-  const approvals = plan.held.missing.find((missing) => missing.obligation === 'approvals');
+  const approvals = plan.held.missing.find((one) => one.obligation === 'approvals');
   const count = approvals?.obligation === 'approvals' ? approvals.count : 1;
   return {
     refused: 'held',
@@ -111,9 +120,9 @@ export function heldRefusal(record: PlanRecord, nowMs: number): Refusal {
       `Plan ${record.id}`,
       describeEffect(plan),
       ...plan.held.policies.map((policy) => policy.reason),
-      ...plan.held.missing
+      ...missing
         .filter(({ obligation }) => obligation !== 'approvals')
-        .map((missing) => `It also waits for ${describeObligation(missing, nowMs)}`),
+        .map((one) => `It also waits for ${describeObligation(one, nowMs)}`),
     ].join('\n'),
     hint: `Stop and ask. A person decides with: countersign plan show ${shortId(record.id)}. After approval send the identical statement again in this task, or apply the plan.`,
     plan: record.id,

@@ -164,6 +164,16 @@ describe.each(servers.slice(0, 1))('when production may be changed, before $name
     expect((await run('UPDATE public.customers SET loyalty_points = 9032 WHERE id = 32')).rowCount).toBe(1);
   }, 60_000);
 
+  it('says of a plan that was left lying when the next window opens', async () => {
+    await gateway({ windows: windowIn(HOUR) });
+    const write = 'UPDATE public.customers SET loyalty_points = 9034 WHERE id = 34';
+    const first = await refused(write);
+    clockOffsetMs = 3 * HOUR;
+    const again = await refused(write);
+    expect(planOf(again.detail)).toBe(planOf(first.detail));
+    expect(again.detail).toMatch(/\(nightly; opens in 2[12] h/);
+  }, 60_000);
+
   it('G6 lets what was held and then allowed run once: by itself, and no more by its plan', async () => {
     await gateway({ windows: windowIn(HOUR) });
     const write = 'UPDATE public.customers SET loyalty_points = loyalty_points + 1 WHERE id = 71';
