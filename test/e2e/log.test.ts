@@ -42,6 +42,9 @@ describe.runIf(server !== undefined)('the log of a gateway', () => {
 
     const stranger = new pg.Client({ connectionString: task.postgres.replace(task.token, SECRET) });
     await expect(stranger.connect()).rejects.toMatchObject({ code: '28P01' });
+    const swapped = new URL(task.postgres);
+    [swapped.username, swapped.password] = [swapped.password, swapped.username];
+    await expect(new pg.Client({ connectionString: swapped.href }).connect()).rejects.toMatchObject({ code: '28P01' });
 
     const client = new pg.Client({ connectionString: task.postgres });
     client.on('error', () => undefined);

@@ -70,8 +70,8 @@ const KEEP_ALIVE_MS = 30_000;
 const STARTING_UP = 64;
 /** How long a client that has said that nothing more will come may take to read what is still to be sent. */
 const HALF_OPEN_MS = 5000;
-/** A name that nobody has authenticated may be anything. */
-const LOGGED_CHARACTERS = 64;
+/** A name that nobody has authenticated may be anything: a token, too, in the wrong place. */
+const LOGGABLE = /^[a-z]+_[0-9a-f]{1,32}$/;
 
 /**
  * Listens for PostgreSQL clients, brings each through start-up and authentication, and hands on those that passed.
@@ -156,7 +156,7 @@ export async function listenPgwire(options: PgwireOptions): Promise<PgwireListen
       mockSecret,
     });
     if (!authentication.authenticated) {
-      const task = user.slice(0, LOGGED_CHARACTERS);
+      const task = LOGGABLE.test(user) ? user : 'no task’s id';
       log.warn({ address, task, why: authentication.why }, 'a client was not authenticated');
       if (authentication.penalty && !(await failedLogins.wait(socket, address))) socket.destroy();
       return refuse(socket, authentication.refusal);
