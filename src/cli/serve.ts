@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { MAX_ISSUERS } from '../channels/pgwire/cancel-keys.ts';
 import { createLog } from '../observing/log.ts';
 import { logSteps } from '../observing/log-steps.ts';
-import { createMetrics } from '../observing/metrics.ts';
+import { createMetrics, type Metrics } from '../observing/metrics.ts';
 import { together } from '../observing/together.ts';
 import { withPolicies } from '../server/load-governance.ts';
 import { tracingFrom } from '../server/observers.ts';
@@ -37,7 +37,7 @@ async function run(options: ServeOptions) {
   const tracing = await tracingFrom(VERSION, process.env, log);
   const observer = together(metrics.observer, logSteps(log), ...(tracing === undefined ? [] : [tracing.observer]));
   const countersign = await openCountersign(await withPolicies(config), log, { observer });
-  const share = shareOf(options, log);
+  const share = shareOf(options, log, metrics);
   const running = await serve(countersign, VERSION, log, {
     metrics,
     tracing,
@@ -64,10 +64,10 @@ async function run(options: ServeOptions) {
 }
 
 /** How this process shares the port with others; `undefined` when it has it for itself. */
-function shareOf(options: ServeOptions, log: Logger): Serving['share'] {
+function shareOf(options: ServeOptions, log: Logger, metrics: Metrics): Serving['share'] {
   if (options.worker !== undefined) {
     const [issuer = 0, port = 0] = options.worker.split(':').map(Number);
-    return { issuer, port, join: (_port, onCancel) => asWorker(onCancel) };
+    return { issuer, port, join: (_port, onCancel) => asWorker(onCancel, () => metrics.counted()) };
   }
   const count = Number(options.workers);
   if (!Number.isInteger(count) || count < 1 || count > MAX_ISSUERS) {

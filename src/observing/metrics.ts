@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client';
 import { rowsChanged } from '../domain/effect.ts';
 import type { ActorSession } from '../pipeline/actor-session.ts';
 import { type Observer, UNOBSERVED } from '../pipeline/observer.ts';
@@ -11,8 +11,10 @@ export interface Metrics {
   readonly contentType: string;
   /** Tells where the figures are found that are read when they are asked for. */
   watch(state: StateOfThings): void;
-  /** All figures in Prometheus' text format. */
-  text(): Promise<string>;
+  /** What this process has counted, for another one to add to its own. */
+  counted(): Promise<readonly unknown[]>;
+  /** All figures in Prometheus' text format, together with those of other processes of this gateway. */
+  text(others?: readonly (readonly unknown[])[]): Promise<string>;
 }
 
 const MICROSECONDS = [10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 50e-3];
@@ -147,7 +149,12 @@ export function createMetrics(): Metrics {
     observer,
     contentType: registry.contentType,
     watch: (state) => addStateGauges(registry, sessions, state),
-    text: () => registry.metrics(),
+    counted: () => registry.getMetricsAsJSON(),
+    async text(others = []) {
+      if (others.length === 0) return registry.metrics();
+      const own = await registry.getMetricsAsJSON();
+      return AggregatorRegistry.aggregate([own, ...others.map((other) => [...other])]).metrics();
+    },
   };
 }
 

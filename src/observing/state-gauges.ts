@@ -29,9 +29,17 @@ export function addStateGauges(
   openSessions: ReadonlyMap<ActorSession, { readonly target: string }>,
   state: StateOfThings,
 ): void {
-  const gauge = (name: string, help: string, labelNames: readonly string[], read: (gauge: Gauge) => unknown) =>
+  /** What lies in the state is the same for all processes of a gateway; the rest is added up. */
+  const gauge = (
+    name: string,
+    help: string,
+    labelNames: readonly string[],
+    read: (gauge: Gauge) => unknown,
+    aggregator: 'first' | 'sum' = 'first',
+  ) =>
     new Gauge({
       name,
+      aggregator,
       help,
       labelNames,
       registers: [registry],
@@ -45,9 +53,15 @@ export function addStateGauges(
       },
     });
 
-  gauge('countersign_sessions', 'Sessions of actors that are open', ['target', 'channel'], (open) => {
-    for (const [session, { target }] of openSessions) open.inc({ target, channel: session.channel });
-  });
+  gauge(
+    'countersign_sessions',
+    'Sessions of actors that are open',
+    ['target', 'channel'],
+    (open) => {
+      for (const [session, { target }] of openSessions) open.inc({ target, channel: session.channel });
+    },
+    'sum',
+  );
   gauge(
     'db_client_connection_count',
     'Connections of sessions to the targets',
@@ -58,6 +72,7 @@ export function addStateGauges(
         open.inc(labels, session.connections.all().length);
       }
     },
+    'sum',
   );
   gauge('countersign_plans', 'Plans by where they stand', ['state'], async (plans) => {
     const counts = await state.plans();
@@ -74,8 +89,12 @@ export function addStateGauges(
     for (const scope of ['global', 'agent', 'task', 'target']) halts.set({ scope }, 0);
     for (const { scope } of state.halts()) halts.inc({ scope: scope.scope });
   });
-  gauge('countersign_reads_unrecorded', 'Distinct reads that wait to be brought into the ledger', [], (reads) =>
-    reads.set(state.readsWaiting()),
+  gauge(
+    'countersign_reads_unrecorded',
+    'Distinct reads that wait to be brought into the ledger',
+    [],
+    (reads) => reads.set(state.readsWaiting()),
+    'sum',
   );
   gauge('countersign_reload_failed', 'Whether what the files say is not in force', [], (failed) =>
     failed.set(state.reloadFailed() ? 1 : 0),

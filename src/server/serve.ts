@@ -218,7 +218,7 @@ export async function serve(
       needs: readiness.needs,
       metrics: {
         contentType: metrics.contentType,
-        text: () => metrics.text(),
+        text: async () => metrics.text(await others?.figures()),
         token: () => countersign.config.metricsToken?.reveal() ?? null,
       },
       version,

@@ -9,6 +9,8 @@ import type { Log } from '../pipeline/proof.ts';
 export interface Workers {
   /** Hands a cancel request to whoever has the session; a key says which process issued it. */
   cancel(request: CancelElsewhere): void;
+  /** The figures of the other processes, of those that answer in time; a worker asks nobody. */
+  figures(): Promise<readonly Figures[]>;
   close(): Promise<void>;
 }
 
@@ -19,10 +21,21 @@ export interface CancelElsewhere {
   readonly secret: Buffer;
 }
 
+/** What a process has counted, as it goes from one to the other. */
+export type Figures = readonly unknown[];
+
 /** What the processes say to each other. */
 interface CancelMessage {
   readonly cancel: { readonly issuer: number; readonly processId: number; readonly secret: string };
 }
+
+interface FiguresMessage {
+  /** Asks, and comes back with the answer. */
+  readonly figures: { readonly request: number; readonly counted?: Figures };
+}
+
+/** A worker that doesn't answer in this time is left out of the figures. */
+const FIGURES_WITHIN_MS = 1500;
 
 /** A worker that ended by itself is begun again after this long: one that can't run must not be begun all the time. */
 const RESTART_AFTER_MS = 1000;
@@ -45,6 +58,8 @@ export function startWorkers(
   const running = new Map<number, ChildProcess>();
   let closing = false;
   const timers = new Set<NodeJS.Timeout>();
+  const requests = new Map<number, (counted: Figures) => void>();
+  let nextRequest = 1;
 
   function begin(index: number): void {
     const child = fork(deps.main, [...deps.argv(index)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
@@ -52,6 +67,8 @@ export function startWorkers(
     child.on('message', (message) => {
       const asked = cancelOf(message);
       if (asked !== undefined) cancel(asked);
+      const figures = figuresOf(message);
+      if (figures?.counted !== undefined) requests.get(figures.request)?.(figures.counted);
     });
     child.on('error', (error) => deps.log.error({ err: error, worker: index }, 'a worker process failed'));
     child.once('exit', (code, signal) => {
@@ -71,9 +88,25 @@ export function startWorkers(
     else running.get(request.issuer)?.send(messageOf(request));
   }
 
+  function ask(child: ChildProcess): Promise<Figures | null> {
+    const request = nextRequest++;
+    return new Promise<Figures | null>((resolve) => {
+      const timer = setTimeout(() => resolve(null), FIGURES_WITHIN_MS);
+      requests.set(request, (counted) => {
+        clearTimeout(timer);
+        resolve(counted);
+      });
+      child.send({ figures: { request } } satisfies FiguresMessage);
+    }).finally(() => requests.delete(request));
+  }
+
   for (let index = 1; index < count; index++) begin(index);
   return {
     cancel,
+    async figures() {
+      const answers = await Promise.all([...running.values()].filter((child) => child.connected).map(ask));
+      return answers.filter((counted) => counted !== null);
+    },
     async close() {
       closing = true;
       for (const timer of timers) clearTimeout(timer);
@@ -91,13 +124,25 @@ export function startWorkers(
 }
 
 /** The same from within a worker: requests go by the first process. Ends the worker when that one is gone. */
-export function asWorker(onCancel: (processId: number, secret: Buffer) => void): Workers {
+export function asWorker(
+  onCancel: (processId: number, secret: Buffer) => void,
+  counted: () => Promise<Figures>,
+): Workers {
   process.on('message', (message) => {
     const asked = cancelOf(message);
     if (asked !== undefined) onCancel(asked.processId, asked.secret);
+    const figures = figuresOf(message);
+    if (figures !== undefined) void answer(figures.request);
   });
   process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+
+  async function answer(request: number): Promise<void> {
+    const message: FiguresMessage = { figures: { request, counted: await counted() } };
+    if (process.connected) process.send?.(message);
+  }
+
   return {
+    figures: () => Promise.resolve([]),
     cancel: (request) => void process.send?.(messageOf(request)),
     async close() {
       // An open channel would keep the process alive.
@@ -108,6 +153,10 @@ export function asWorker(onCancel: (processId: number, secret: Buffer) => void):
 
 function messageOf({ issuer, processId, secret }: CancelElsewhere): CancelMessage {
   return { cancel: { issuer, processId, secret: secret.toString('base64') } };
+}
+
+function figuresOf(message: unknown): FiguresMessage['figures'] | undefined {
+  return (message as Partial<FiguresMessage> | null)?.figures;
 }
 
 function cancelOf(message: unknown): CancelElsewhere | undefined {

@@ -47,6 +47,13 @@ describe.each(servers.slice(0, 1))('several processes behind one port, before $n
       })
       .map(Number);
 
+  it('counts for all of them, whichever is asked', async () => {
+    const page = await (await fetch(`${gateway.http}/metrics`)).text();
+    expect(page).toMatch(new RegExp(`^countersign_sessions\\{.*channel="pgwire".*\\} ${CLIENTS}$`, 'm'));
+    expect(page).toMatch(/^countersign_ready\{part="state"\} 1$/m);
+    expect(page).toMatch(/^countersign_halts\{scope="global"\} 0$/m);
+  });
+
   it('cancels by the right key, whichever process the request comes in at', async () => {
     const { hostname, port } = new URL(task.postgres);
     for (const client of clients) client.send(query('SELECT pg_sleep(30)'));
