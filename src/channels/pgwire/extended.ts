@@ -1,4 +1,5 @@
 import type { DatabaseFailure } from '../../domain/database-failure.ts';
+import type { TransactionAct } from '../../domain/effect.ts';
 import type { Parameter, Statement } from '../../domain/intent.ts';
 import { failureOf, type Refusal } from '../../domain/refusal.ts';
 import { quoteIdentifier } from '../../engines/postgres/quote.ts';
@@ -132,6 +133,7 @@ export function createExtended(deps: {
       else session.prepared.set(name, statement);
     };
     if (judgement === 'empty' || judgement.verdict === 'transaction' || judgement.verdict === 'apply') {
+      if (judgement !== 'empty' && isIgnored(judgement)) return outbox.fail(ABORTED);
       keep();
       return outbox.answer(PARSE_COMPLETE);
     }
@@ -153,6 +155,7 @@ export function createExtended(deps: {
     if (judgement === undefined) return;
     const portal = { prepared: statement, judgement, bind, bindFrame: frame };
     if (judgement === 'empty' || judgement.verdict === 'transaction') {
+      if (isIgnored(judgement)) return outbox.fail(ABORTED);
       portals.set(bind.portal, { ...portal, connection: null, parameters: null });
       return outbox.answer(BIND_COMPLETE);
     }
@@ -322,6 +325,12 @@ export function createExtended(deps: {
     outbox.skipping = true;
   }
 
+  /** In a failed transaction the server takes nothing but its end; nor do we of what it doesn't hear of before it is executed. */
+  function isIgnored(judgement: Carried | 'empty'): boolean {
+    if (session.transaction !== 'failed') return false;
+    return judgement === 'empty' || judgement.verdict !== 'transaction' || !ENDING.has(judgement.act.act);
+  }
+
   /** BEGIN, COMMIT and their kin are sent whole, when they are executed. */
   async function transact(portal: Portal, frame: Buffer): Promise<void> {
     await outbox.send('sync');
@@ -425,6 +434,14 @@ export function createExtended(deps: {
 }
 
 const HIDDEN_CLOSE: ExpectedReply = { to: 'close', hidden: true };
+
+const ENDING: ReadonlySet<TransactionAct['act']> = new Set(['commit', 'rollback', 'rollback to']);
+
+const ABORTED: DatabaseFailure = {
+  severity: 'ERROR',
+  sqlstate: '25P02',
+  message: 'current transaction is aborted, commands ignored until end of transaction block',
+};
 
 const SEVERAL_COMMANDS: DatabaseFailure = {
   severity: 'ERROR',
