@@ -278,7 +278,21 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     return outcome;
   }
 
+  /** What was held back goes first: replies come in order. */
+  async function releaseHeld(sink: ReplySink): Promise<Refusal | undefined> {
+    const output = held;
+    held = null;
+    if (output?.overflowed) {
+      await rollBack();
+      return ANSWER_TOO_LARGE;
+    }
+    await output?.release(sink);
+    return undefined;
+  }
+
   async function transact(act: TransactionAct, carry: CarryTransaction, sink: ReplySink): Promise<Outcome> {
+    const refusal = act.act === 'commit' ? undefined : await releaseHeld(sink);
+    if (refusal !== undefined) return { outcome: 'refused', refusal };
     switch (act.act) {
       case 'begin': {
         if (transaction !== null) {

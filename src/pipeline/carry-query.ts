@@ -139,7 +139,9 @@ async function run(
   const entered = session.enter(judgement);
   const connection = entered instanceof Promise ? await entered : entered;
   if (!(await session.ready(judgement, connection, session.output(sink)))) return { outcome: 'done' };
-  if (judgement.verdict === 'session') return session.adopt(judgement.act, connection, () => send(connection, sink));
+  if (judgement.verdict === 'session') {
+    return session.adopt(judgement.act, connection, () => send(connection, session.output(sink)));
+  }
   if (session.mayWrite(judgement)) session.note({ statement, analysis: judgement.analysis });
   else session.noteRead(judgement.analysis);
   const relayed = await send(connection, session.output(sink));
