@@ -132,8 +132,11 @@ async function run(
   },
 ): Promise<Outcome> {
   const { statement, judgement, frame, replies, sink, rows } = carriage;
-  const send = (connection: EngineSession, to: ReplySink): Promise<Relayed> =>
-    session.relay(connection, [frame], replies, to, rows);
+  const send = async (connection: EngineSession, to: ReplySink): Promise<Relayed> => {
+    const relayed = await session.relay(connection, [frame], replies, to, rows);
+    if (relayed.failure !== null) session.noteFailure();
+    return relayed;
+  };
   if (judgement.verdict === 'transaction') return session.transact(judgement.act, send, sink);
 
   const entered = session.enter(judgement);
@@ -144,8 +147,7 @@ async function run(
   }
   if (session.mayWrite(judgement)) session.note({ statement, analysis: judgement.analysis });
   else session.noteRead(judgement.analysis);
-  const relayed = await send(connection, session.output(sink));
-  if (relayed.failure !== null) session.noteFailure();
+  await send(connection, session.output(sink));
   return { outcome: 'done' };
 }
 

@@ -20,7 +20,7 @@ import {
   readParse,
   SYNC,
 } from '../../engines/postgres/wire-messages.ts';
-import type { CopySource, EngineSession, ExpectedReply, ReplySink } from '../../engines/session.ts';
+import type { CopySource, EngineSession, ExpectedReply, Relayed, ReplySink } from '../../engines/session.ts';
 import { isKnownOn, type PreparedStatement, prepareOn } from '../../execution/prepared-statements.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import { judgeFilled, type Steps } from '../../pipeline/carry-query.ts';
@@ -331,6 +331,18 @@ export function createExtended(deps: {
     return judgement === 'empty' || judgement.verdict !== 'transaction' || !ENDING.has(judgement.act.act);
   }
 
+  /** Relays what is executed by itself. After its error the rest of the batch is skipped, as after any. */
+  async function relayNow(
+    connection: EngineSession,
+    frames: readonly Buffer[],
+    replies: readonly ExpectedReply[],
+    sink: ReplySink,
+  ): Promise<Relayed> {
+    const relayed = await session.relay(connection, frames, replies, sink);
+    if (relayed.failure !== null) outbox.skipping = true;
+    return relayed;
+  }
+
   /** BEGIN, COMMIT and their kin are sent whole, when they are executed. */
   async function transact(portal: Portal, frame: Buffer): Promise<void> {
     await outbox.send('sync');
@@ -346,7 +358,7 @@ export function createExtended(deps: {
     const closing = statement.name === '' ? [] : [close('statement', statement.name)];
     if (judgement === 'empty' || judgement.verdict !== 'transaction') {
       const connection = await session.connectionFor(null);
-      await session.relay(
+      await relayNow(
         connection,
         [...frames.slice(0, 3), ...closing, SYNC],
         [...replies.slice(0, 3), ...closing.map(() => HIDDEN_CLOSE), { to: 'sync' }],
@@ -357,7 +369,7 @@ export function createExtended(deps: {
     const outcome = await session.transact(
       judgement.act,
       (connection, sink) =>
-        session.relay(
+        relayNow(
           connection,
           [...frames.slice(0, 3), ...closing, SYNC],
           [...replies.slice(0, 3), ...closing.map(() => HIDDEN_CLOSE), { to: 'sync' }],
