@@ -73,7 +73,7 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
     const body = frame.subarray(5);
     switch (type) {
       case CLIENT_MESSAGE.query: {
-        extended.reset();
+        if (!(await extended.makeWay())) return;
         await simple(readQuery(body), frame);
         ready();
         return;
@@ -83,6 +83,7 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
         ready();
         return;
       case CLIENT_MESSAGE.functionCall:
+        if (!(await extended.makeWay())) return;
         extended.refuse(unsupportedMessage('The function-call message'));
         await extended.sync(frame);
         ready();

@@ -38,8 +38,11 @@ export interface Extended {
   sync(frame: Buffer): Promise<void>;
   /** Answers with an error and skips what follows, up to the next Sync. */
   refuse(refusal: Refusal): void;
-  /** A simple query destroys the unnamed statement and portal. */
-  reset(): void;
+  /**
+   * Makes way for a simple query: what waits is sent and answered, and the unnamed statement and portal are destroyed.
+   * False after an error: like all else up to the next Sync, it is to be skipped.
+   */
+  makeWay(): Promise<boolean>;
 }
 
 type Carried = Extract<Judgement, { analysis: unknown }>;
@@ -438,9 +441,12 @@ export function createExtended(deps: {
       outbox.sink().write(errorResponse(failureOf(refusal)));
       outbox.skipping = true;
     },
-    reset() {
+    async makeWay() {
+      if (!skipping) await send('flush');
+      if (skipping) return false;
       unnamed = undefined;
       portals.delete('');
+      return true;
     },
   };
 }
