@@ -93,13 +93,13 @@ describe.each(servers)('the health of $name over MCP', ({ binaries }) => {
     expect(structured).toMatchObject({
       checks: [{ check: 'connections', findings: [{ fact: expect.stringMatching(/^\d+ of 100 connections/) }] }],
     });
-    const hold = asSuperuser(site.databaseUrl, 'BEGIN; LOCK TABLE public.customers; SELECT pg_sleep(4)');
+    const hold = asSuperuser(site.databaseUrl, 'BEGIN; LOCK TABLE public.customers; SELECT pg_sleep(12)');
     const held = () =>
       asSuperuser(site.databaseUrl, "SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted");
-    await expect.poll(held).toHaveLength(1);
-    const wait = asSuperuser(site.databaseUrl, "SET lock_timeout = '8s'; SELECT count(*) FROM public.customers");
+    await expect.poll(held, { timeout: 10_000 }).toHaveLength(1);
+    const wait = asSuperuser(site.databaseUrl, "SET lock_timeout = '20s'; SELECT count(*) FROM public.customers");
     await expect
-      .poll(async () => JSON.stringify((await health(['connections'])).structured), { timeout: 4_000 })
+      .poll(async () => JSON.stringify((await health(['connections'])).structured), { timeout: 11_000 })
       .toContain('1 sessions wait for a lock.');
     await Promise.all([hold, wait]);
   });
@@ -134,7 +134,7 @@ describe.each(servers)('the health of $name over MCP', ({ binaries }) => {
     await site.run('halt', '--target', target, '--reason', 'something looks wrong', '--as', 'ada');
     for (const tool of ['get_health', 'get_top_queries']) {
       await expect
-        .poll(async () => (await call(client, tool, { target })).structured['outcome'], { timeout: 5_000 })
+        .poll(async () => (await call(client, tool, { target })).structured['outcome'], { timeout: 15_000 })
         .toBe('halted');
     }
   });

@@ -6,12 +6,15 @@ import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
 const [newest] = servers;
 const target = 'rental-production';
+/** Statements that would run for long, so that on a busy machine too they are still running when they are to be ended. */
+const PATIENT = WORK.replace('statementTimeout: 10s', 'statementTimeout: 60s');
 
 let site: Site;
 let gateway: Served;
 beforeAll(async () => {
   if (newest === undefined) return;
-  site = await startSite(newest.binaries);
+  // A dry run gives way to whoever waits for it, and autovacuum is one of those.
+  site = await startSite(newest.binaries, { settings: { autovacuum: 'off' } });
   gateway = await site.serve();
 });
 afterAll(() => site?.remove());
@@ -19,7 +22,7 @@ afterAll(() => site?.remove());
 describe.skipIf(newest === undefined).each(PROTOCOLS)('long calls over MCP %s', (version) => {
   let client: Client;
   beforeEach(async () => {
-    client = await connectClient(gateway.http, (await site.openTask(WORK)).mcp.token, version);
+    client = await connectClient(gateway.http, (await site.openTask(PATIENT)).mcp.token, version);
   });
   afterEach(() => client.close());
 
@@ -41,17 +44,25 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('long calls over MCP %s', 
     const abort = new AbortController();
     const pending = call(client, 'execute_sql', { target, sql }, { signal: abort.signal });
     const outcome = expect(pending).rejects.toThrow();
-    await expect.poll(() => running(mark), { timeout: 8_000 }).toHaveLength(1);
-    const [login] = await running(mark);
+    let login: string | undefined;
+    await expect
+      .poll(
+        async () => {
+          [login] = await running(mark);
+          return login;
+        },
+        { timeout: 20_000 },
+      )
+      .toBeDefined();
     abort.abort();
     await outcome;
-    await expect.poll(() => running(mark), { timeout: 2_000 }).toEqual([]);
+    await expect.poll(() => running(mark), { timeout: 10_000 }).toEqual([]);
     return login ?? '';
   }
 
   it('stop a read in the database when they are cancelled', async () => {
     const mark = marked('cancelled_read');
-    expect(await cancelled(`SELECT pg_sleep(9) AS ${mark}`, mark)).toMatch(/^cs_\w+_r$/);
+    expect(await cancelled(`SELECT pg_sleep(50) AS ${mark}`, mark)).toMatch(/^cs_\w+_r$/);
     expect((await call(client, 'execute_sql', { target, sql: 'SELECT 1 AS n' })).structured).toMatchObject({
       rows: [['1']],
     });
@@ -60,7 +71,7 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('long calls over MCP %s', 
   it('undo a write in limits when they are cancelled', async () => {
     const mark = marked('cancelled_write');
     const before = await customers();
-    const sql = `INSERT INTO public.customers (email, full_name) SELECT '${mark}', 'x' FROM pg_sleep(9)`;
+    const sql = `INSERT INTO public.customers (email, full_name) SELECT '${mark}', 'x' FROM pg_sleep(50)`;
     expect(await cancelled(sql, mark)).toMatch(/^cs_\w+_w$/);
     expect(await customers()).toBe(before);
     expect((await call(client, 'get_status')).structured).toMatchObject({ rowsUsed: 0, plans: [] });
@@ -69,7 +80,7 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('long calls over MCP %s', 
   it('stop a dry run when they are cancelled, and make no plan of it', async () => {
     const mark = marked('cancelled_dry_run');
     const before = await customers();
-    const sql = `DELETE FROM public.customers WHERE (SELECT pg_sleep(9)) IS NOT NULL OR '${mark}' = '' OR true`;
+    const sql = `DELETE FROM public.customers WHERE (SELECT pg_sleep(50)) IS NOT NULL OR '${mark}' = '' OR true`;
     expect(await cancelled(sql, mark)).toBe('countersign_apply');
     expect(await customers()).toBe(before);
     expect((await call(client, 'get_status')).structured).toMatchObject({ plans: [] });
@@ -83,8 +94,8 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('long calls over MCP %s', 
     expect(slow.structured['next']).toEqual([expect.stringContaining('split'), expect.anything()]);
     await short.close();
     const mark = marked('halted_read');
-    const halted = call(client, 'execute_sql', { target, sql: `SELECT pg_sleep(9) AS ${mark}` });
-    await expect.poll(() => running(mark), { timeout: 8_000 }).toHaveLength(1);
+    const halted = call(client, 'execute_sql', { target, sql: `SELECT pg_sleep(50) AS ${mark}` });
+    await expect.poll(() => running(mark), { timeout: 20_000 }).toHaveLength(1);
     await site.run('halt', '--target', target, '--reason', 'something looks wrong', '--as', 'ada');
     expect((await halted).structured).toMatchObject({ outcome: 'halted', code: 'CS004' });
     await site.run('resume', '--target', target, '--reason', 'it was nothing', '--as', 'ada');
@@ -109,12 +120,11 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('long calls over MCP %s', 
   });
 
   it('tell that a long read is alive', async () => {
-    const told: unknown[] = [];
+    const told: { readonly progress: number; readonly message?: string | undefined }[] = [];
     const sql = 'SELECT pg_sleep(6) IS NULL AS waited';
     await call(client, 'execute_sql', { target, sql }, { onprogress: (progress) => told.push(progress) });
-    expect(told).toEqual([
-      expect.objectContaining({ message: 'Running the statement.' }),
-      expect.objectContaining({ message: 'Running the statement.', progress: expect.closeTo(5, 0) }),
-    ]);
+    expect(told.length).toBeGreaterThanOrEqual(2);
+    expect(told.map(({ message }) => message)).toEqual(told.map(() => 'Running the statement.'));
+    expect(told[1]?.progress).toBeGreaterThanOrEqual(5);
   });
 });
