@@ -442,8 +442,8 @@ export function createExtended(deps: {
       outbox.skipping = true;
     },
     async makeWay() {
-      if (!skipping) await send('flush');
-      if (skipping) return false;
+      if (!outbox.skipping) await outbox.send('flush');
+      if (outbox.skipping) return false;
       unnamed = undefined;
       portals.delete('');
       return true;
