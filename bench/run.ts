@@ -3,17 +3,21 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { analyse } from '../src/analysis/analyse.ts';
-import { openLedger } from '../src/ledger/ledger.ts';
+import { instantOf } from '../src/domain/ids.ts';
+import type { StateLocation } from '../src/domain/state-location.ts';
+import { type Ledger, openLedger } from '../src/ledger/ledger.ts';
 import { createSigningKey, loadSigningKey } from '../src/ledger/signing-key.ts';
 import { verifyLedger } from '../src/ledger/verify.ts';
 import { openStore } from '../src/store/open-store.ts';
+import type { Store } from '../src/store/store.ts';
 import { trappedCatalogue } from '../test/fixtures/catalogue.ts';
 import { startSite, WORK } from '../test/fixtures/gateway.ts';
 import { servers } from '../test/fixtures/postgres.ts';
+import { startPostgresPlace } from '../test/fixtures/state.ts';
 
 /**
  * Measures Countersign against a peer in one run, in turns, so that both meet the same machine; what counts is the
- * ratio. `npm run bench`.
+ * ratio. `npm run bench`, or `npm run bench -- ledgers` for one part.
  */
 const ROUNDS = 5;
 const SECONDS = 2;
@@ -92,30 +96,60 @@ async function analysing(): Promise<void> {
   tell('analysis of a new text, a join', `${(((performance.now() - startedMs) / count) * 1000).toFixed(0)} µs`);
 }
 
-async function ledger(): Promise<void> {
+/** @param nodes how many processes' worth of ledgers append at once to the same state. */
+async function ledger(where: string, location: StateLocation, nodes: number): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-bench-'));
   const keyFile = join(directory, 'ledger.key');
   createSigningKey(keyFile);
-  const store = await openStore(`sqlite:${join(directory, 'state.db')}`);
-  const opened = await openLedger({ store, key: loadSigningKey(keyFile, 'bench'), clock: { now: Date.now } });
+  const key = loadSigningKey(keyFile, 'bench');
+  const stores: Store[] = [];
+  for (let n = 0; n < nodes; n++) stores.push(await openStore(location));
+  const ledgers: Ledger[] = [];
+  for (const store of stores) ledgers.push(await openLedger({ store, key, clock: { now: Date.now } }));
+  const alone: number[] = [];
+  for (let n = 0; n < 50; n++) {
+    const sinceMs = performance.now();
+    await ledgers[0]?.record({ entries: [{ v: 1, kind: 'intent', at: AT, subject: 's', body: { n } }] });
+    alone.push(performance.now() - sinceMs);
+  }
+  tell(`ledger${where}: one entry alone`, `${(alone.sort((a, b) => a - b)[25] ?? 0).toFixed(1)} ms (median of 50)`);
   const count = 50_000;
   const startedMs = performance.now();
   await Promise.all(
     Array.from({ length: count }, (_, n) =>
-      opened.record({
-        entries: [{ v: 1, kind: 'intent', at: new Date().toISOString() as never, subject: `s${n}`, body: { n } }],
-      }),
+      ledgers[n % nodes]?.record({ entries: [{ v: 1, kind: 'intent', at: AT, subject: `s${n}`, body: { n } }] }),
     ),
   );
-  tell('ledger: durable entries a second', String(Math.round(count / ((performance.now() - startedMs) / 1000))));
-  await opened.close();
-  await store.close();
+  const perSecond = count / ((performance.now() - startedMs) / 1000);
+  tell(`ledger${where}: durable entries a second`, String(Math.round(perSecond)));
+  for (const each of ledgers) await each.close();
+  for (const store of stores) await store.close();
   const verifyingMs = performance.now();
-  await verifyLedger(join(directory, 'state.db'));
-  tell('ledger: verified entries a second', String(Math.round(count / ((performance.now() - verifyingMs) / 1000))));
+  const verdict = await verifyLedger(typeof location === 'string' ? location.slice('sqlite:'.length) : location);
+  if (verdict.verdict !== 'sound') throw new Error(`the ledger is ${verdict.verdict}: ${verdict.problem}`);
+  tell(
+    `ledger${where}: verified entries a second`,
+    String(Math.round(count / ((performance.now() - verifyingMs) / 1000))),
+  );
   rmSync(directory, { recursive: true, force: true });
 }
 
-await pointReads();
-await analysing();
-await ledger();
+const AT = instantOf(0);
+
+async function ledgers(): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'countersign-bench-'));
+  await ledger('', `sqlite:${join(directory, 'state.db')}`, 1);
+  rmSync(directory, { recursive: true, force: true });
+  const [first] = servers;
+  if (first === undefined) return;
+  const place = await startPostgresPlace(first.binaries, { durable: true });
+  try {
+    await ledger(' on PostgreSQL', await place.make(), 1);
+    await ledger(' on PostgreSQL, two nodes', await place.make(), 2);
+  } finally {
+    await place.remove();
+  }
+}
+
+const [only] = process.argv.slice(2);
+for (const part of [pointReads, analysing, ledgers]) if (only === undefined || only === part.name) await part();

@@ -95,7 +95,8 @@ export function refusalText({ message, detail, hint }: Refusal): string {
 }
 
 function failureOf(error: unknown): { readonly exit: number; readonly refusal: Refusal } {
-  if (error instanceof RefusalError) {
+  const known = error instanceof StoreUnavailable || error instanceof LedgerUnavailable;
+  if (error instanceof RefusalError && !known) {
     const exit = error.refusal.refused === 'unavailable' ? EXIT.unavailable : EXIT.refused;
     return { exit, refusal: error.refusal };
   }
@@ -113,10 +114,9 @@ function failureOf(error: unknown): { readonly exit: number; readonly refusal: R
       refusal: { refused: 'unavailable', message: `The address is taken: ${error.message}`, hint },
     };
   }
-  const known = error instanceof StoreUnavailable || error instanceof LedgerUnavailable;
   const message = error instanceof Error ? error.message : String(error);
   const hint = known
-    ? 'See that the state file can be written, and try again.'
+    ? 'See that the state can be reached and written, and try again.'
     : 'If this is not clear, look at the cause above.';
   const detail =
     !known && error instanceof Error && process.env['COUNTERSIGN_DEBUG'] ? { detail: error.stack ?? '' } : {};

@@ -5,9 +5,10 @@ import type { Clock } from '../domain/clock.ts';
 import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { Entry, EntryKind } from '../domain/entry.ts';
 import { instantOf } from '../domain/ids.ts';
+import { RefusalError } from '../domain/refusal.ts';
 import { beginsWith } from '../store/prefix.ts';
 import { statements } from '../store/schema.ts';
-import { type Reader, type Store, StoreUnavailable } from '../store/store.ts';
+import { type Reader, STATE_UNAVAILABLE, type Store, StoreUnavailable } from '../store/store.ts';
 import { type Rows, type SqlValue, type Write, write } from '../store/write.ts';
 import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
 import { type SigningKey, verifierKey } from './signing-key.ts';
@@ -64,10 +65,11 @@ export class GuardFailed extends Error {
   }
 }
 
-export class LedgerUnavailable extends Error {
+export class LedgerUnavailable extends RefusalError {
   constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(STATE_UNAVAILABLE, options);
     this.name = 'LedgerUnavailable';
+    this.message = message;
   }
 }
 

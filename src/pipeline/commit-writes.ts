@@ -167,15 +167,21 @@ export function createCommitWrites(deps: {
       } else throw error;
     }
     const outcome = state === 'applied' || state === 'not applied' ? state : 'indeterminate';
-    await proof.record({
-      kind: 'outcome',
-      subject: intent,
-      body: { intent, outcome, rows, tables: tables.map((table) => ({ ...table })) },
-      writes: [
-        ...(outcome === 'indeterminate' ? [] : [closeIntent(intent, outcome, proof.now())]),
-        ...(outcome === 'not applied' ? [releaseRows(request.task.id, rows)] : []),
-      ],
-    });
+    try {
+      await proof.record({
+        kind: 'outcome',
+        subject: intent,
+        body: { intent, outcome, rows, tables: tables.map((table) => ({ ...table })) },
+        writes: [
+          ...(outcome === 'indeterminate' ? [] : [closeIntent(intent, outcome, proof.now())]),
+          ...(outcome === 'not applied' ? [releaseRows(request.task.id, rows)] : []),
+        ],
+      });
+    } catch (error) {
+      // The intent stands in the ledger and its mark in the target: recovery tells the outcome, or has told it already.
+      if (!(error instanceof LedgerUnavailable) && !(error instanceof GuardFailed)) throw error;
+      proof.log.warn({ err: error, intent, outcome }, 'the outcome of a write is left for recovery to tell');
+    }
     return reply;
   }
 

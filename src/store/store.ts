@@ -1,4 +1,5 @@
 import type { Compilable } from 'kysely';
+import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Write } from './write.ts';
 
 /** Looks at the state. */
@@ -36,10 +37,19 @@ export interface Store extends Reader {
   close(): Promise<void>;
 }
 
-export class StoreUnavailable extends Error {
+/** What an actor is told of it: nothing of where the store lies. */
+export const STATE_UNAVAILABLE: Refusal = {
+  refused: 'unavailable',
+  message: 'The state store can’t be used now, so this was not brought to its end.',
+  hint: 'What was under way is found out and recorded when the store answers. Ask for its state before sending it again.',
+};
+
+/** Answered as a refusal wherever it comes up; its own message is for the log and for whoever runs a command. */
+export class StoreUnavailable extends RefusalError {
   constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(STATE_UNAVAILABLE, options);
     this.name = 'StoreUnavailable';
+    this.message = message;
   }
 }
 

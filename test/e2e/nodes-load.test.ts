@@ -14,9 +14,8 @@ import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
 const WRITERS = 4;
 const READERS = 2;
-const RESTART_AFTER_MS = 2500;
-const KILL_AFTER_MS = 6000;
-const END_AFTER_MS = 10_000;
+/** How much is done in each part: before the restart, until the kill, and after it. */
+const WRITES_A_PART = 60;
 const PLANNED = 'UPDATE public.reservations SET ends_on = ends_on + 1 WHERE id <= 300';
 
 /** What clients were told of what they sent. */
@@ -106,9 +105,8 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
   }
 
   /** Plans are made on one, approved, and applied by both at once. @returns the ids of those that anybody was told of. */
-  async function keepPlanning(gateways: readonly Served[], until: AbortSignal): Promise<ReadonlySet<string>> {
+  async function keepPlanning(gateways: readonly Served[], until: AbortSignal, made: Set<string>): Promise<void> {
     const [survivor] = gateways;
-    const made = new Set<string>();
     while (!until.aborted && survivor !== undefined) {
       try {
         const id = await propose(survivor);
@@ -125,7 +123,10 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
         await sleep(50);
       }
     }
-    return made;
+  }
+
+  async function until(condition: () => boolean): Promise<void> {
+    await expect.poll(condition, { timeout: 60_000, interval: 20 }).toBe(true);
   }
 
   it('loses and doubles nothing when the store restarts and a gateway is killed', { timeout: 180_000 }, async () => {
@@ -162,18 +163,20 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
         }),
       ),
     ]);
-    const planning = keepPlanning(gateways, ended.signal);
+    const plans = new Set<string>();
+    const planning = keepPlanning(gateways, ended.signal, plans);
+    const aPart = async () => {
+      const [writes, made] = [told.writes, plans.size];
+      await until(() => told.writes >= writes + WRITES_A_PART && plans.size > made);
+    };
 
-    await sleep(RESTART_AFTER_MS);
+    await aPart();
     const restartedMs = await cluster.restartState();
-    await sleep(KILL_AFTER_MS - RESTART_AFTER_MS);
-    const [writesAtKill] = [told.writes];
+    await aPart();
     await victim.kill();
-    await sleep(END_AFTER_MS - KILL_AFTER_MS);
+    await aPart();
     ended.abort();
-    await Promise.all(clients);
-    const plans = await planning;
-    expect(told.writes).toBeGreaterThan(writesAtKill);
+    await Promise.all([...clients, planning]);
 
     // The survivor finds out how everything ended that the other one had begun.
     await expect
