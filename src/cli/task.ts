@@ -96,6 +96,7 @@ interface Addresses {
 async function gatewayAddresses({ store, config }: Countersign): Promise<Addresses> {
   const node = (await liveNodes(store, await store.nowMs())).find(({ pg }) => pg !== '');
   if (node !== undefined) return { pg: node.pg, http: node.http, live: true };
+  if (config.reachedAt !== null) return { ...config.reachedAt, live: false };
   const { pg, http } = config.listen;
   return { pg: `${pg.host}:${pg.port}`, http: `http://${http.host}:${http.port}`, live: false };
 }

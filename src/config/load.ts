@@ -18,6 +18,8 @@ export interface Config {
   readonly directory: string;
   readonly state: StateLocation;
   readonly listen: { readonly pg: HostPort; readonly http: HostPort };
+  /** Where clients reach the gateways, when that isn't where they listen. */
+  readonly reachedAt: { readonly pg: string; readonly http: string } | null;
   readonly tls: { readonly certificate: string; readonly key: string; readonly required: boolean } | null;
   /** What `/metrics` asks for; `null` leaves it to this machine alone. */
   readonly metricsToken: Secret | null;
@@ -75,6 +77,7 @@ export async function loadConfig(file: string): Promise<Config> {
     directory,
     state: stateOf(value.state, directory, authorities.get(STATE)),
     listen: { pg: hostPort(value.listen.pg), http: hostPort(value.listen.http) },
+    reachedAt: reachedAt(value.listen.public),
     tls:
       value.tls === undefined
         ? null
@@ -105,6 +108,10 @@ export async function loadConfig(file: string): Promise<Config> {
     freezes: freezes.freezes,
     files: [path, ...authorityFiles(value, directory), ...windows.files],
   };
+}
+
+function reachedAt(named: ConfigDocument['listen']['public']): Config['reachedAt'] {
+  return named === undefined ? null : { pg: named.pg, http: named.http.replace(/\/+$/, '') };
 }
 
 function hostPort(text: string): HostPort {

@@ -167,7 +167,17 @@ export const configSchema = z.strictObject({
   version: z.literal(1),
   state: state.default('sqlite:./state/countersign.db'),
   listen: z
-    .strictObject({ pg: address.default('127.0.0.1:6434'), http: address.default('127.0.0.1:6480') })
+    .strictObject({
+      pg: address.default('127.0.0.1:6434'),
+      http: address.default('127.0.0.1:6480'),
+      /** Where clients reach it when that is elsewhere: behind a service or a load balancer. */
+      public: z
+        .strictObject({
+          pg: address,
+          http: z.url({ protocol: /^https?$/, error: 'write a URL, e.g. https://countersign.example' }),
+        })
+        .optional(),
+    })
     .default({ pg: '127.0.0.1:6434', http: '127.0.0.1:6480' }),
   tls: z.strictObject({ certificate: z.string(), key: z.string(), required: z.boolean().default(false) }).optional(),
   /** Who may read the figures of the gateway from another machine: whoever has this. */

@@ -169,7 +169,7 @@ export async function serve(
   others = share?.join(pg.address.port, pg.cancel);
   const addresses = { pg: `${pg.address.host}:${pg.address.port}`, http: http?.url ?? '' };
   // Commands go to the first.
-  await countersign.announce(isFirst ? addresses : { pg: '', http: '' });
+  await countersign.announce(isFirst ? (config.reachedAt ?? addresses) : { pg: '', http: '' });
   let recoveringNow = false;
   const expiring = setInterval(() => {
     expirePlans({ store, proof, nowMs: now }).catch((error: unknown) =>
@@ -211,6 +211,7 @@ export async function serve(
   function startChannels() {
     return startHttp({
       ...config.listen.http,
+      ...(config.reachedAt === null ? {} : { hostnames: [new URL(config.reachedAt.http).hostname] }),
       gateway,
       receiveApproval: countersign.receiveVerdict,
       mcp: inTheirTrace(createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }), tracing),

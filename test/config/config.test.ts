@@ -97,6 +97,16 @@ describe('countersign.yaml', () => {
     expect(JSON.stringify(long)).not.toContain('hunter2');
   });
 
+  it('tells where clients reach it when that is elsewhere', async () => {
+    expect((await loadConfig(file(GOOD))).reachedAt).toBeNull();
+    const named = await loadConfig(
+      file(`${GOOD}listen: { public: { pg: "cs.example:6434", http: "https://cs.example/" } }\n`),
+    );
+    expect(named.reachedAt).toEqual({ pg: 'cs.example:6434', http: 'https://cs.example' });
+    const wrong = `${GOOD}listen: { public: { pg: "cs.example:6434", http: "cs.example" } }\n`;
+    expect(await problems(wrong)).toBe('21 listen.public.http: write a URL, e.g. https://countersign.example');
+  });
+
   it.each<[what: string, change: (text: string) => string, problem: RegExp]>([
     ['a key that there isn’t', (text) => `${text}extra: 1\n`, /^21 extra: there is no such key/],
     [

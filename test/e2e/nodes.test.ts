@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -9,6 +10,15 @@ import { servers } from '../fixtures/postgres.ts';
 
 const LEASE_MS = 2000;
 const LONG = 'SELECT pg_sleep(30)';
+
+function statusFor(url: string, host: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    get(url, { headers: { host } }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).on('error', reject);
+  });
+}
 
 describe.each(servers.slice(0, 1))('two gateways on one state, on $name', ({ binaries }) => {
   let cluster: Cluster;
@@ -43,6 +53,15 @@ describe.each(servers.slice(0, 1))('two gateways on one state, on $name', ({ bin
       (error: { code?: string }) => error.code ?? 'lost',
     );
   const answers = async (client: pg.Client) => codeOf(client.query('SELECT count(*) FROM customers'));
+
+  it('are reached at one name, which is told and known', async () => {
+    expect(task.postgres).toContain('@gateways.example:6434/');
+    expect(task.mcp.url).toBe('http://gateways.example:6480/mcp');
+    for (const { http } of gateways) {
+      expect(await statusFor(`${http}/healthz`, 'gateways.example:6480')).toBe(200);
+      expect(await statusFor(`${http}/healthz`, 'elsewhere.example:6480')).toBe(403);
+    }
+  });
 
   it('G11 stops what runs on both when one is told to halt', async () => {
     const both = await Promise.all(gateways.map(connect));
