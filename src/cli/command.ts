@@ -5,7 +5,7 @@ import { type Config, defaultConfigFile, loadConfig } from '../config/load.ts';
 import { ConfigError } from '../config/parse-yaml.ts';
 import type { Json } from '../domain/digest.ts';
 import { type Refusal, RefusalError, SQLSTATES } from '../domain/refusal.ts';
-import { LedgerUnavailable } from '../ledger/ledger.ts';
+import { LedgerCorrupt, LedgerUnavailable } from '../ledger/ledger.ts';
 import { createLog } from '../observing/log.ts';
 import { PolicyError } from '../policy/policy-set.ts';
 import { withPolicies, withPoliciesOrNone } from '../server/load-governance.ts';
@@ -96,7 +96,8 @@ export function refusalText({ message, detail, hint }: Refusal): string {
 
 function failureOf(error: unknown): { readonly exit: number; readonly refusal: Refusal } {
   const known = error instanceof StoreUnavailable || error instanceof LedgerUnavailable;
-  if (error instanceof RefusalError && !known) {
+  // What is said of these to an actor tells less than whoever runs a command may know.
+  if (error instanceof RefusalError && !known && !(error instanceof LedgerCorrupt)) {
     const exit = error.refusal.refused === 'unavailable' ? EXIT.unavailable : EXIT.refused;
     return { exit, refusal: error.refusal };
   }

@@ -5,7 +5,7 @@ import type { Clock } from '../domain/clock.ts';
 import { canonicalJson, type Json } from '../domain/digest.ts';
 import type { Entry, EntryKind } from '../domain/entry.ts';
 import { instantOf } from '../domain/ids.ts';
-import { RefusalError } from '../domain/refusal.ts';
+import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import { beginsWith } from '../store/prefix.ts';
 import { statements } from '../store/schema.ts';
 import { type Reader, STATE_UNAVAILABLE, type Store, StoreUnavailable } from '../store/store.ts';
@@ -73,11 +73,18 @@ export class LedgerUnavailable extends RefusalError {
   }
 }
 
+const UNRELIABLE: Refusal = {
+  refused: 'unavailable',
+  message: 'The ledger can’t be relied on, so nothing is done.',
+  hint: 'An operator must look at the gateway’s log, and run: countersign ledger verify',
+};
+
 /** The ledger was altered behind its back: nothing may be built upon it. */
-export class LedgerCorrupt extends Error {
+export class LedgerCorrupt extends RefusalError {
   constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(UNRELIABLE, options);
     this.name = 'LedgerCorrupt';
+    this.message = message;
   }
 }
 
@@ -214,7 +221,9 @@ export async function openLedger(deps: {
       return filter.from === undefined ? found.reverse() : found;
     },
     async check() {
-      await loadFrontier(store, store.name, key);
+      const known = frontier.size;
+      const { size } = await loadFrontier(store, store.name, key);
+      if (size < known) throw setBack(store, size, known);
     },
     async checkpoint() {
       const row = await newestCheckpoint(store);
@@ -316,8 +325,7 @@ async function loadFrontier(reader: Reader, name: string, key: SigningKey): Prom
     );
   }
   if (size === 0) return EMPTY_FRONTIER;
-  const edge = await Promise.all(edgePositions(size).map(({ level, index }) => nodeAt(reader, level, index)));
-  const frontier = { size, edge };
+  const frontier = { size, edge: await edgeAt(reader, size) };
   // Not the newest one: another process may have appended since the size was read.
   const row = await reader.first(statements.selectFrom('checkpoints').select('note').where('size', '=', size));
   try {
@@ -333,6 +341,21 @@ async function loadFrontier(reader: Reader, name: string, key: SigningKey): Prom
   return frontier;
 }
 
+async function edgeAt(reader: Reader, size: number): Promise<readonly Buffer[]> {
+  const positions = edgePositions(size);
+  const kept = await reader.all(
+    statements
+      .selectFrom('ledger_nodes')
+      .selectAll()
+      .where(({ or, and }) => or(positions.map(({ level, index }) => and({ level, idx: index })))),
+  );
+  return positions.map(({ level, index }) => {
+    const node = kept.find((each) => each.level === level && each.idx === index);
+    if (node === undefined) throw missingNode(level, index);
+    return Buffer.from(node.hash);
+  });
+}
+
 async function newestCheckpoint(store: Store): Promise<{ size: number; note: string } | undefined> {
   return store.first(statements.selectFrom('checkpoints').selectAll().orderBy('size', 'desc').limit(1));
 }
@@ -341,8 +364,12 @@ async function nodeAt(reader: Reader, level: number, index: number): Promise<Buf
   const row = await reader.first(
     statements.selectFrom('ledger_nodes').select('hash').where('level', '=', level).where('idx', '=', index),
   );
-  if (row === undefined) throw new LedgerCorrupt(`node ${index} of level ${level} is missing from the ledger`);
+  if (row === undefined) throw missingNode(level, index);
   return Buffer.from(row.hash);
+}
+
+function missingNode(level: number, index: number): LedgerCorrupt {
+  return new LedgerCorrupt(`node ${index} of level ${level} is missing from the ledger`);
 }
 
 /**

@@ -12,6 +12,7 @@ export interface Lease {
 /** How often within its time a lease is renewed. */
 const RENEWALS = 5;
 const RENEW_AT_MOST_EVERY_MS = 1000;
+const LOOK_EVERY_MS = 50;
 
 /**
  * Begins with a renewal, and goes on until it is closed.
@@ -29,23 +30,21 @@ export async function holdLease(deps: {
 }): Promise<Lease> {
   const { leaseMs } = deps;
   const ended = new AbortController();
-  let over: NodeJS.Timeout | undefined;
+  let renewed = now();
   let cutOff = false;
 
   async function renew(): Promise<void> {
-    const sentMs = performance.now();
+    const sent = now();
     await deps.renew();
-    if (leaseMs === null) return;
-    const leftMs = sentMs + leaseMs - performance.now();
-    if (leftMs <= 0) throw new Error(`the state store took longer than ${leaseMs} ms to answer`);
-    clearTimeout(over);
-    over = setTimeout(() => lose(leaseMs), leftMs).unref();
+    if (leaseMs !== null && isOver(sent, leaseMs)) throw new Error(`the state store took longer than ${leaseMs} ms`);
+    renewed = sent;
     if (!cutOff) return;
     cutOff = false;
     deps.onStanding(undefined);
   }
 
-  function lose(boundMs: number): void {
+  function look(boundMs: number): void {
+    if (cutOff || !isOver(renewed, boundMs)) return;
     cutOff = true;
     deps.onStanding(cutOffRefusal(boundMs));
   }
@@ -60,14 +59,30 @@ export async function holdLease(deps: {
   }
 
   await renew();
+  const looking = leaseMs === null ? undefined : setInterval(() => look(leaseMs), LOOK_EVERY_MS).unref();
   const running = run();
   return {
     async close() {
       ended.abort();
       await running;
-      clearTimeout(over);
+      clearInterval(looking);
     },
   };
+}
+
+interface Moment {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+function now(): Moment {
+  return { monotonicMs: performance.now(), wallMs: Date.now() };
+}
+
+/** By either clock: one stands still while the machine sleeps, the other one can be set. */
+function isOver(since: Moment, boundMs: number): boolean {
+  const { monotonicMs, wallMs } = now();
+  return monotonicMs - since.monotonicMs >= boundMs || Math.abs(wallMs - since.wallMs) >= boundMs;
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

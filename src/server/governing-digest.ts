@@ -3,35 +3,29 @@ import { digestOf, type Json } from '../domain/digest.ts';
 import type { Digest } from '../domain/ids.ts';
 
 /**
- * What decides, as one digest: the policies, and of the configuration all that a decision, a right or an approval depends
- * on. Not what differs from node to node by rights: addresses it listens on, files, keys and passwords.
+ * What decides, as one digest: the policies, and all of the configuration except what may differ from node to node:
+ * files and addresses, the state, keys. A key that is new to the configuration is in it until it is named here.
  */
 export function governingDigest(config: Config, policies: Digest): Digest {
-  const byId = (entries: ReadonlyMap<string, unknown>) => Object.fromEntries(entries);
-  return digestOf(
-    JSON.parse(
-      JSON.stringify({
-        policies,
-        origin: config.origin,
-        environments: byId(config.environments),
-        targets: Object.fromEntries(
-          [...config.targets].map(([id, { target, session, apply }]) => [
-            id,
-            { ...target, session: session.user, apply: apply.user },
-          ]),
-        ),
-        actors: Object.fromEntries(
-          [...config.actors].map(([id, actor]) => [
-            id,
-            actor.kind === 'person'
-              ? { ...actor, publicKeys: actor.publicKeys.map((key) => Buffer.from(key).toString('base64')) }
-              : actor,
-          ]),
-        ),
-        agentTokens: byId(config.agentTokens),
-        roles: byId(config.roles),
-        freezes: config.freezes,
-      }),
-    ) as Json,
-  );
+  const {
+    file,
+    files,
+    directory,
+    state,
+    listen,
+    reachedAt,
+    tls,
+    ledgerKey,
+    policies: path,
+    metricsToken,
+    ...decides
+  } = config;
+  return digestOf(JSON.parse(JSON.stringify({ policies, ...decides }, plain)) as Json);
+}
+
+/** Maps as objects and bytes as text; a secret says of itself only that it is one. */
+function plain(_key: string, value: unknown): unknown {
+  if (value instanceof Map) return Object.fromEntries(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  return value;
 }

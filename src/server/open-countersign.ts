@@ -27,7 +27,7 @@ import { createTasks, type Tasks } from '../pipeline/tasks.ts';
 import { createReceiveVerdict, type ReceiveVerdict } from '../pipeline/verdicts.ts';
 import type { PolicySet } from '../policy/policy-set.ts';
 import { steadyClock } from '../policy/steady-clock.ts';
-import { announceNode, removeNode } from '../store/nodes.ts';
+import { announceNode, forgetSilentNodes, removeNode } from '../store/nodes.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import { governingDigest } from './governing-digest.ts';
@@ -112,7 +112,8 @@ export async function openCountersign(
   async function heartBeat(): Promise<void> {
     if (announced === undefined) return;
     const self = { id: node, pid: process.pid, ...announced, startedAt };
-    await store.commit([announceNode(self, await store.nowMs())]);
+    const nowMs = await store.nowMs();
+    await store.commit([announceNode(self, nowMs), forgetSilentNodes(nowMs)]);
   }
 
   async function openTarget(id: TargetId): Promise<GovernedTarget> {
@@ -234,7 +235,7 @@ export async function openCountersign(
         async renew() {
           await heartBeat();
           // Told at once where all goes well; this finds what was not.
-          if (store.leaseMs !== null) await Promise.all([halts.refresh(), agreement.check()]);
+          if (store.leaseMs !== null) await Promise.all([halts.refresh(), agreement.check(), ledger.check()]);
         },
         onStanding(cutOff) {
           if (cutOff === undefined) log.info({}, 'the state store answers again');

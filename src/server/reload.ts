@@ -62,6 +62,8 @@ export function createReload(
         body: { outcome: 'loaded', node: proof.node, before: digestsOf(before), now: digestsOf(next) },
       });
       countersign.bringIntoForce(next);
+      // Until the others are told, this gateway serves nothing by it.
+      await countersign.agreement.adopt();
       failed = null;
       log.info({ ...digestsOf(next) }, 'the configuration and the policies were loaded anew and are in force');
     } catch (error) {
@@ -133,7 +135,7 @@ function reasonOf(error: unknown): string {
 function needsRestart(before: Config, next: Config): string[] {
   const fixed: Partial<Record<string, (config: Config) => unknown>> = {
     state: ({ state }) => state,
-    listen: ({ listen }) => listen,
+    listen: ({ listen, reachedAt }) => [listen, reachedAt],
     tls: ({ tls }) => tls,
     'keys.ledger': ({ ledgerKey }) => ledgerKey,
     origin: ({ origin }) => origin,

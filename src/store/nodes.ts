@@ -15,6 +15,7 @@ export interface GatewayNode {
 }
 
 const DEAD_AFTER_MS = 5000;
+const FORGOTTEN_AFTER_MS = 24 * 3_600_000;
 
 /**
  * After which silence a node is taken for dead. Twice its lease: by then it has stopped by itself, and what it was just
@@ -39,6 +40,11 @@ export function announceNode(node: GatewayNode, nowMs: number): Write {
       .values(values)
       .onConflict((conflict) => conflict.column('id').doUpdateSet(values)),
   );
+}
+
+/** Forgets those that never said that they leave. */
+export function forgetSilentNodes(nowMs: number): Write {
+  return write(statements.deleteFrom('nodes').where('heartbeat_ms', '<', nowMs - FORGOTTEN_AFTER_MS));
 }
 
 export function removeNode(id: string): Write {

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { type Cluster, startCluster } from '../fixtures/cluster.ts';
 import { type OpenedTask, type Served, WORK } from '../fixtures/gateway.ts';
-import { servers } from '../fixtures/postgres.ts';
+import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
 const LEASE_MS = 2000;
 const LONG = 'SELECT pg_sleep(30)';
@@ -98,6 +98,34 @@ describe.each(servers.slice(0, 1))('two gateways on one state, on $name', ({ bin
     expect((await cluster.nodes[0].run('task', 'close', other.task)).code).toBe(0);
     await expect.poll(() => answers(client), { timeout: 3000 }).not.toBe('done');
     await client.end().catch(() => undefined);
+  });
+
+  it('a plan that one makes is approved and applied by commands of the other, and the ledger proves it', async () => {
+    const client = await connect(gateways[0]);
+    const held = await client.query('UPDATE customers SET loyalty_points = loyalty_points + 1').catch((error) => error);
+    expect(held).toMatchObject({ code: 'CS001' });
+    const there = cluster.nodes[1];
+    const run = async (...args: string[]) => {
+      const ran = await there.run(...args, '--json');
+      expect(ran.code, `${args.join(' ')}: ${ran.stderr}`).toBe(0);
+      return ran;
+    };
+    const { plans } = (await run('plan', 'list', '--state', 'held')).json<{ plans: { id: string }[] }>();
+    expect(plans).toHaveLength(1);
+    const id = plans[0]?.id ?? '';
+    await run('plan', 'approve', id, '--as', 'ada', '--reason', 'in the test');
+    await run('plan', 'apply', id, '--as', 'ada');
+    expect((await client.query(`CALL countersign.apply('${id}')`)).command).toBe('CALL');
+    const applied = await asSuperuser(cluster.site.databaseUrl, 'SELECT plan FROM countersign.applied');
+    expect(applied).toEqual([{ plan: id }]);
+
+    const shown = (await run('ledger', 'show', '--subject', id)).json<{ entries: { kind: string }[] }>();
+    expect(shown.entries.map(({ kind }) => kind)).toEqual(['plan', 'approval', 'apply', 'intent', 'outcome']);
+    const copy = join(cluster.site.directory, 'export.jsonl');
+    await run('ledger', 'export', copy);
+    expect((await run('ledger', 'verify', copy)).json()).toMatchObject({ verdict: 'sound' });
+    expect((await run('ledger', 'verify')).json()).toMatchObject({ verdict: 'sound', keyFrom: 'outside' });
+    expect((await run('task', 'list')).stdout).toContain(task.task);
   });
 
   it('G12 a node that is cut off from the store stops within its lease, and goes on when it is back', async () => {

@@ -1,12 +1,17 @@
+import { chownSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import { generate } from 'selfsigned';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type ActorId, asId, type HaltId, instantOf } from '../../src/domain/ids.ts';
 import type { PostgresState } from '../../src/domain/state-location.ts';
 import { activeHalts, insertHalt } from '../../src/store/halts.ts';
 import { openStore } from '../../src/store/open-store.ts';
+import { statements } from '../../src/store/schema.ts';
 import { type Store, StoreUnavailable } from '../../src/store/store.ts';
 import type { Write } from '../../src/store/write.ts';
-import { servers } from '../fixtures/postgres.ts';
+import { asSuperuser, servers } from '../fixtures/postgres.ts';
 import { connectToState, type PostgresPlace, startPostgresPlace } from '../fixtures/state.ts';
 import { startTcpProxy, type TcpProxy } from '../fixtures/tcp-proxy.ts';
 
@@ -135,10 +140,39 @@ describe.each(servers)('a state store on $name', ({ binaries }) => {
     await expect(openStore(direct)).rejects.toThrow(/newer version/);
   });
 
-  it('is written through to the disk, and never says a password', async () => {
-    const [row] = await store.all({
-      compile: () => ({ sql: 'SHOW synchronous_commit', parameters: [], query: {} as never, queryId: {} as never }),
+  it('is reached by TLS, and by whom it should be', async () => {
+    const { private: key, cert } = await generate([{ name: 'commonName', value: '127.0.0.1' }], {
+      extensions: [{ name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] }],
     });
+    const stranger = await generate([{ name: 'commonName', value: '127.0.0.1' }]);
+    const { dataDirectory } = place.server;
+    const { uid, gid } = statSync(dataDirectory);
+    for (const [name, text] of [
+      ['server.key', key],
+      ['server.crt', cert],
+    ] as const) {
+      writeFileSync(join(dataDirectory, name), text, { mode: 0o600 });
+      chownSync(join(dataDirectory, name), uid, gid);
+    }
+    const superuser = place.server.url('postgres');
+    await asSuperuser(superuser, 'ALTER SYSTEM SET ssl = on');
+    await asSuperuser(superuser, 'SELECT pg_reload_conf()');
+    await expect.poll(() => asSuperuser(superuser, 'SHOW ssl')).toEqual([{ ssl: 'on' }]);
+
+    const encrypted = 'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()';
+    for (const tls of [{ tls: 'require' }, { tls: 'verify-full', tlsAuthorities: cert }] as const) {
+      const safe = await openStore({ ...direct, ...tls });
+      expect(await safe.all({ compile: () => sql.raw(encrypted).compile(statements) })).toEqual([{ ssl: true }]);
+      await safe.close();
+    }
+    for (const tls of [{ tls: 'verify-full' }, { tls: 'verify-full', tlsAuthorities: stranger.cert }] as const)
+      await expect(openStore({ ...direct, ...tls })).rejects.toThrow(StoreUnavailable);
+    await asSuperuser(superuser, 'ALTER SYSTEM RESET ssl');
+    await asSuperuser(superuser, 'SELECT pg_reload_conf()');
+  });
+
+  it('is written through to the disk, and never says a password', async () => {
+    const [row] = await store.all({ compile: () => sql.raw('SHOW synchronous_commit').compile(statements) });
     expect(row).toEqual({ synchronous_commit: 'on' });
     const wrong = openStore({ ...direct, password: () => 'not-the-password' });
     await expect(wrong).rejects.toThrow(StoreUnavailable);

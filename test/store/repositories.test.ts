@@ -23,7 +23,14 @@ import type { Task } from '../../src/domain/task.ts';
 import { approvalsOf, insertApproval } from '../../src/store/approvals.ts';
 import { activeHalts, insertHalt, liftHalt } from '../../src/store/halts.ts';
 import { closeIntent, openIntent, openIntents } from '../../src/store/intents.ts';
-import { announceNode, deadAfterMs, type GatewayNode, liveNodes, removeNode } from '../../src/store/nodes.ts';
+import {
+  announceNode,
+  deadAfterMs,
+  forgetSilentNodes,
+  type GatewayNode,
+  liveNodes,
+  removeNode,
+} from '../../src/store/nodes.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import {
   getPlan,
@@ -409,6 +416,14 @@ describe.each(dialects)('on $name', (dialect) => {
       expect((await liveNodes(store, 3000))[0]).toMatchObject({ id: 'a@elsewhere', pg: 'moved' });
       await store.commit([removeNode('a@elsewhere'), removeNode('b@elsewhere')]);
       expect(await live(3000)).toEqual([]);
+    });
+
+    it('are forgotten when they never said that they leave', async () => {
+      const dayMs = 24 * 3_600_000;
+      const both = [announceNode(node('old@elsewhere'), 1000), announceNode(node('new@elsewhere'), 1000 + dayMs)];
+      await store.commit([...both, forgetSilentNodes(1001 + dayMs)]);
+      expect(await store.all(statements.selectFrom('nodes').select('id'))).toEqual([{ id: 'new@elsewhere' }]);
+      await store.commit([removeNode('new@elsewhere')]);
     });
 
     it('on this machine are dead when their process is', async () => {
