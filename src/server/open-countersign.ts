@@ -68,6 +68,8 @@ export interface Countersign {
   check(): Promise<void>;
   /** From now on everything is decided by this; what was decided before is forgotten. */
   bringIntoForce(next: Governance): void;
+  /** Tells the others by what is decided from now on; until it could, a gateway that shares its state decides nothing. */
+  agree(): Promise<void>;
   /** Lets go of the databases that are no longer configured. */
   closeGoneTargets(): Promise<void>;
   /** Takes its policies into force, and lets other processes know from then on that this one lives, and where it listens. */
@@ -215,6 +217,8 @@ export async function openCountersign(
     bringIntoForce(next) {
       governing = inForce(next, parts);
     },
+    // What serves nothing has nothing to say.
+    agree: async () => (announced === undefined ? undefined : agreement.adopt()),
     async closeGoneTargets() {
       for (const [id, opening] of engines) {
         if (governing.targets.has(id)) continue;

@@ -62,8 +62,7 @@ export function createReload(
         body: { outcome: 'loaded', node: proof.node, before: digestsOf(before), now: digestsOf(next) },
       });
       countersign.bringIntoForce(next);
-      // Until the others are told, this gateway serves nothing by it.
-      await countersign.agreement.adopt();
+      await countersign.agree();
       failed = null;
       log.info({ ...digestsOf(next) }, 'the configuration and the policies were loaded anew and are in force');
     } catch (error) {

@@ -163,7 +163,14 @@ describe.each(servers.slice(0, 1))('two gateways on one state, on $name', ({ bin
     expect(refused.code).toBe(3);
     expect(refused.stdout).toContain('policy accept');
 
-    // It does not come back by itself, however often it starts.
+    // It follows when its own files are brought up to them, without a restart.
+    old.edit((text) => text.replace('quorumUnmeasured: 1', 'quorumUnmeasured: 2'));
+    await expect.poll(() => answers(outdated), { timeout: 5000 }).toBe('done');
+    old.edit((text) => text.replace('quorumUnmeasured: 2', 'quorumUnmeasured: 1'));
+    await expect.poll(() => answers(outdated), { timeout: 5000 }).toBe('CS007');
+    expect(await answers(current)).toBe('done');
+
+    // With what is over it does not come back by itself, however often it starts.
     await gateways[0].stop();
     gateways[0] = await old.serve();
     expect(await codeOf(connect(gateways[0]))).toBe('CS007');
