@@ -169,13 +169,13 @@ describe.runIf(server !== undefined)('what an operator sees of a gateway', () =>
     }
     await until(gateway, 200);
     expect((await get(`${gateway.http}/healthz`)).status).toBe(200);
-  }, 30_000);
+  }, 60_000);
 
   it('is not ready while a target is down, and says which', async () => {
     await site.server.stop();
     const { reasons } = await until(gateway, 503);
     expect(reasons).toEqual(['target rental-production: it can’t be reached']);
-  }, 30_000);
+  }, 60_000);
 });
 
 describe.runIf(server !== undefined)('a gateway that ends or was tampered with', () => {
@@ -196,9 +196,10 @@ describe.runIf(server !== undefined)('a gateway that ends or was tampered with',
     const ended = gateway.stop();
     const { reasons } = await until(gateway, 503);
     expect(reasons).toEqual(['gateway: it is ending']);
-    await client.query('ROLLBACK');
+    // On a busy machine the grace may be over by now, and the client cut off.
+    await client.query('ROLLBACK').catch(() => undefined);
     expect(await ended).toBe(0);
-  }, 30_000);
+  }, 60_000);
 
   it('shows its figures to whoever has the token, and nobody else, where one is configured', async () => {
     const token = 'metrics-token-of-this-test';
@@ -221,7 +222,7 @@ describe.runIf(server !== undefined)('a gateway that ends or was tampered with',
     site.edit((config) => config.replace('\nnonsense: true\n', ''));
     await eventually(async () => (await failed()) === 0);
     await gateway.stop();
-  }, 30_000);
+  }, 60_000);
 
   it('is not ready once its ledger is not as it was signed', async () => {
     const gateway = await site.serve();
@@ -233,7 +234,7 @@ describe.runIf(server !== undefined)('a gateway that ends or was tampered with',
       'state: its ledger is not as it was signed: countersign ledger verify',
     ]);
     await gateway.kill();
-  }, 30_000);
+  }, 60_000);
 });
 
 describe.runIf(server !== undefined)('a gateway whose state lies on a server', () => {
