@@ -104,6 +104,25 @@ describe.each(servers)('the health of $name over MCP', ({ binaries }) => {
     await Promise.all([hold, wait]);
   });
 
+  it('says which check could not be made while a table is locked, and makes the others', async () => {
+    const hold = asSuperuser(site.databaseUrl, 'BEGIN; LOCK TABLE public.sick; SELECT pg_sleep(6)');
+    const held = () =>
+      asSuperuser(
+        site.databaseUrl,
+        "SELECT 1 FROM pg_locks WHERE relation = 'public.sick'::regclass AND mode = 'AccessExclusiveLock' AND granted",
+      );
+    await expect.poll(held, { timeout: 5_000 }).toHaveLength(1);
+    const { structured, text } = await health(['indexes', 'constraints']);
+    expect(structured).toMatchObject({
+      checks: [
+        { check: 'indexes', findings: [], unavailable: expect.stringContaining('lock timeout') },
+        { check: 'constraints', findings: [{ subject: 'public.sick' }, { subject: 'public.sick' }] },
+      ],
+    });
+    expect(text).toContain('indexes could not be looked at');
+    await hold;
+  });
+
   it('lists the costliest queries of anybody that touch only what the task may read', async () => {
     for (let n = 0; n < 3; n++) {
       await asSuperuser(site.databaseUrl, 'SELECT count(*) FROM public.customers WHERE id > $1', [n]);

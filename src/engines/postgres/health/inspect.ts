@@ -6,6 +6,8 @@ import { RELATION_CHECKS } from './relation-checks.ts';
 import { SERVER_CHECKS } from './server-checks.ts';
 
 const CHECK_TIMEOUT_MS = 10_000;
+/** Some sizes are read under a lock: whoever changes a table is not to be queued behind a look at it. */
+const LOCK_TIMEOUT_MS = 1_000;
 
 /**
  * Looks at how a database does, on a connection of its own: a check that takes long must not keep halts and catalogue
@@ -14,7 +16,9 @@ const CHECK_TIMEOUT_MS = 10_000;
 export async function inspect(connect: () => Promise<pg.Client>, request: HealthRequest): Promise<HealthReport[]> {
   const client = await connect();
   try {
-    await client.query(`SET statement_timeout = ${CHECK_TIMEOUT_MS}; SET default_transaction_read_only = on`);
+    await client.query(
+      `SET statement_timeout = ${CHECK_TIMEOUT_MS}; SET lock_timeout = ${LOCK_TIMEOUT_MS}; SET default_transaction_read_only = on`,
+    );
     const reports: HealthReport[] = [];
     for (const { check, sql, ofRelations, findings } of [...SERVER_CHECKS, ...RELATION_CHECKS]) {
       if (!request.checks.includes(check)) continue;
