@@ -25,10 +25,13 @@ export function createAgreement(deps: {
   readonly proof: Proof;
   /** Digest of what this process decides by, at this moment. */
   readonly digest: () => Digest;
+  /** How long it may take until this process has found by itself what others have begun: where all read the same files. */
+  readonly followWithinMs: number;
   /** Called with why this process may decide nothing, or with `undefined` when it may. */
   readonly onStanding: (outdated: Refusal | undefined) => Promise<void>;
 }): Agreement {
   const { store, proof } = deps;
+  let behindSinceMs: number | null = null;
 
   async function begin(digest: Digest, newest: PolicyEpoch | undefined, by: string): Promise<PolicyEpoch | undefined> {
     const epoch: PolicyEpoch = { epoch: (newest?.epoch ?? 0) + 1, digest, by, at: proof.now() };
@@ -50,7 +53,13 @@ export function createAgreement(deps: {
   async function check(): Promise<void> {
     const newest = await newestEpoch(store);
     const own = deps.digest();
-    await deps.onStanding(newest === undefined || newest.digest === own ? undefined : outdated(own, newest));
+    if (newest === undefined || newest.digest === own) {
+      behindSinceMs = null;
+      await deps.onStanding(undefined);
+      return;
+    }
+    behindSinceMs ??= performance.now();
+    if (performance.now() - behindSinceMs >= deps.followWithinMs) await deps.onStanding(outdated(own, newest));
   }
 
   return {

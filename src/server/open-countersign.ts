@@ -77,6 +77,9 @@ export interface Countersign {
   close(): Promise<void>;
 }
 
+/** Gateways on one machine look at the same files, and load them anew by themselves. */
+const FOLLOW_WITHIN_MS = 3000;
+
 /** @throws StoreUnavailable, LedgerCorrupt, or Error for a key that can't be used. */
 export async function openCountersign(
   governance: Governance,
@@ -100,6 +103,7 @@ export async function openCountersign(
     store,
     proof,
     digest: () => governingDigest(governing.governance.config, governing.governance.policies.digest),
+    followWithinMs: store.leaseMs === null ? FOLLOW_WITHIN_MS : 0,
     onStanding: (outdated) => halts.standDown('outdated policies', outdated),
   });
   // A command, too, decides nothing by policies that are no longer those of the gateways.

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { digestOf } from '../../src/domain/digest.ts';
 import type { Digest } from '../../src/domain/ids.ts';
@@ -24,7 +25,7 @@ describe.each(dialects)('which policies are in force, on $name', (dialect) => {
     made = await testLedger(await place.make());
   });
 
-  function node(name: string, policies: string) {
+  function node(name: string, policies: string, followWithinMs = 0) {
     let standing: Refusal | undefined;
     let digest: Digest = digestOf(policies);
     const proof = createProof({ ledger: made.ledger, clock: { now: () => 0 }, node: name, log: LOG });
@@ -32,6 +33,7 @@ describe.each(dialects)('which policies are in force, on $name', (dialect) => {
       store: made.store,
       proof,
       digest: () => digest,
+      followWithinMs,
       onStanding(outdated) {
         standing = outdated;
         return Promise.resolve();
@@ -80,6 +82,19 @@ describe.each(dialects)('which policies are in force, on $name', (dialect) => {
     expect([await old.serves(), await current.serves()]).toEqual([startIsAWord, !startIsAWord]);
     expect(await old.accept('ada')).toMatchObject({ epoch: 3, digest: digestOf('v1') });
     expect([await old.serves(), await current.serves()]).toEqual([true, false]);
+  });
+
+  it('new ones that others have begun are waited for, for a while, where all read the same files', async () => {
+    const [quick, slow] = [node('quick', 'v1'), node('slow', 'v1', 150)];
+    await quick.adopt();
+    await slow.adopt();
+    await quick.reload('v2');
+    expect(await slow.serves()).toBe(true);
+    await slow.reload('v2');
+    await quick.reload('v3');
+    expect(await slow.serves()).toBe(true);
+    await sleep(160);
+    expect(await slow.serves()).toBe(false);
   });
 
   it('one of them when several new ones start at once', async () => {
