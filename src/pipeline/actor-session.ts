@@ -5,7 +5,6 @@ import type { Channel } from '../domain/intent.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
-import { copyFail } from '../engines/postgres/wire-messages.ts';
 import {
   type CopySource,
   EngineFailure,
@@ -16,6 +15,7 @@ import {
   type TransactionStatus,
 } from '../engines/session.ts';
 import { type Connections, createConnections } from '../execution/connections.ts';
+import { type HeldBack, rowsAfterHeld } from '../execution/copy-rows.ts';
 import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
 import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
 import type { PreparedStatement } from '../execution/prepared-statements.ts';
@@ -197,28 +197,12 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     deps.readLog.note({ task: task.id, target: engine.target.id, channel: deps.channel, shape });
   }
 
-  function current(): EngineSession | undefined {
-    return transaction === null ? undefined : connections.opened(transaction.purpose);
+  function heldBack(): HeldBack | null {
+    return transaction?.implicit === true && held !== null ? { output: held, writes: transaction.writes.length } : null;
   }
 
-  /** What is held back goes before the server's call for rows, unless it answers a write that isn't committed yet. */
-  function afterHeld(rows: CopySource): CopySource {
-    let starting: Promise<void> = Promise.resolve();
-    return {
-      sink: rows.sink,
-      start(response, target) {
-        if (transaction?.implicit !== true || held === null) return rows.start(response, target);
-        if (transaction.writes.length > 1) {
-          target.write(copyFail('it came in one batch with another write, whose answer must wait'));
-          return;
-        }
-        starting = held.release(rows.sink).then(() => rows.start(response, target));
-      },
-      async stop() {
-        await starting;
-        await rows.stop();
-      },
-    };
+  function current(): EngineSession | undefined {
+    return transaction === null ? undefined : connections.opened(transaction.purpose);
   }
 
   /** Ends the transaction for good or ill once its effect is measured; the commit itself is carried by `commit`. */
@@ -467,7 +451,13 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       noteCursor(write.analysis);
     },
     relay: (connection, frames, replies, sink, rows) =>
-      running.relay(connection, frames, replies, sink, rows === undefined ? undefined : afterHeld(rows)),
+      running.relay(
+        connection,
+        frames,
+        replies,
+        sink,
+        rows === undefined ? undefined : rowsAfterHeld(rows, () => heldBack()),
+      ),
     transact,
     settle,
     noteRead(analysis) {
