@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import { analyse as analyseStatement } from '../analysis/analyse.ts';
 import { createAnalysisCache } from '../analysis/analysis-cache.ts';
 import { initAnalyser } from '../analysis/parse.ts';
@@ -27,6 +26,7 @@ import { createTasks, type Tasks } from '../pipeline/tasks.ts';
 import { createReceiveVerdict, type ReceiveVerdict } from '../pipeline/verdicts.ts';
 import type { PolicySet } from '../policy/policy-set.ts';
 import { steadyClock } from '../policy/steady-clock.ts';
+import { machineName } from '../store/machine.ts';
 import { announceNode, forgetSilentNodes, removeNode } from '../store/nodes.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
@@ -91,7 +91,7 @@ export async function openCountersign(
   const key = loadSigningKey(config.ledgerKey, config.origin);
   const store = await openStore(config.state);
   const ledger = await openLedger({ store, key, clock, onAppended: observer.appended });
-  const node = `node_${randomBytes(8).toString('hex')}@${hostname()}`;
+  const node = `node_${randomBytes(8).toString('hex')}@${machineName()}`;
   const proof = observer.proving(createProof({ ledger, clock, node, log }));
   const halts = await createHalts({ store, proof });
   const now = () => clock.now();

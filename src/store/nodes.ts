@@ -1,12 +1,12 @@
-import { hostname } from 'node:os';
 import type { Instant } from '../domain/ids.ts';
+import { machineName } from './machine.ts';
 import { statements } from './schema.ts';
 import type { Store } from './store.ts';
 import { type Write, write } from './write.ts';
 
 /** A running gateway, so that commands find its addresses and recovery knows whose unfinished work is nobody's. */
 export interface GatewayNode {
-  /** Ends in `@` and the name of its machine. */
+  /** Ends in `@` and the name of its machine (`machineName`). */
   readonly id: string;
   readonly pid: number;
   readonly pg: string;
@@ -70,7 +70,7 @@ export async function liveNodes(store: Store, nowMs: number): Promise<readonly G
 
 /** On its own machine a process that ended is known to be dead at once; elsewhere only its silence tells. */
 function isRunning({ id, pid }: { readonly id: string; readonly pid: number }): boolean {
-  if (!id.endsWith(`@${hostname()}`) || pid === process.pid) return true;
+  if (!id.endsWith(`@${machineName()}`) || pid === process.pid) return true;
   try {
     process.kill(pid, 0);
     return true;

@@ -6,11 +6,13 @@ import { generate } from 'selfsigned';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type ActorId, asId, type HaltId, instantOf } from '../../src/domain/ids.ts';
 import type { PostgresState } from '../../src/domain/state-location.ts';
+import { verifyLedger } from '../../src/ledger/verify.ts';
 import { activeHalts, insertHalt } from '../../src/store/halts.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { statements } from '../../src/store/schema.ts';
 import { type Store, StoreUnavailable } from '../../src/store/store.ts';
 import type { Write } from '../../src/store/write.ts';
+import { entry, testLedger } from '../fixtures/ledger.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 import { connectToState, type PostgresPlace, startPostgresPlace } from '../fixtures/state.ts';
 import { startTcpProxy, type TcpProxy } from '../fixtures/tcp-proxy.ts';
@@ -61,6 +63,24 @@ describe.each(servers)('a state store on $name', ({ binaries }) => {
     expect(await store.commit([halt('h1')])).toBeNull();
     expect(await truth()).toEqual(['h1']);
   });
+
+  it('G12 says that nobody knows when even that can’t be asked; the ledger goes on from what is there', async () => {
+    const made = await testLedger({ ...direct, port: proxy.port });
+    proxy.cutAt('COMMIT', 'after, for good');
+    const recording = made.ledger.record({ entries: [entry('unknown')], writes: [halt('h1')] });
+    const failed = expect(recording).rejects.toMatchObject({
+      name: 'LedgerUnavailable',
+      cause: { name: 'StoreUncertain' },
+    });
+    await failed;
+    expect(await truth()).toEqual(['h1']);
+    proxy.mend();
+    await made.ledger.record({ entries: [entry('next')] });
+    const subjects = (await made.ledger.entries({ from: 1, limit: 10 })).map(({ entry: { subject } }) => subject);
+    expect(subjects).toEqual(['unknown', 'next']);
+    expect(await verifyLedger(direct, made.ledger.verifierKey)).toMatchObject({ verdict: 'sound', entries: 3 });
+    await made.remove();
+  }, 60_000);
 
   it('says so within its bound when the network is parted, and goes on when it is whole again', async () => {
     await store.commit([halt('h1')]);

@@ -1,5 +1,4 @@
 import { spawnSync } from 'node:child_process';
-import { hostname } from 'node:os';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ApprovalStatement } from '../../src/domain/approval.ts';
@@ -23,6 +22,7 @@ import type { Task } from '../../src/domain/task.ts';
 import { approvalsOf, insertApproval } from '../../src/store/approvals.ts';
 import { activeHalts, insertHalt, liftHalt } from '../../src/store/halts.ts';
 import { closeIntent, openIntent, openIntents } from '../../src/store/intents.ts';
+import { machineName } from '../../src/store/machine.ts';
 import {
   announceNode,
   deadAfterMs,
@@ -428,12 +428,12 @@ describe.each(dialects)('on $name', (dialect) => {
 
     it('on this machine are dead when their process is', async () => {
       const { pid } = spawnSync(process.execPath, ['-e', '']);
-      await store.commit([announceNode(node(`dead@${hostname()}`, pid), 1000)]);
+      await store.commit([announceNode(node(`dead@${machineName()}`, pid), 1000)]);
       await store.commit([
-        announceNode(node(`here@${hostname()}`), 1000),
+        announceNode(node(`here@${machineName()}`), 1000),
         announceNode(node('far@elsewhere', pid), 900),
       ]);
-      expect(await live(1000)).toEqual([`here@${hostname()}`, 'far@elsewhere']);
+      expect(await live(1000)).toEqual([`here@${machineName()}`, 'far@elsewhere']);
     });
   });
 });
