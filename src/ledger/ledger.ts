@@ -9,7 +9,8 @@ import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import { beginsWith } from '../store/prefix.ts';
 import { statements } from '../store/schema.ts';
 import { type Reader, STATE_UNAVAILABLE, type Store, StoreUnavailable } from '../store/store.ts';
-import { type Rows, type SqlValue, type Write, write } from '../store/write.ts';
+import { type Write, write } from '../store/write.ts';
+import { type BatchWrites, type Waiting, writesOf } from './batch.ts';
 import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
 import { type SigningKey, verifierKey } from './signing-key.ts';
 import { EMPTY_FRONTIER, edgePositions, type Frontier, grow, leafHash, rootOf } from './tree.ts';
@@ -94,14 +95,6 @@ const MAX_RACES = 50;
 
 /** How many ledgers this process has opened: each writes its checkpoints under a name of its own. */
 let openings = 0;
-
-interface Waiting {
-  readonly bytes: readonly string[];
-  readonly entries: readonly Entry[];
-  readonly writes: readonly Write[];
-  readonly resolve: (recorded: Recorded) => void;
-  readonly reject: (error: Error) => void;
-}
 
 /**
  * Opens the ledger in a store, and begins it with a genesis entry where there is none.
@@ -250,55 +243,10 @@ export async function openLedger(deps: {
   return ledger;
 }
 
-interface Step {
-  readonly writes: readonly Write[];
-  /** Whose each write is; those of the ledger itself are nobody's. */
-  readonly owners: readonly (Waiting | undefined)[];
+interface Step extends BatchWrites {
   readonly frontier: Frontier;
   readonly publish: () => void;
 }
-
-function writesOf(
-  batch: readonly Waiting[],
-  size: number,
-  grown: ReturnType<typeof grow>,
-  note: string,
-): Pick<Step, 'writes' | 'owners'> {
-  const head = statements.updateTable('ledger_head').set({ size: grown.frontier.size }).where('size', '=', size);
-  const entries = batch
-    .flatMap((waiting) =>
-      waiting.entries.map((entry, position) => ({ ...entry, bytes: waiting.bytes[position] ?? '' })),
-    )
-    .map(({ kind, subject, at, bytes }, position) => [size + position, kind, subject, at, bytes]);
-  const changes = batch.flatMap((waiting) => waiting.writes.map((change) => [change, waiting] as const));
-  const all: readonly (readonly [Write, Waiting | undefined])[] = [
-    [write(head, 1), undefined],
-    [{ ...ENTRIES, rows: entries }, undefined],
-    ...changes,
-    [{ ...NODES, rows: grown.nodes.map(({ level, index, hash }): SqlValue[] => [level, index, hash]) }, undefined],
-    [write(statements.insertInto('checkpoints').values({ size: grown.frontier.size, note })), undefined],
-  ];
-  return { writes: all.map(([change]) => change), owners: all.map(([, owner]) => owner) };
-}
-
-const ENTRIES: Omit<Rows, 'rows'> = {
-  into: 'ledger_entries',
-  columns: [
-    ['idx', 'bigint'],
-    ['kind', 'text'],
-    ['subject', 'text'],
-    ['at', 'text'],
-    ['entry', 'text'],
-  ],
-};
-const NODES: Omit<Rows, 'rows'> = {
-  into: 'ledger_nodes',
-  columns: [
-    ['level', 'bigint'],
-    ['idx', 'bigint'],
-    ['hash', 'bytea'],
-  ],
-};
 
 function resolveAll(batch: readonly Waiting[], size: number): void {
   let index = size;
