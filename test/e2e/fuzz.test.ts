@@ -306,7 +306,11 @@ describe.skipIf(newest === undefined)(`G12 no one in: malformed bytes before ${n
     expect(await unjudged(site, log, /^(?:UPDATE|COPY) public\.customers\b/)).toEqual([]);
   });
 
-  async function explore<Case>(cases: fc.Arbitrary<Case>, attempt: (one: Case) => Promise<void>, seed = SEED): Promise<void> {
+  async function explore<Case>(
+    cases: fc.Arbitrary<Case>,
+    attempt: (one: Case) => Promise<void>,
+    seed = SEED,
+  ): Promise<void> {
     let tried = 0;
     const property = fc.asyncProperty(fc.array(cases, { minLength: AT_ONCE, maxLength: AT_ONCE }), async (several) => {
       tried += several.length;
