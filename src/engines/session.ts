@@ -78,7 +78,7 @@ export interface ExpectedReply {
   readonly charactersBefore?: number;
   /** For `describe statement`: told the parameters' types when they come. */
   readonly onParameterTypes?: (types: readonly number[]) => void;
-  /** For `parse`: the server knows the statement now. */
+  /** For `parse` and `close`: the server knows the statement now, or no longer. */
   readonly onDone?: () => void;
 }
 

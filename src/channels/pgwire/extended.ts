@@ -395,15 +395,18 @@ export function createExtended(deps: {
       if (!outbox.skipping) outbox.add(connection, frame, { to: 'close' });
       return;
     }
-    const connections = [...(preparedAs(name)?.on.keys() ?? [])].filter((connection) => !connection.closed);
-    if (name === '') unnamed = undefined;
-    else session.prepared.delete(name);
+    const statement = preparedAs(name);
+    const connections = [...(statement?.on.keys() ?? [])].filter((connection) => !connection.closed);
     for (const connection of connections) {
       await outbox.turnTo(connection);
       if (outbox.skipping) return;
-      outbox.add(connection, frame, { to: 'close', hidden: true });
+      outbox.add(connection, frame, { to: 'close', hidden: true, onDone: () => statement?.on.delete(connection) });
     }
-    return outbox.answer(CLOSE_COMPLETE);
+    await outbox.answer(CLOSE_COMPLETE);
+    // After an error the server skips a Close too, and knows the statement still.
+    if (outbox.skipping) return;
+    if (name === '') unnamed = undefined;
+    else session.prepared.delete(name);
   }
 
   return {
