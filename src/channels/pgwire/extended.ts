@@ -1,5 +1,5 @@
 import type { DatabaseFailure } from '../../domain/database-failure.ts';
-import type { TransactionAct } from '../../domain/effect.ts';
+import type { SessionAct, TransactionAct } from '../../domain/effect.ts';
 import type { Parameter, Statement } from '../../domain/intent.ts';
 import { failureOf, type Refusal } from '../../domain/refusal.ts';
 import { quoteIdentifier } from '../../engines/postgres/quote.ts';
@@ -287,6 +287,7 @@ export function createExtended(deps: {
     if (outbox.skipping) return;
     if (judgement.verdict === 'session') {
       await outbox.send('sync');
+      if (!outbox.skipping) await bringAbout(judgement.act, connection);
       if (!outbox.skipping) await know(statement, connection);
       if (outbox.skipping) return;
       outbox.add(connection, portal.bindFrame, { to: 'bind', hidden: true });
@@ -310,6 +311,13 @@ export function createExtended(deps: {
     }
     if (judgement.analysis.takesRows === true) return outbox.addTakingRows(connection, frame);
     outbox.add(connection, frame, { to: 'execute' });
+  }
+
+  /** What PREPARE and DEALLOCATE name is brought to the connection first: that makes the server forget the unnamed statement. */
+  async function bringAbout(act: SessionAct, connection: EngineSession): Promise<void> {
+    if ((act.act !== 'prepare' && act.act !== 'deallocate') || connection.transaction === 'failed') return;
+    const named = session.prepared.get(act.name ?? '');
+    if (named !== undefined) await prepareOn(named, connection);
   }
 
   async function hold(portal: Portal): Promise<void> {
