@@ -21,7 +21,7 @@ export async function pointReads(report: Report): Promise<void> {
   const [first] = servers;
   report.section('point reads, transactions a second', 'of PgBouncer · of the database itself');
   if (first === undefined || pgbench === undefined) return report.tell('all', 'skipped: no server or no pgbench');
-  const site = await startSite(first.binaries, { scale: 0.02 });
+  const site = await startSite(first.binaries, { scale: 0.02, settings: { max_connections: '200' } });
   const pooler = await startPgbouncer(site.databaseUrl);
   try {
     await site.serve();

@@ -14,7 +14,7 @@ export async function stopping(report: Report): Promise<void> {
   const [first] = servers;
   report.section('starting and stopping', '');
   if (first === undefined) return report.tell('all', 'skipped: no server');
-  const site = await startSite(first.binaries, { scale: 0.02 });
+  const site = await startSite(first.binaries, { scale: 0.02, settings: { max_connections: '200' } });
   try {
     const began = await site.serve();
     const task = await site.openTask(WORK);
