@@ -3,6 +3,7 @@ import type { Analysis } from '../domain/effect.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import { analyse } from './analyse.ts';
 import { NOTHING_PREPARED, type PreparedLookup } from './findings.ts';
+import { splitStatements } from './parse.ts';
 
 /** Analyses by text: the same text under the same catalogue and search path means the same. */
 export type Analyse = (
@@ -46,3 +47,17 @@ export function isOfOneSession(found: Analysis | DatabaseFailure): boolean {
 
 /** `invalid_sql_statement_name` (PostgreSQL, "Error Codes"). */
 const NOT_PREPARED = '26000';
+
+/** Cuts texts into statements, and remembers how: a driver sends the same few over and over. */
+export function createSplitCache(): typeof splitStatements {
+  const cache = new Map<string, ReturnType<typeof splitStatements>>();
+  return (text) => {
+    const known = cache.get(text);
+    if (known !== undefined) return known;
+    const split = splitStatements(text);
+    if (text.length > MAX_CACHED_CHARS) return split;
+    if (cache.size >= MAX_ENTRIES) cache.clear();
+    cache.set(text, split);
+    return split;
+  };
+}

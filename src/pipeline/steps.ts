@@ -1,4 +1,4 @@
-import { splitStatements } from '../analysis/parse.ts';
+import { createSplitCache } from '../analysis/analysis-cache.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import { LedgerUnavailable } from '../ledger/ledger.ts';
@@ -15,6 +15,9 @@ import { withOwnViews } from './own-views.ts';
 import { planNamed } from './plan-view.ts';
 import type { Proof } from './proof.ts';
 
+/** One for all sessions: how a text is cut depends on nothing else. */
+const split = createSplitCache();
+
 /** What becomes of statements on one target that don't simply run. */
 export function createSteps(deps: {
   readonly target: GovernedTarget;
@@ -29,7 +32,7 @@ export function createSteps(deps: {
   const { target, proof } = deps;
 
   return {
-    split: splitStatements,
+    split,
 
     fill: async (session, text, views) => withOwnViews(text, views, await deps.status(session.task)),
 
