@@ -21,7 +21,7 @@ describe.each(servers.slice(0, 1))('G4 who may countersign, before $name', ({ bi
     site.edit((text) =>
       text
         .replace('  people:\n', `  people:\n${people.join('')}`)
-        .replace('quorum: 1\n', 'quorum: 2\n    planLifetime: 20s\n')
+        .replace('quorum: 1\n', 'quorum: 2\n')
         .replace('quorumUnmeasured: 1', 'quorumUnmeasured: 3'),
     );
     await site.serve();
@@ -65,6 +65,9 @@ describe.each(servers.slice(0, 1))('G4 who may countersign, before $name', ({ bi
   }, 60_000);
 
   it('ends with the plan’s time, which is written down', async () => {
+    site.edit((text) => text.replace('quorum: 2\n', 'quorum: 2\n    planLifetime: 3s\n'));
+    const reloads = async () => (await site.ask<{ entries: unknown[] }>('ledger', 'show', '--kind', 'reload')).entries;
+    await expect.poll(reloads, { timeout: 20_000, interval: 300 }).not.toEqual([]);
     const { id } = await propose('DELETE FROM customers WHERE id = 2 OR true');
     const stateOf = async () => (await site.ask('plan', 'show', id))['state'];
     await expect.poll(stateOf, { timeout: 40_000, interval: 500 }).toBe('expired');
