@@ -53,6 +53,11 @@ describe.skipIf(newest === undefined)(`load before ${newest?.name}`, () => {
     });
     gateway = await site.serve();
     task = await site.openTask(TASK);
+    // Compiling the parser takes much memory for a moment, once.
+    const client = await connectRaw(url());
+    await answerTo(client, query('SELECT 1'));
+    await client.close();
+    await sleep(1000);
   }, 60_000);
   afterAll(() => site?.remove());
 
