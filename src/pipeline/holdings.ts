@@ -30,6 +30,8 @@ export interface Holdings {
   ready(analysis: Analysis, connection: EngineSession, sink: ReplySink): Promise<boolean>;
   /** A statement runs that leaves a cursor behind. */
   noteCursor(name: string, connection: EngineSession): void;
+  /** Something of the actor's would be lost with the connections that are open. */
+  readonly onConnections: boolean;
   /** Whether one more cursor may be held. */
   hasRoomFor(cursor: string): boolean;
 }
@@ -164,6 +166,9 @@ export function createHoldings(deps: {
       return false;
     },
     noteCursor: (name, connection) => cursors.set(name, connection),
+    get onConnections() {
+      return cursors.size > 0 || channels.size > 0;
+    },
     hasRoomFor: (cursor) => cursors.size < MAX_HELD_CURSORS || cursors.has(cursor),
   };
 }

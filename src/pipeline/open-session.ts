@@ -5,10 +5,11 @@ import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
-import { type ActorSession, createActorSession } from './actor-session.ts';
+import type { ActorSession } from './actor-session.ts';
 import type { ApplyPlan } from './apply-plan.ts';
 import type { Steps } from './carry-query.ts';
 import { createCommitWrites } from './commit-writes.ts';
+import { createActorSession } from './create-actor-session.ts';
 import type { Refused, TaskStatus } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Halts } from './halts.ts';
@@ -95,10 +96,10 @@ export function createSessionDesk(deps: {
         proof.log.error({ err: error, task: task.id, target: id }, 'a session could not be opened');
         return { refused: notOpened(id, error) };
       }
-      const reachWhatWasMade = async ({ connections }: ActorSession): Promise<void> => {
+      const reachWhatWasMade = async (made: ActorSession): Promise<void> => {
         try {
           await target.engine.refreshCatalogue();
-          await connections.renew(await target.engine.provision(target.profile(task)));
+          await made.renew(await target.engine.provision(target.profile(task)));
         } catch (error) {
           proof.log.error({ err: error, task: task.id, target: id }, 'a session does not reach what its plan made');
         }

@@ -84,6 +84,21 @@ describe.each(servers)('what a session holds beyond a statement, before $name', 
     await raw.close();
   });
 
+  it('LISTEN hears on after a plan of the session made a table', async () => {
+    await withClient(async (client) => {
+      const heard: string[] = [];
+      client.on('notification', ({ payload }) => heard.push(payload ?? ''));
+      await client.query('LISTEN jobs');
+      expect(await codeOf(client.query('CREATE TABLE public.vehicles_seen (id int)'))).toBe('CS001');
+      const [plan] = (await client.query("SELECT id FROM countersign.plans WHERE state = 'held'")).rows;
+      await site.ask('plan', 'approve', plan.id, '--as', 'ada');
+      await client.query(`CALL countersign.apply('${plan.id}')`);
+      await asSuperuser(site.databaseUrl, "NOTIFY jobs, 'still'");
+      await client.query('SELECT 1');
+      await expect.poll(() => heard).toEqual(['still']);
+    });
+  });
+
   it('LISTEN and NOTIFY are refused beyond that, and hear nothing while halted', async () => {
     await withClient(async (client) => {
       expect(await codeOf(client.query('LISTEN secrets'))).toBe('CS002');
