@@ -1,21 +1,11 @@
-import { execFile } from 'node:child_process';
-import { existsSync, readdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type Site, startSite, WORK } from '../test/fixtures/gateway.ts';
 import { servers } from '../test/fixtures/postgres.ts';
+import { pgbench, pointReadRate } from './pgbench.ts';
 import { startPgbouncer } from './pgbouncer.ts';
 import { type Report, spread } from './report.ts';
 
 const ROUNDS = 5;
 const SECONDS = 2;
-const SCRIPT = `\\set id random(1, 200)
-SELECT full_name FROM public.customers WHERE id = :id;
-`;
-
-const pgbench = readdirSync('/usr/lib/postgresql', { withFileTypes: true })
-  .map((entry) => join('/usr/lib/postgresql', entry.name, 'bin/pgbench'))
-  .find((path) => existsSync(path));
-
 /** Point reads by pgbench: the database itself, PgBouncer and Countersign in turns, and Countersign with TLS. */
 export async function pointReads(report: Report): Promise<void> {
   const [first] = servers;
@@ -26,49 +16,36 @@ export async function pointReads(report: Report): Promise<void> {
   try {
     await site.serve();
     const task = await site.openTask(WORK);
-    const script = join(site.directory, 'point.sql');
-    writeFileSync(script, SCRIPT);
+    const { directory } = site;
     const governed = `${task.postgres}?sslmode=disable`;
     for (const mode of ['simple', 'extended', 'prepared']) {
       for (const clients of [1, 16, 64]) {
+        const load = { mode, clients, seconds: SECONDS, directory };
         const ofPooler: number[] = [];
         const ofDirect: number[] = [];
         for (let round = 0; round < ROUNDS; round++) {
-          const direct = await tps(site.databaseUrl, mode, clients, script);
-          const pooled = pooler === undefined ? Number.NaN : await tps(pooler.url, mode, clients, script);
-          const ours = await tps(governed, mode, clients, script);
+          const direct = await pointReadRate(site.databaseUrl, load);
+          const pooled = pooler === undefined ? Number.NaN : await pointReadRate(pooler.url, load);
+          const ours = await pointReadRate(governed, load);
           ofPooler.push(ours / pooled);
           ofDirect.push(ours / direct);
         }
         report.tell(`${mode}, ${clients} clients`, `${spread(ofPooler)} · ${spread(ofDirect)}`);
       }
     }
-    await encrypted(report, site, task.postgres, script);
+    await encrypted(report, site, task.postgres);
   } finally {
     pooler?.stop();
     await site.remove();
   }
 }
 
-async function encrypted(report: Report, site: Site, url: string, script: string): Promise<void> {
+async function encrypted(report: Report, site: Site, url: string): Promise<void> {
+  const load = { mode: 'simple', clients: 16, seconds: SECONDS, directory: site.directory };
   const ratios: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    const direct = await tps(site.databaseUrl, 'simple', 16, script);
-    ratios.push((await tps(`${url}?sslmode=require`, 'simple', 16, script)) / direct);
+    const direct = await pointReadRate(site.databaseUrl, load);
+    ratios.push((await pointReadRate(`${url}?sslmode=require`, load)) / direct);
   }
   report.tell('simple, 16 clients, with TLS between client and gateway', `– · ${spread(ratios)}`);
-}
-
-function tps(url: string, mode: string, clients: number, script: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    execFile(
-      pgbench ?? 'pgbench',
-      ['-n', '-M', mode, '-c', String(clients), '-j', '1', '-T', String(SECONDS), '-f', script, url],
-      (error, stdout) => {
-        const found = /tps = ([\d.]+)/.exec(stdout)?.[1];
-        if (error !== null || found === undefined) reject(error ?? new Error('pgbench told no figure'));
-        else resolve(Number(found));
-      },
-    );
-  });
 }

@@ -4,6 +4,7 @@ import { plans } from './plans.ts';
 import { pointReads } from './point-reads.ts';
 import { createReport } from './report.ts';
 import { results } from './results.ts';
+import { soak } from './soak.ts';
 import { stopping } from './stopping.ts';
 import { toolCalls } from './tools.ts';
 
@@ -12,7 +13,7 @@ import { toolCalls } from './tools.ts';
  * ratio. `npm run bench` does all and writes docs/performance.md; `npm run bench -- ledgers` does one part and writes
  * nothing.
  */
-const parts = { pointReads, results, analysing, toolCalls, ledgers, plans, stopping };
+const parts = { pointReads, results, analysing, toolCalls, ledgers, plans, stopping, soak };
 
 const [only] = process.argv.slice(2);
 if (only !== undefined && !(only in parts)) {
