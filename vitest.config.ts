@@ -6,7 +6,8 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // Much of the time is waiting: for servers to start, for halts to arrive, for plans to expire.
+    maxWorkers: 3,
     reporters: ['default'],
   },
 });

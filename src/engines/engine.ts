@@ -62,7 +62,7 @@ export interface TargetEngine {
   /** Whether a plan's change is in the target: the row it left there is the truth (G6). */
   appliedState(plan: PlanId): Promise<AppliedState>;
 
-  /** The same for an in-limits write, by its intent. */
+  /** The same for an in-limits write, by its intent. Once it is said not to have taken effect, it never will. */
   writtenState(intent: string): Promise<AppliedState>;
 
   close(): Promise<void>;

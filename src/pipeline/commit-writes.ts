@@ -160,7 +160,9 @@ export function createCommitWrites(deps: {
       if (error instanceof EngineFailure) {
         await connection.own('ROLLBACK');
         state = 'not applied';
-        reply = { outcome: 'failed', failure: error.failure };
+        reply = givenUp(error)
+          ? { outcome: 'refused', refusal: GIVEN_UP }
+          : { outcome: 'failed', failure: error.failure };
       } else if (error instanceof SessionLost) {
         state = await stateAfterLoss(intent);
         reply = { outcome: 'refused', refusal: lostAtCommit(intent, state) };
@@ -219,6 +221,18 @@ export function createCommitWrites(deps: {
 }
 
 const RAN = 'its statement was sent again when it was allowed, and ran by itself';
+
+/** The place of its mark is taken: another gateway took this one for dead, and has told that nothing took effect. */
+function givenUp({ failure }: EngineFailure): boolean {
+  return failure.sqlstate === '23505' && failure.message.includes('written_pkey');
+}
+
+const GIVEN_UP: Refusal = {
+  refused: 'unavailable',
+  message:
+    'This gateway was taken for dead while it was about to commit: the write was given up, and nothing took effect.',
+  hint: 'Send it again.',
+};
 
 function unmeasured(cause: unknown): Refusal {
   return {

@@ -1,12 +1,13 @@
 import type pg from 'pg';
 import type { Target } from '../../domain/target.ts';
 import type { Catalogue } from '../catalogue.ts';
-import { type AppliedState, CATALOGUE_POLL_MS, type TargetCredentials, type TargetEngine } from '../engine.ts';
+import { CATALOGUE_POLL_MS, type TargetCredentials, type TargetEngine } from '../engine.ts';
 import { apply } from './apply.ts';
 import { catalogueVersion, loadCatalogue } from './catalogue.ts';
 import { connectOwn, connectSession, readIdentity } from './connect.ts';
 import { inspect } from './health/inspect.ts';
 import { statementStatistics } from './health/statement-statistics.ts';
+import { appliedState, settledWrite } from './marks.ts';
 import { measure } from './measure.ts';
 import { provisionProfile } from './profiles.ts';
 
@@ -67,43 +68,14 @@ export async function openPostgresTarget(deps: {
       return measure(request, { connect: connectApply, identity: await engine.identify() });
     },
     apply: (request) => apply(request, { connect: connectApply, appliedState: (plan) => engine.appliedState(plan) }),
-    appliedState: (plan) => own.use((client) => markState(client, 'applied', 'plan', plan)),
-    writtenState: (intent) => own.use((client) => markState(client, 'written', 'intent', intent)),
+    appliedState: (plan) => own.use((client) => appliedState(client, plan)),
+    writtenState: (intent) => own.use((client) => settledWrite(client, intent)),
     async close() {
       clearInterval(poll);
       await own.close();
     },
   };
   return engine;
-}
-
-/**
- * Whether the row is there (G6). Where it isn't, its transaction may still be open: then another's attempt to write the
- * same row would have to wait.
- */
-async function markState(
-  client: pg.Client,
-  table: 'applied' | 'written',
-  key: 'plan' | 'intent',
-  id: string,
-): Promise<AppliedState> {
-  const state = table === 'applied' ? 'state' : "'done'";
-  const { rows } = await client.query<{ state: string }>(
-    `SELECT ${state} AS state FROM countersign.${table} WHERE ${key} = $1`,
-    [id],
-  );
-  if (rows[0]?.state === 'done') return 'applied';
-  if (rows[0] !== undefined) return 'in progress';
-  const { rows: open } = await client.query<{ open: boolean }>(
-    `SELECT EXISTS (
-       SELECT FROM pg_catalog.pg_locks AS l
-       WHERE l.relation = 'countersign.${table}'::pg_catalog.regclass AND l.mode = 'RowExclusiveLock' AND l.granted
-     ) AS open`,
-  );
-  if (open[0]?.open === true) return 'in progress';
-  // Asked again: the transaction may have committed between the two questions.
-  const again = await client.query(`SELECT FROM countersign.${table} WHERE ${key} = $1`, [id]);
-  return again.rowCount === 0 ? 'not applied' : 'applied';
 }
 
 /** The gateway's own connection to a target: made when needed, made anew when it was lost, used by one at a time. */

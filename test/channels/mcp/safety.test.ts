@@ -186,9 +186,10 @@ describe.each(PROTOCOLS)('cancelling with %s', (version) => {
     const { id } = held.structured['plan'] as { id: string };
     const progress: unknown[] = [];
     await call(client, 'get_plan', { plan: id, wait_seconds: 6 }, { onprogress: (told) => progress.push(told) });
-    expect(progress).toEqual([
-      expect.objectContaining({ progress: expect.closeTo(5.5, 0), message: 'The plan is held.' }),
-    ]);
+    // Once in five seconds; a busy machine may come to a second one.
+    expect(progress[0]).toMatchObject({ message: 'The plan is held.' });
+    expect((progress[0] as { progress: number }).progress).toBeGreaterThanOrEqual(5);
+    expect(progress.length).toBeLessThanOrEqual(2);
     await client.close();
   });
 });

@@ -260,6 +260,37 @@ describe.each(servers)('a target on $name', ({ binaries }) => {
     });
   });
 
+  describe('G6 what became of a write', () => {
+    const mark = (intent: string) =>
+      `INSERT INTO countersign.written (intent, xid, at) VALUES ('${intent}', pg_current_xact_id(), clock_timestamp())`;
+
+    it('is known while it is open, and after it', async () => {
+      const writer = new pg.Client({ connectionString: url });
+      await writer.connect();
+      await writer.query(`BEGIN; ${mark('intent_slow')}`);
+      expect(await engine.writtenState('intent_slow')).toBe('in progress');
+      await writer.query('COMMIT');
+      expect(await engine.writtenState('intent_slow')).toBe('applied');
+      await writer.query(`BEGIN; ${mark('intent_undone')}`);
+      await writer.query('ROLLBACK');
+      await writer.end();
+      expect(await engine.writtenState('intent_undone')).toBe('not applied');
+    });
+
+    it('stands: what was said not to have taken effect can’t be committed by a gateway that was only slow', async () => {
+      expect(await engine.writtenState('intent_paused')).toBe('not applied');
+      await expect(asSuperuser(url, mark('intent_paused'))).rejects.toThrow('written_pkey');
+      expect(await engine.writtenState('intent_paused')).toBe('not applied');
+      // While others write all the time, the question is answered all the same.
+      const other = new pg.Client({ connectionString: url });
+      await other.connect();
+      await other.query(`BEGIN; ${mark('intent_of_another')}`);
+      expect(await engine.writtenState('intent_asked')).toBe('not applied');
+      await other.query('ROLLBACK');
+      await other.end();
+    });
+  });
+
   describe('G3 G6 an apply', () => {
     it('applies what was approved, once', async () => {
       const sql = 'UPDATE public.customers SET loyalty_points = loyalty_points + 1 WHERE id = 5';
