@@ -6,8 +6,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    // Much of the time is waiting: for servers to start, for halts to arrive, for plans to expire.
-    maxWorkers: 3,
+    maxWorkers: 2,
     reporters: ['default'],
   },
 });

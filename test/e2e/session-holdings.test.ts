@@ -89,7 +89,7 @@ describe.each(servers)('what a session holds beyond a statement, before $name', 
       const heard: string[] = [];
       client.on('notification', ({ payload }) => heard.push(payload ?? ''));
       await client.query('LISTEN jobs');
-      expect(await codeOf(client.query('CREATE TABLE public.vehicles_seen (id int)'))).toBe('CS001');
+      expect(await codeOf(client.query('CREATE TABLE public.notes (id int)'))).toBe('CS001');
       const [plan] = (await client.query("SELECT id FROM countersign.plans WHERE state = 'held'")).rows;
       await site.ask('plan', 'approve', plan.id, '--as', 'ada');
       await client.query(`CALL countersign.apply('${plan.id}')`);
