@@ -22,6 +22,7 @@ export function watchFiles(deps: {
   readonly onChange: () => Promise<'seen through' | 'try again'>;
   readonly onError: (error: unknown) => void;
 }): { close(): Promise<void> } {
+  /** What was loaded before the first look may be older than what is seen then: so that, too, is a change. */
   let handled: string | undefined;
   let seen: string | undefined;
   let due = false;
@@ -29,7 +30,6 @@ export function watchFiles(deps: {
 
   async function look(): Promise<void> {
     const now = await stateOf(deps.watched());
-    handled ??= now;
     const still = now === seen;
     seen = now;
     if (!still || (now === handled && !due)) return;

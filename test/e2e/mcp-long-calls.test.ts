@@ -125,6 +125,6 @@ describe.skipIf(newest === undefined).each(PROTOCOLS)('long calls over MCP %s', 
     await call(client, 'execute_sql', { target, sql }, { onprogress: (progress) => told.push(progress) });
     expect(told.length).toBeGreaterThanOrEqual(2);
     expect(told.map(({ message }) => message)).toEqual(told.map(() => 'Running the statement.'));
-    expect(told[1]?.progress).toBeGreaterThanOrEqual(5);
+    expect(told[1]?.progress).toBeGreaterThan(4.9);
   });
 });
