@@ -1,9 +1,8 @@
 import pg from 'pg';
 import { openRentalTarget, type RentalTarget } from '../test/engines/postgres/rental-target.ts';
 import { servers } from '../test/fixtures/postgres.ts';
-import { type Report, spread } from './report.ts';
+import { type Report, ROUNDS, spread } from './report.ts';
 
-const ROUNDS = 5;
 const ROWS = 100_000;
 const TABLE = 'public.parcels';
 const STATEMENT = `UPDATE ${TABLE} SET weight = weight + 1`;

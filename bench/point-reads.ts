@@ -2,9 +2,8 @@ import { type Site, startSite, WORK } from '../test/fixtures/gateway.ts';
 import { servers } from '../test/fixtures/postgres.ts';
 import { pgbench, pointReadRate } from './pgbench.ts';
 import { startPgbouncer } from './pgbouncer.ts';
-import { type Report, spread } from './report.ts';
+import { type Report, ROUNDS, spread } from './report.ts';
 
-const ROUNDS = 5;
 const SECONDS = 2;
 /** Point reads by pgbench: the database itself, PgBouncer and Countersign in turns, and Countersign with TLS. */
 export async function pointReads(report: Report): Promise<void> {

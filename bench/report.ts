@@ -9,6 +9,9 @@ export interface Report {
   writeTo(page: string): void;
 }
 
+/** Fewer by `BENCH_ROUNDS=2 npm run bench`, for a first look. */
+export const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
+
 const BEGIN = '<!-- measured: npm run bench -->';
 const END = '<!-- /measured -->';
 

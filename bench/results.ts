@@ -3,9 +3,8 @@ import { message, query } from '../src/engines/postgres/wire-messages.ts';
 import { startSite, WORK } from '../test/fixtures/gateway.ts';
 import { asSuperuser, servers } from '../test/fixtures/postgres.ts';
 import { connectRaw } from '../test/fixtures/raw-client.ts';
-import { type Report, spread } from './report.ts';
+import { type Report, ROUNDS, spread } from './report.ts';
 
-const ROUNDS = 5;
 const ROWS = 1_000_000;
 /** Few rows, so that they stay within what a task may write without approval; what counts is the bytes. */
 const COPIED_ROWS = 64;

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { analysing, ledgers } from './decisions.ts';
 import { plans } from './plans.ts';
 import { pointReads } from './point-reads.ts';
-import { createReport } from './report.ts';
+import { createReport, ROUNDS } from './report.ts';
 import { results } from './results.ts';
 import { soak } from './soak.ts';
 import { stopping } from './stopping.ts';
@@ -22,4 +22,6 @@ if (only !== undefined && !(only in parts)) {
 }
 const report = createReport();
 for (const [name, part] of Object.entries(parts)) if (only === undefined || only === name) await part(report);
+report.section('this run', '');
+report.tell('rounds of each comparison', String(ROUNDS));
 if (only === undefined) report.writeTo(fileURLToPath(new URL('../docs/performance.md', import.meta.url)));

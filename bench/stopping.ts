@@ -4,9 +4,8 @@ import { query } from '../src/engines/postgres/wire-messages.ts';
 import { startSite, WORK } from '../test/fixtures/gateway.ts';
 import { servers } from '../test/fixtures/postgres.ts';
 import { connectRaw, type RawClient } from '../test/fixtures/raw-client.ts';
-import { type Report, spread } from './report.ts';
+import { type Report, ROUNDS, spread } from './report.ts';
 
-const ROUNDS = 5;
 const SESSIONS = 64;
 
 /** How soon a gateway serves, and how soon it stops what runs. */

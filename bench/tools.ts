@@ -3,9 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { startSite, WORK } from '../test/fixtures/gateway.ts';
 import { servers } from '../test/fixtures/postgres.ts';
-import { type Report, spread } from './report.ts';
+import { type Report, ROUNDS, spread } from './report.ts';
 
-const ROUNDS = 5;
 const CALLS = 200;
 const SQL = 'SELECT full_name FROM public.customers WHERE id = 7';
 const DBHUB = '@bytebase/dbhub@1.4.0';
