@@ -1,8 +1,8 @@
-import type { OwnView } from '../domain/effect.ts';
 import { isAlwaysTrue } from './always-true.ts';
 import { addCascades } from './cascades.ts';
 import { addEffect, addUnknown, type Findings, resolveRelation } from './findings.ts';
 import { callSafety, routineSafety } from './functions.ts';
+import { ownViewAt } from './own-view.ts';
 import { isTree, names, parseStatement, type Tree } from './parse.ts';
 import { constantOf } from './settings.ts';
 
@@ -265,18 +265,6 @@ function readRelation(findings: Findings, node: Tree, scope: Scope): void {
   if (relation.definition !== null && relation.kind === 'view') {
     expand(findings, `view ${object.schema}.${object.name}`, relation.definition, relation);
   }
-}
-
-const OWN_VIEW = /^(?:countersign|"countersign")\s*\.\s*(?:plans|status|"plans"|"status")(?![\w$"])/i;
-
-/** `countersign.plans` and `countersign.status`, where they stand in the text in plain sight. */
-function ownViewAt({ ownViews, text }: Findings, node: Tree): OwnView | undefined {
-  const view = node['relname'];
-  if (ownViews === null || (view !== 'plans' && view !== 'status')) return undefined;
-  const start = Number(node['location'] ?? 0);
-  const [written] = OWN_VIEW.exec(Buffer.from(text, 'utf8').subarray(start).toString('utf8')) ?? [];
-  if (written === undefined) return undefined;
-  return { view, start, end: start + Buffer.byteLength(written), named: node['alias'] !== undefined };
 }
 
 function quoted(name: string): string {
