@@ -188,7 +188,10 @@ class NotPrepared extends Error {
 
 function rows(findings: Findings, kind: string, node: Tree, command: string): Classified {
   walkQuery(findings, kind, node);
-  return { statementClass: rowClass(findings), command: node['intoClause'] === undefined ? command : 'SELECT INTO' };
+  if ([...findings.effects.values()].some(({ verb }) => verb === 'create')) {
+    return { statementClass: { kind: 'change', transactional: true }, command: 'SELECT INTO' };
+  }
+  return { statementClass: rowClass(findings), command };
 }
 
 function rowClass(findings: Findings): StatementClass {

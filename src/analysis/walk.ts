@@ -143,10 +143,7 @@ function visitNode(findings: Findings, kind: string, node: Tree, outer: Scope): 
       columnAsFunction(findings, ['', ...names(node['indirection'])]);
       break;
     case 'SelectStmt':
-      if (node['intoClause'] !== undefined) {
-        addUnknown(findings, 'SELECT INTO', { kind: 'object', schema: '', name: 'SELECT INTO' });
-        createInto(findings, node['intoClause'] as Tree);
-      }
+      if (node['intoClause'] !== undefined) createInto(findings, node['intoClause'] as Tree);
       if (Array.isArray(node['lockingClause'])) lockRelations(findings, node, scope);
       break;
     case 'InsertStmt':

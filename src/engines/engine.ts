@@ -4,6 +4,7 @@ import type { Digest, PlanId } from '../domain/ids.ts';
 import type { Statement } from '../domain/intent.ts';
 import type { Measurement } from '../domain/plan.ts';
 import type { Profile } from '../domain/profile.ts';
+import type { StatementAnswer } from '../domain/statement-answer.ts';
 import type { Target, TargetIdentity } from '../domain/target.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { HealthReport, HealthRequest, StatementOrder, StatementStatisticsReply } from './health.ts';
@@ -135,7 +136,13 @@ export interface ApplyRequest {
 }
 
 export type ApplyOutcome =
-  | { readonly outcome: 'applied'; readonly xid: string; readonly effect: MeasuredEffect | null }
+  | {
+      readonly outcome: 'applied';
+      readonly xid: string;
+      readonly effect: MeasuredEffect | null;
+      /** One for each statement. */
+      readonly answers: readonly StatementAnswer[];
+    }
   /** It was in the target already: applied once, by somebody else or before a crash. */
   | { readonly outcome: 'already applied' }
   /** The target is no longer as it was approved. Nothing was changed. */

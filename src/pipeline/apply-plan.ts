@@ -5,14 +5,16 @@ import type { ActorId, PlanId } from '../domain/ids.ts';
 import type { PlanRecord, PlanState } from '../domain/plan.ts';
 import { shortId } from '../domain/plan.ts';
 import type { Refusal } from '../domain/refusal.ts';
+import type { StatementAnswer } from '../domain/statement-answer.ts';
 import type { Task } from '../domain/task.ts';
 import type { ApplyOutcome } from '../engines/engine.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
 import { describeEffect } from '../planning/describe-effect.ts';
+import { rowsOf } from '../planning/rows-of.ts';
 import { approvalsOf } from '../store/approvals.ts';
 import { getPlan, stillApplying, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
-import { taskById } from '../store/tasks.ts';
+import { releaseRows, taskById } from '../store/tasks.ts';
 import type { ApplyReply } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { PlanViews } from './plan-view.ts';
@@ -99,18 +101,29 @@ export function createApplyPlan(deps: {
 
   async function finish(record: PlanRecord, outcome: ApplyOutcome): Promise<ApplyReply> {
     const { state, note, refusal } = conclusionOf(record, outcome);
-    await conclude(record.id, outcome, state, note);
+    await conclude(record, outcome, state, note);
     const now = (await getPlan(store, record.id)) ?? record;
-    return refusal === undefined ? applied(now, outcome.outcome === 'already applied') : refused(refusal, now);
+    if (refusal !== undefined) return refused(refusal, now);
+    return outcome.outcome === 'applied' ? applied(now, false, outcome.answers) : applied(now, true);
   }
 
-  async function conclude(id: PlanId, outcome: ApplyOutcome, state: PlanState, note: string | null): Promise<void> {
+  async function conclude(
+    { id, plan }: PlanRecord,
+    outcome: ApplyOutcome,
+    state: PlanState,
+    note: string | null,
+  ): Promise<void> {
+    // What nobody signed took its rows from the task's when it was planned.
+    const given = plan.held.missing.length === 0 && (state === 'failed' || state === 'stale');
     try {
       await proof.record({
         kind: 'outcome',
         subject: id,
         body: outcomeBody(id, outcome),
-        writes: [transition(id, 'applying', state, { note, at: proof.now() })],
+        writes: [
+          transition(id, 'applying', state, { note, at: proof.now() }),
+          ...(given ? [releaseRows(plan.task, rowsOf(plan))] : []),
+        ],
       });
     } catch (error) {
       if (!(error instanceof GuardFailed)) throw error;
@@ -130,8 +143,12 @@ export function createApplyPlan(deps: {
     }
   }
 
-  async function applied(record: PlanRecord, already: boolean): Promise<ApplyReply> {
-    return { reply: 'applied', plan: await deps.views.of(record), already };
+  async function applied(
+    record: PlanRecord,
+    already: boolean,
+    answers: readonly StatementAnswer[] = [],
+  ): Promise<ApplyReply> {
+    return { reply: 'applied', plan: await deps.views.of(record), already, answers };
   }
 
   async function refused(refusal: Refusal, record?: PlanRecord): Promise<ApplyReply> {

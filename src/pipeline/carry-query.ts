@@ -89,7 +89,7 @@ export async function carryQuery(
     if (judged.length > 1) return abort(session, { outcome: 'refused', refusal: APPLY_ALONE });
     return abort(session, await steps.apply(session, apply.plan));
   }
-  if (judged.some(({ judgement }) => judgement.verdict === 'hold')) {
+  if (judged.some(({ judgement }) => judgement.verdict === 'hold' || judgement.verdict === 'plan')) {
     return abort(session, await steps.hold(session, judged));
   }
 

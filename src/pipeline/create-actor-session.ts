@@ -3,6 +3,7 @@ import type { Analysis, PreparedText, SessionAct, TransactionAct } from '../doma
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
+import type { StatementAnswer } from '../domain/statement-answer.ts';
 import type { Task } from '../domain/task.ts';
 import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
 import { EngineFailure, type EngineSession, type Relayed, type ReplySink } from '../engines/session.ts';
@@ -238,7 +239,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
           await output.release(sink);
         }
         // What the actor sent was COMMIT, and in its place the approved plan was applied.
-        return outcome.outcome === 'applied' ? { ...outcome, command: 'COMMIT' } : outcome;
+        return outcome.outcome === 'applied' ? { ...outcome, answers: answeredAs('COMMIT', outcome.answers) } : outcome;
       }
       case 'rollback': {
         const connection = current() ?? (await connections.open('read'));
@@ -262,7 +263,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
 
   function purposeOf(judgement: Judgement | null): 'read' | 'write' {
     if (judgement === null || !connections.canWrite) return 'read';
-    if (judgement.verdict === 'hold') return 'write';
+    if (judgement.verdict === 'hold' || judgement.verdict === 'plan') return 'write';
     return judgement.verdict === 'run' && judgement.how === 'write' ? 'write' : 'read';
   }
 
@@ -407,6 +408,11 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     },
   };
   return session;
+}
+
+/** One answer in place of several, with all that they told. */
+function answeredAs(command: string, answers: readonly StatementAnswer[]): readonly StatementAnswer[] {
+  return [{ command, notices: answers.flatMap(({ notices }) => notices) }];
 }
 
 /** After this the transaction can no longer be made read-write (MECHANISMS: a snapshot has been taken). */

@@ -7,6 +7,7 @@ import type { Channel, Statement } from '../domain/intent.ts';
 import type { PlanRecord } from '../domain/plan.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { ScramVerifier } from '../domain/scram.ts';
+import type { StatementAnswer } from '../domain/statement-answer.ts';
 import type { TargetRadius, Task, TaskLimits, TaskState } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import type {
@@ -154,7 +155,13 @@ export interface PlanView extends PlanRecord {
 }
 
 export type ApplyReply =
-  | { readonly reply: 'applied'; readonly plan: PlanView; readonly already: boolean }
+  | {
+      readonly reply: 'applied';
+      readonly plan: PlanView;
+      readonly already: boolean;
+      /** What the database answered to each statement; empty where that was not heard. */
+      readonly answers: readonly StatementAnswer[];
+    }
   | { readonly reply: 'refused'; readonly refusal: Refusal; readonly plan?: PlanView };
 
 /** The newest configuration or policies are wrong: what was in force before still is. */

@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
-import type { Held, Obligation } from '../domain/decision.ts';
+import type { Allowed, Held, Obligation } from '../domain/decision.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
 import { rowsChanged } from '../domain/effect.ts';
 import { instantOf } from '../domain/ids.ts';
-import type { Measurement, Plan } from '../domain/plan.ts';
+import type { Measurement, Plan, PlanRecord } from '../domain/plan.ts';
 import type { Measured } from '../engines/engine.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
+import { GuardFailed } from '../ledger/ledger.ts';
+import { rowsOf } from '../planning/rows-of.ts';
 import { undoPath } from '../planning/undo-path.ts';
-import { insertPlan } from '../store/plans.ts';
+import { insertPlan, layAside, noneApproved } from '../store/plans.ts';
+import { reserveRows } from '../store/tasks.ts';
 import { commitment } from './commitment.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Outcome } from './outcome.ts';
@@ -18,11 +21,14 @@ import { CALLED_OFF } from './session-refusals.ts';
 import { heldRefusal, type WaitingPlans, type Wish, wishOf, withSearchPath } from './waiting-plans.ts';
 import type { Step, Watch } from './watch.ts';
 
-/** Turns what may not run now into a plan: measured on the real data, nothing changed (G2). */
+/**
+ * Turns what may not run now into a plan: measured on the real data, nothing changed (G2). A plan that policy asks nobody
+ * to sign is applied at once.
+ */
 export type Hold = (request: HoldRequest) => Promise<Outcome>;
 
 export interface HoldRequest extends Wish {
-  readonly decision: Held;
+  readonly decision: Held | Allowed;
   readonly watch?: Watch | undefined;
 }
 
@@ -39,7 +45,8 @@ export function createHold(deps: {
     if ('refused' in writes) return { outcome: 'refused', refusal: writes };
     const request = { ...asked, settings: withSearchPath(asked.settings, target), writes };
     const known = await waiting.find(request);
-    if (known !== undefined) return waiting.answer(known, request);
+    const nowAllowed = known?.state === 'held' && request.decision.decision === 'allow';
+    if (known !== undefined && !nowAllowed) return waiting.answer(known, request);
 
     const measured = await measure(request);
     if (request.watch?.signal.aborted) return { outcome: 'refused', refusal: CALLED_OFF };
@@ -54,7 +61,17 @@ export function createHold(deps: {
     });
     if (decision.decision === 'deny') return { outcome: 'refused', refusal: target.denial(decision) };
     // What a person is asked is the stronger of what held the statement and what its measured effect asks for.
-    const held = decision.decision === 'hold' ? decision : request.decision;
+    const stronger = decision.decision === 'hold' ? decision : request.decision;
+    const made = await record(request, { ...measured, measurement, effects }, stronger);
+    if (made.state === 'approved') return waiting.answer(made, request);
+    return { outcome: 'refused', refusal: heldRefusal(made, made.plan.held.missing, deps.now()) };
+  };
+
+  /** Nothing is missing of what policy allows; whether the task's rows suffice for it shows when it takes them. */
+  async function record(request: HoldRequest, measured: Planned, decision: Held | Allowed): Promise<PlanRecord> {
+    const { measurement, effects } = measured;
+    const missing = decision.decision === 'hold' ? decision.missing : [];
+    const state = decision.decision === 'hold' ? 'held' : 'approved';
     const nowMs = deps.now();
     const plan: Plan = {
       version: 1,
@@ -73,22 +90,37 @@ export function createHold(deps: {
       measurement,
       baseState: measured.baseState,
       undo: undoPath(effects, measurement),
-      held: { policies: held.policies, missing: held.missing },
-      policyDigest: held.policyDigest,
+      held: { policies: decision.policies, missing },
+      policyDigest: decision.policyDigest,
       createdAt: instantOf(nowMs),
-      expiresAt: instantOf(expiryOf(held.missing, nowMs, target.environment.planLifetimeMs)),
+      expiresAt: instantOf(expiryOf(missing, nowMs, target.environment.planLifetimeMs)),
       nonce: randomBytes(16).toString('base64url'),
     };
     const id = digestOf(plan as unknown as Json);
     request.watch?.step('recording');
-    await proof.record({
-      kind: 'plan',
-      subject: id,
-      body: planEntry(id, plan, request.writes),
-      writes: [insertPlan({ id, plan, wish: wishOf(request), at: plan.createdAt })],
-    });
-    return { outcome: 'refused', refusal: heldRefusal({ id, plan, state: 'held', note: null }, held.missing, nowMs) };
-  };
+    const wish = wishOf(request);
+    try {
+      await proof.record({
+        kind: 'plan',
+        subject: id,
+        body: planEntry(id, plan, decision, request.writes),
+        writes: [
+          insertPlan({ id, plan, wish, state, at: plan.createdAt }),
+          ...(state === 'held'
+            ? []
+            : [
+                reserveRows(request.task.id, rowsOf(plan)),
+                noneApproved(request.task.id, wish, plan.createdAt, id),
+                layAside(request.task.id, wish, { note: ALLOWED_NOW, at: plan.createdAt }),
+              ]),
+        ],
+      });
+    } catch (error) {
+      if (!(error instanceof GuardFailed) || decision.decision === 'hold') throw error;
+      return record(request, measured, target.overTaskLimit(request.task, decision));
+    }
+    return { id, plan, state, note: null };
+  }
 
   function measure(request: HoldRequest): Promise<Measured> {
     const { watch } = request;
@@ -116,6 +148,11 @@ export function createHold(deps: {
   }
 }
 
+/** What was measured, with what the analysis knows of it. */
+type Planned = Pick<Measured, 'measurement' | 'identity' | 'baseState'> & Pick<Plan, 'effects'>;
+
+const ALLOWED_NOW = 'policy asks nobody for it any more: it was sent again and applied';
+
 const TRIALS = { first: 'dry run', second: 'second dry run' } as const satisfies Record<string, Step>;
 
 /** Never long after it was measured: what a person signed must not be what nobody remembers. */
@@ -140,7 +177,7 @@ function whyUntriable(analysis: WrittenStatement['analysis']): string | undefine
   return undefined;
 }
 
-function planEntry(id: string, plan: Plan, writes: readonly WrittenStatement[]): Json {
+function planEntry(id: string, plan: Plan, { decision }: Held | Allowed, writes: readonly WrittenStatement[]): Json {
   return {
     plan: id,
     task: plan.task,
@@ -155,7 +192,7 @@ function planEntry(id: string, plan: Plan, writes: readonly WrittenStatement[]):
       command: analysis.command,
       ...commitment(statement),
     })),
-    decision: 'hold',
+    decision,
     policies: plan.held.policies.map((reason) => reason.policy),
     policyDigest: plan.policyDigest,
     measured: plan.measurement.measured

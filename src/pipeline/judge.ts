@@ -15,6 +15,8 @@ export type Judgement =
   | { readonly verdict: 'session'; readonly act: SessionAct; readonly analysis: Analysis }
   | { readonly verdict: 'apply'; readonly plan: string; readonly analysis: Analysis }
   | { readonly verdict: 'hold'; readonly analysis: Analysis; readonly decision: Held }
+  /** Policy lets it through, and no session's login may do it (G4): it becomes a plan that nothing is missing of. */
+  | { readonly verdict: 'plan'; readonly analysis: Analysis; readonly decision: Allowed }
   | { readonly verdict: 'deny'; readonly analysis: Analysis; readonly decision: Denied }
   | { readonly verdict: 'unsupported'; readonly analysis: Analysis; readonly refusal: Refusal }
   /** It isn't SQL that the database would take; said as the database says it. */
@@ -52,7 +54,7 @@ export function judge(text: string, inputs: JudgeInputs): Judgement {
       const decision = inputs.decide(analysis);
       if (decision.decision === 'deny') return { verdict: 'deny', analysis, decision };
       if (decision.decision === 'hold') return { verdict: 'hold', analysis, decision };
-      if (kind.kind === 'change') return { verdict: 'unsupported', analysis, refusal: onlyAsPlan(analysis) };
+      if (kind.kind === 'change' || empties(analysis)) return planned(analysis, decision);
       const how = kind.kind === 'write' ? 'write' : kind.pure ? 'read' : 'pinned read';
       return { verdict: 'run', how, analysis, decision };
     }
@@ -70,13 +72,27 @@ function unsupported(what: string): Refusal {
 }
 
 /**
- * A policy of the user's own allows a change without approval that no session may make: its login owns nothing and
- * holds no such right (G4). Policy can't widen what a session's login may do.
+ * Policy can't widen what a session's login may do, but it may ask for nobody's signature. Code that can't be looked into
+ * is never run by the other credential without one, and rows that it would return have no way back to the actor.
  */
-function onlyAsPlan(analysis: Analysis): Refusal {
+function planned(analysis: Analysis, decision: Allowed): Judgement {
+  if (analysis.unknown.length === 0 && !RETURNS_ROWS.has(analysis.command)) {
+    return { verdict: 'plan', analysis, decision };
+  }
+  return { verdict: 'unsupported', analysis, refusal: onlySigned(analysis) };
+}
+
+/** TRUNCATE is a right of its own, which no session's login holds. */
+function empties({ effects }: Analysis): boolean {
+  return effects.some(({ verb, via }) => verb === 'truncate' && via === 'direct');
+}
+
+const RETURNS_ROWS: ReadonlySet<string> = new Set(['SELECT', 'EXPLAIN', 'COPY', 'DECLARE CURSOR']);
+
+function onlySigned({ command }: Analysis): Refusal {
   return {
     refused: 'unsupported',
-    message: `${analysis.command} can't run in a session, whatever policy says.`,
+    message: `${command} can't run in a session, and not as a plan that nobody signs, whatever policy says.`,
     hint: 'Let the policy require at least one approval: then it becomes a plan and is applied by the gateway.',
   };
 }

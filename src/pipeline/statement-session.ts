@@ -2,6 +2,7 @@ import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
 import type { Statement } from '../domain/intent.ts';
 import { type Refusal, RefusalError, refusalOf } from '../domain/refusal.ts';
+import type { StatementAnswer } from '../domain/statement-answer.ts';
 import { adviseIndexes } from '../engines/postgres/health/index-advice.ts';
 import { bind, describe, execute, parse, SYNC } from '../engines/postgres/wire-messages.ts';
 import { EngineFailure, type ExpectedReply, SessionLost } from '../engines/session.ts';
@@ -40,6 +41,7 @@ export function createStatementSession(deps: {
       case 'apply':
         return replyOf(await steps.apply(session, judgement.plan));
       case 'hold':
+      case 'plan':
         return replyOf(await steps.hold(session, [judged]));
       case 'run':
       case 'session':
@@ -119,7 +121,7 @@ export function createStatementSession(deps: {
       case 'done':
         return { reply: 'done', command: '', rows: null, notices: [] };
       case 'applied':
-        return { reply: 'done', command: outcome.command, rows: rowsIn(outcome.command), notices: [outcome.notice] };
+        return appliedReply(outcome.answers);
       case 'failed':
         return { reply: 'failed', failure: outcome.failure };
       case 'refused':
@@ -230,6 +232,12 @@ function answer(
   }
   const effect = outcome.tables === undefined ? {} : { effect: { tables: outcome.tables } };
   return { reply: 'done', command, rows: rowsIn(command), notices, ...effect };
+}
+
+function appliedReply(answers: readonly StatementAnswer[]): StatementReply {
+  const command = answers.at(-1)?.command ?? '';
+  const notices = answers.flatMap((answer) => answer.notices.map(({ message }) => message));
+  return { reply: 'done', command, rows: rowsIn(command), notices };
 }
 
 function rowsIn(command: string): number | null {

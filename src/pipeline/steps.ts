@@ -1,5 +1,7 @@
 import { createSplitCache } from '../analysis/analysis-cache.ts';
+import type { Allowed, Held } from '../domain/decision.ts';
 import type { Refusal } from '../domain/refusal.ts';
+import { noticeSaying } from '../domain/statement-answer.ts';
 import type { Task } from '../domain/task.ts';
 import { LedgerUnavailable } from '../ledger/ledger.ts';
 import type { Store } from '../store/store.ts';
@@ -37,10 +39,8 @@ export function createSteps(deps: {
     fill: async (session, text, views) => withOwnViews(text, views, await deps.status(session.task)),
 
     async hold(session, statements) {
-      const decision = statements.flatMap(({ judgement }) =>
-        judgement.verdict === 'hold' ? [judgement.decision] : [],
-      )[0];
-      if (decision === undefined) throw new Error('G2: only what is held becomes a plan');
+      const decision = strongest(statements);
+      if (decision === undefined) throw new Error('G2: only what is held, or can run by a plan alone, becomes one');
       const outcome = await deps.hold({
         task: session.task,
         channel: session.channel,
@@ -53,7 +53,7 @@ export function createSteps(deps: {
         ],
         settings: session.settings(),
         decision,
-        insideTransaction: session.transaction !== 'idle',
+        insideTransaction: session.transaction !== 'idle' || session.pendingWrites.length > 0,
         watch: session.watch,
       });
       if (outcome.outcome === 'applied') await deps.reachWhatWasMade(session);
@@ -67,8 +67,8 @@ export function createSteps(deps: {
       const reply = await deps.applyPlan(plan, { task: session.task });
       if (reply.reply === 'refused') return { outcome: 'refused', refusal: reply.refusal };
       await deps.reachWhatWasMade(session);
-      const notice = reply.already ? `Plan ${plan} had been applied before: once only.` : `Plan ${plan} was applied.`;
-      return { outcome: 'applied', command: 'CALL', notice };
+      const message = reply.already ? `Plan ${plan} had been applied before: once only.` : `Plan ${plan} was applied.`;
+      return { outcome: 'applied', answers: [{ command: 'CALL', notices: [noticeSaying(message)] }] };
     },
 
     async deny(session, statement, judgement) {
@@ -104,7 +104,16 @@ export function createSteps(deps: {
 }
 
 function changes({ judgement }: JudgedStatement): boolean {
-  return judgement.verdict === 'hold' || (judgement.verdict === 'run' && judgement.how === 'write');
+  if (judgement.verdict === 'hold' || judgement.verdict === 'plan') return true;
+  return judgement.verdict === 'run' && judgement.how === 'write';
+}
+
+/** What one of them is held for, all of them wait for. */
+function strongest(statements: readonly JudgedStatement[]): Held | Allowed | undefined {
+  const decisions = statements.flatMap(({ judgement }) =>
+    judgement.verdict === 'hold' || judgement.verdict === 'plan' ? [judgement.decision] : [],
+  );
+  return decisions.find(({ decision }) => decision === 'hold') ?? decisions[0];
 }
 
 function noSuchPlan(named: string): Refusal {

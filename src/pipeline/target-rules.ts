@@ -42,7 +42,10 @@ export interface TargetRules {
   }): Decision;
   /** Asked again right before a plan is applied, with those who countersigned: policy, role and time as they are now (G3). */
   decideApply(task: Task, plan: Plan, approvedBy: readonly ActorId[]): Decision;
-  /** How many people must countersign: what was asked of them when it was held, or what is asked now, if that is more. */
+  /**
+   * How many people must countersign: what was asked of them when it was held, or what is asked now, if that is more.
+   * 0 only for what waited for nothing, then and now.
+   */
   approvalsNeeded(task: Task, plan: Plan): number;
   denial(decision: Decision): Refusal;
   /** The task has used up what it declared: what would have been allowed is held. */
@@ -110,11 +113,11 @@ export function createTargetRules(deps: {
       }),
     approvalsNeeded(task, plan) {
       const asked = (held: Pick<Held, 'missing'>) =>
-        Math.max(1, ...held.missing.map((missing) => (missing.obligation === 'approvals' ? missing.count : 1)));
+        Math.max(0, ...held.missing.map((missing) => (missing.obligation === 'approvals' ? missing.count : 1)));
       // Whose agent is gone can't be applied; what was asked can still be looked at.
       if (deps.actor(task.agent) === undefined) return asked(plan.held);
       const now = rules.decideApply(task, plan, []);
-      return Math.max(asked(plan.held), now.decision === 'hold' ? asked(now) : 1);
+      return Math.max(asked(plan.held), now.decision === 'hold' ? asked(now) : 0);
     },
     denial: (decision) => denialOf(decision, deps.now()),
     overTaskLimit: (task, decision) => ({

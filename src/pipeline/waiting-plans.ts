@@ -6,12 +6,14 @@ import type { Digest } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
 import { isLive, type Plan, type PlanRecord, shortId } from '../domain/plan.ts';
 import type { Refusal } from '../domain/refusal.ts';
+import { noticeSaying, type StatementAnswer } from '../domain/statement-answer.ts';
 import type { Task } from '../domain/task.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
 import { describeEffect } from '../planning/describe-effect.ts';
 import { livePlan } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import type { ApplyPlan } from './apply-plan.ts';
+import type { ApplyReply, PlanView } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Outcome } from './outcome.ts';
 import { plannedWrites } from './planned-writes.ts';
@@ -74,12 +76,7 @@ export function createWaitingPlans(deps: {
     if (request.insideTransaction) return { outcome: 'refused', refusal: endTransactionFirst(record) };
     const reply = await deps.applyPlan(record.id, { task: request.task });
     if (reply.reply === 'refused') return { outcome: 'refused', refusal: reply.refusal };
-    const people = reply.plan.approvals.map((approval) => approval.person).join(', ');
-    return {
-      outcome: 'applied',
-      command: commandTag(record.plan, request.writes.at(-1)?.analysis.command ?? ''),
-      notice: `Plan ${record.id} was applied, countersigned by ${people}.`,
-    };
+    return { outcome: 'applied', answers: signedBy(reply.plan, heard(reply, request)) };
   }
 }
 
@@ -136,6 +133,25 @@ function endTransactionFirst(record: PlanRecord): Refusal {
     hint: 'End the transaction, then send the statement again.',
     plan: record.id,
   };
+}
+
+/** What the database answered to each statement; made up from what was measured where somebody else has applied the plan. */
+function heard(
+  { plan, answers }: Extract<ApplyReply, { reply: 'applied' }>,
+  { writes }: Wish,
+): readonly StatementAnswer[] {
+  // An EXECUTE is planned with its PREPARE, which the actor did not send now.
+  const own = answers.filter((_, index) => writes[index]?.analysis.command !== 'PREPARE');
+  if (own.length > 0) return own;
+  return [{ command: commandTag(plan.plan, writes.at(-1)?.analysis.command ?? ''), notices: [] }];
+}
+
+/** Who asked learns whose signatures made it possible; what nobody had to sign is answered as the database answers it. */
+function signedBy({ id, approvals }: PlanView, answers: readonly StatementAnswer[]): readonly StatementAnswer[] {
+  if (approvals.length === 0) return answers;
+  const people = approvals.map((approval) => approval.person).join(', ');
+  const said = noticeSaying(`Plan ${id} was applied, countersigned by ${people}.`);
+  return answers.map((answer, index) => (index > 0 ? answer : { ...answer, notices: [said, ...answer.notices] }));
 }
 
 /** The tag that the database would have answered with. */

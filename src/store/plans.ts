@@ -11,16 +11,18 @@ export function insertPlan(made: {
   readonly id: PlanId;
   readonly plan: Plan;
   readonly wish: Digest;
+  /** `approved` for what policy asks nobody to sign. */
+  readonly state: 'held' | 'approved';
   readonly at: Instant;
 }): Write {
-  const { id, plan, wish, at } = made;
+  const { id, plan, wish, state, at } = made;
   return write(
     statements.insertInto('plans').values({
       id,
       task: plan.task,
       target: plan.target,
       wish,
-      state: 'held',
+      state,
       note: null,
       plan: canonicalJson(plan as unknown as Json),
       created_at: at,
@@ -60,14 +62,19 @@ export function stillApplying(id: PlanId, note: string, at: Instant): Write {
   );
 }
 
-/** Changes nothing, and fails when a plan of this wish is approved or being applied: the wish takes effect by that plan. */
-export function noneApproved(task: TaskId, wish: Digest, at: Instant): Write {
+/**
+ * Changes nothing, and fails when a plan of this wish is approved or being applied: the wish takes effect by that plan.
+ *
+ * @param but the plan that is being made.
+ */
+export function noneApproved(task: TaskId, wish: Digest, at: Instant, but = ''): Write {
   return write(
     statements
       .updateTable('plans')
       .set({ changed_at: at })
       .where('task', '=', task)
       .where('wish', '=', wish)
+      .where('id', '!=', but)
       .where('state', 'in', ['approved', 'applying']),
     0,
   );

@@ -50,7 +50,7 @@ const plan: Plan = {
   measurement: { measured: false, why: 'a test' },
   baseState: asId(`sha256:${'0'.repeat(64)}`),
   undo: { undo: 'irreversible', why: 'a test' },
-  held: { policies: [], missing: [] },
+  held: { policies: [], missing: [{ obligation: 'approvals', count: 1 }] },
   policyDigest: asId(`sha256:${'0'.repeat(64)}`),
   createdAt: instantOf(NOW - 60_000),
   expiresAt: instantOf(NOW + 3_600_000),
@@ -91,6 +91,15 @@ describe('G3 G4 a quorum', () => {
     expect(approvedBy(2, signed('ada'), signed('ada', { reason: 'again' }))).toBe('1 missing');
     expect(approvedBy(2, signed('ada'), signed('grace'))).toBe('approved by ada, grace');
     expect(approvedBy(0, signed('ada'))).toBe('1 missing');
+  });
+
+  it('may be nobody for a plan alone that waits for nothing', () => {
+    const free = { ...plan, held: { policies: [], missing: [] } };
+    const asked = { ...question, plan: free, planId: digestOf(free as unknown as Json), envelopes: [] };
+    expect(verifyQuorum({ ...asked, needed: 0 })).toMatchObject({ approved: free, by: [] });
+    expect(verifyQuorum({ ...asked, needed: 1 })).toEqual({ missing: 1, by: [] });
+    expect(verifyQuorum({ ...asked, planId, needed: 0 })).toEqual({ missing: 1, by: [] });
+    expect(verifyQuorum({ ...question, envelopes: [], needed: 0 })).toEqual({ missing: 1, by: [] });
   });
 
   it('is not met for a plan of which one byte was changed', () => {

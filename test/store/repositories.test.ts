@@ -119,7 +119,9 @@ describe.each(dialects)('on $name', (dialect) => {
       nonce: String(++made),
     };
     const id = digestOf(plan as never) as PlanId;
-    expect(await store.commit([insertPlan({ id, plan, wish: digestOf(wishOf), at: instantOf(atMs) })])).toBeNull();
+    expect(
+      await store.commit([insertPlan({ id, plan, wish: digestOf(wishOf), state: 'held', at: instantOf(atMs) })]),
+    ).toBeNull();
     return { id, plan };
   }
 

@@ -9,8 +9,10 @@ export function tell(sink: ReplySink, outcome: Outcome): void {
     case 'done':
       return;
     case 'applied':
-      sink.write(noticeResponse({ severity: 'NOTICE', sqlstate: '00000', message: outcome.notice }));
-      sink.write(commandComplete(outcome.command));
+      for (const { command, notices } of outcome.answers) {
+        for (const notice of notices) sink.write(noticeResponse(notice));
+        sink.write(commandComplete(command));
+      }
       return;
     case 'failed':
       sink.write(errorResponse(outcome.failure));

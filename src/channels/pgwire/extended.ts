@@ -162,7 +162,7 @@ export function createExtended(deps: {
       portals.set(bind.portal, { ...portal, connection: null, parameters: null });
       return outbox.answer(BIND_COMPLETE);
     }
-    if (judgement.verdict === 'hold' || judgement.verdict === 'apply') {
+    if (judgement.verdict === 'hold' || judgement.verdict === 'plan' || judgement.verdict === 'apply') {
       const parameters = await parametersOf(statement, judgement, bind);
       if (outbox.skipping) return;
       portals.set(bind.portal, { ...portal, connection: null, parameters });
@@ -282,7 +282,7 @@ export function createExtended(deps: {
     if (halted !== undefined) return outbox.fail(failureOf(halted));
     const { prepared: statement, connection, judgement } = portal;
     if (judgement === 'empty' || judgement.verdict === 'transaction') return transact(portal, frame);
-    if (judgement.verdict === 'hold' || connection === null) return hold(portal);
+    if (judgement.verdict === 'hold' || judgement.verdict === 'plan' || connection === null) return hold(portal);
     await outbox.turnTo(connection);
     if (outbox.skipping) return;
     if (judgement.verdict === 'session') {

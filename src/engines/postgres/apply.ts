@@ -1,10 +1,11 @@
 import type pg from 'pg';
 import type { MeasuredEffect } from '../../domain/effect.ts';
 import type { PlanId } from '../../domain/ids.ts';
+import type { StatementAnswer } from '../../domain/statement-answer.ts';
 import type { AppliedState, ApplyOutcome, ApplyRequest } from '../engine.ts';
 import { keepCaptured, liftCapture } from './capture.ts';
 import { baseStateOf, setBounds } from './measure.ts';
-import { failureFrom } from './run-statements.ts';
+import { answered, failureFrom } from './run-statements.ts';
 import { readFingerprint, tryEffect } from './try-effect.ts';
 
 export interface ApplyDeps {
@@ -49,7 +50,7 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
       await client.query('ROLLBACK');
       return { outcome: 'stale', changed: ['the definition of an object that the plan names has changed'] };
     }
-    const { effect, changed } = await runCompared(client, request);
+    const { effect, changed, answers } = await runCompared(client, request);
     if (changed.length > 0) {
       await client.query('ROLLBACK');
       return { outcome: 'stale', changed };
@@ -59,7 +60,7 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
     await request.beforeCommit({ xid, effect });
     committing = true;
     await client.query('COMMIT');
-    return { outcome: 'applied', xid, effect };
+    return { outcome: 'applied', xid, effect, answers };
   } catch (error) {
     return concludeFailure(error, request.plan, committing, client, deps);
   }
@@ -73,7 +74,11 @@ const MARK_APPLIED = `
 async function runCompared(
   client: pg.Client,
   request: ApplyRequest,
-): Promise<{ readonly effect: MeasuredEffect | null; readonly changed: readonly string[] }> {
+): Promise<{
+  readonly effect: MeasuredEffect | null;
+  readonly changed: readonly string[];
+  readonly answers: readonly StatementAnswer[];
+}> {
   const { approved } = request;
   const tables = approved.measured
     ? [...new Set([...request.tables, ...approved.effect.tables.map((table) => table.table)])]
@@ -91,10 +96,11 @@ async function runCompared(
     ...tried.missed.map((table) => `${table}: not approved, and changed now`),
     ...(tried.uncapturable === null ? [] : [tried.uncapturable]),
   ];
-  if (!approved.measured) return { effect, changed: [] };
-  if (beyond.length > 0) return { effect, changed: beyond };
-  if (effect.digest === approved.effect.digest) return { effect, changed: [] };
-  return { effect, changed: differences(approved.effect, effect) };
+  const { answers } = tried;
+  if (!approved.measured) return { effect, changed: [], answers };
+  if (beyond.length > 0) return { effect, changed: beyond, answers };
+  if (effect.digest === approved.effect.digest) return { effect, changed: [], answers };
+  return { effect, changed: differences(approved.effect, effect), answers };
 }
 
 function droppedIn(effect: MeasuredEffect): readonly string[] {
@@ -192,13 +198,13 @@ async function applyOutside(client: pg.Client, request: ApplyRequest): Promise<A
     return { outcome: 'not applied', why: 'only a single statement can run outside a transaction' };
   }
   try {
-    await client.query('SET statement_timeout = 0');
+    await client.query('SET statement_timeout = 0; SET client_min_messages = notice');
     for (const { name, value } of [{ name: 'search_path', value: '"$user", public' }, ...request.settings]) {
       await client.query('SELECT pg_catalog.set_config($1, $2, false)', [name, value]);
     }
-    await client.query(statement.text);
+    const answer = await answered(client, () => client.query(statement.text));
     await client.query("UPDATE countersign.applied SET state = 'done' WHERE plan = $1", [request.plan]);
-    return { outcome: 'applied', xid, effect: null };
+    return { outcome: 'applied', xid, effect: null, answers: [answer] };
   } catch (error) {
     const failure = failureFrom(error);
     if (failure === undefined || failure.severity === 'FATAL') {

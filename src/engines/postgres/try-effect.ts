@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { digestOf } from '../../domain/digest.ts';
 import type { MeasuredEffect, ObjectChange, TableEffect } from '../../domain/effect.ts';
 import type { Statement } from '../../domain/intent.ts';
+import type { StatementAnswer } from '../../domain/statement-answer.ts';
 import {
   type CapturedRows,
   capturedColumns,
@@ -36,6 +37,8 @@ export interface Tried {
   readonly missed: readonly string[];
   readonly uncapturable: string | null;
   readonly droppedTables: readonly string[];
+  /** What the database answered to each statement. */
+  readonly answers: readonly StatementAnswer[];
 }
 
 const SAMPLES_PER_TABLE = 3;
@@ -48,7 +51,7 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
   const seal = await sealCapture(client);
   const walBefore = await walPosition(client);
   const startedAt = performance.now();
-  await runStatements(client, trial.statements, trial.settings);
+  const answers = await runStatements(client, trial.statements, trial.settings);
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
   const walBytes = (await walPosition(client)) - walBefore;
 
@@ -70,6 +73,7 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
         definitions: await changedDefinitions(client, objects),
       }),
     columns: () => capturedColumns(client),
+    answers,
     missed: await changedUncaptured(client, seal),
     uncapturable: refused === undefined ? doubt : `${refused.table} can't be watched: ${refused.why}`,
     droppedTables: objects.flatMap(({ change, object }) => {

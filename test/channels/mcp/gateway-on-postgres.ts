@@ -317,7 +317,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
     async applyPlan(id) {
       const record = plans.get(id);
       if (record === undefined) throw new Error(`no plan ${id}`);
-      if (record.state === 'applied') return { reply: 'applied', plan: view(record), already: true };
+      if (record.state === 'applied') return { reply: 'applied', plan: view(record), already: true, answers: [] };
       if (record.state !== 'approved') {
         return { reply: 'refused', refusal: refused('held', 'Nobody has approved it yet.'), plan: view(record) };
       }
@@ -329,7 +329,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
         );
       const applied: PlanRecord = { ...record, state: 'applied' };
       plans.set(id, applied);
-      return { reply: 'applied', plan: view(applied), already: false };
+      return { reply: 'applied', plan: view(applied), already: false, answers: [] };
     },
     async status(task) {
       return {
