@@ -6,7 +6,7 @@ import { query as queryFrame } from '../engines/postgres/wire-messages.ts';
 import type { CopySource, EngineSession, ExpectedReply, Relayed, ReplySink } from '../engines/session.ts';
 import type { ActorSession, Runnable } from './actor-session.ts';
 import { type Ahead, createLookAhead, NOTHING_AHEAD } from './ahead.ts';
-import type { Judgement } from './judge.ts';
+import { becomesPlan, type Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
 
 /** What happens to statements that don't simply run, wired together once and the same for every channel. */
@@ -89,7 +89,7 @@ export async function carryQuery(
     if (judged.length > 1) return abort(session, { outcome: 'refused', refusal: APPLY_ALONE });
     return abort(session, await steps.apply(session, apply.plan));
   }
-  if (judged.some(({ judgement }) => judgement.verdict === 'hold' || judgement.verdict === 'plan')) {
+  if (judged.some(({ judgement }) => becomesPlan(judgement))) {
     return abort(session, await steps.hold(session, judged));
   }
 

@@ -1,35 +1,23 @@
 import assert from 'node:assert/strict';
-import type { Analysis, PreparedText, SessionAct, TransactionAct } from '../domain/effect.ts';
+import type { Analysis, PreparedText, SessionAct } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
-import type { StatementAnswer } from '../domain/statement-answer.ts';
 import type { Task } from '../domain/task.ts';
 import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
 import { EngineFailure, type EngineSession, type Relayed, type ReplySink } from '../engines/session.ts';
 import { createConnections } from '../execution/connections.ts';
-import { type HeldBack, rowsAfterHeld } from '../execution/copy-rows.ts';
-import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
-import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
-import type { Transaction } from '../execution/transaction.ts';
-import type { ActorSession, CarryTransaction, Runnable } from './actor-session.ts';
+import { rowsAfterHeld } from '../execution/copy-rows.ts';
+import type { ActorSession, Runnable } from './actor-session.ts';
 import { NOTHING_AHEAD } from './ahead.ts';
 import type { CommitWrites } from './commit-writes.ts';
 import { createHoldings } from './holdings.ts';
-import type { Judgement } from './judge.ts';
+import { becomesPlan, type Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
 import type { ReadLog } from './read-log.ts';
 import { createRunning } from './running.ts';
-import {
-  ANSWER_TOO_LARGE,
-  CLOSED,
-  expired,
-  HELD_OUTPUT_MB,
-  LOST,
-  RESET_INSIDE,
-  TOO_MANY_CURSORS,
-  UNRECORDED,
-} from './session-refusals.ts';
+import { CLOSED, expired, LOST, RESET_INSIDE, TOO_MANY_CURSORS, UNRECORDED } from './session-refusals.ts';
+import { createSessionTransaction } from './session-transaction.ts';
 
 const DONE: Outcome = { outcome: 'done' };
 
@@ -51,8 +39,6 @@ export interface ActorSessionDeps {
   readonly onLost: (reason: Error) => void;
 }
 
-const HELD_OUTPUT_BYTES = HELD_OUTPUT_MB * 1024 * 1024;
-
 export function createActorSession(deps: ActorSessionDeps): ActorSession {
   const { task, engine } = deps;
   let notified: (message: Buffer) => void = () => undefined;
@@ -63,14 +49,25 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     },
   });
   const expiresAtMs = Date.parse(task.expiresAt);
-  let transaction: Transaction | null = null;
-  let held: HeldOutput | null = null;
   let stopped: Refusal | undefined;
   let ended: Refusal | undefined;
   let closed = false;
   let failedInBatch = false;
   const running = createRunning({ ...deps, stopped: () => ended ?? stopped });
-  const holdings = createHoldings({ connections, transaction: () => transaction, current });
+  const transaction = createSessionTransaction({
+    ...deps,
+    connections,
+    standing,
+    stopped: () => ended ?? stopped,
+    holdings: () => holdings,
+    watch: () => session.watch,
+    noteShape,
+  });
+  const holdings = createHoldings({
+    connections,
+    transaction: () => transaction.open,
+    current: transaction.connection,
+  });
 
   function standing(): Refusal | undefined {
     if (ended !== undefined) return ended;
@@ -81,199 +78,23 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     return undefined;
   }
 
-  async function begin(purpose: 'read' | 'write', pinned: boolean): Promise<EngineSession> {
-    const connection = await connections.open(purpose);
-    if (purpose === 'write') await beginMeasured(connection);
-    else if (pinned) await connection.own('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY', PIN);
-    transaction = { purpose, implicit: true, writes: [], settings: [], localSettings: [], intent: deps.newIntentId() };
-    held = purpose === 'write' ? createHeldOutput(HELD_OUTPUT_BYTES) : null;
-    return connection;
-  }
-
-  async function rollBack(): Promise<void> {
-    if (transaction === null) return;
-    const connection = connections.opened(transaction.purpose);
-    noteUndone(transaction);
-    transaction = null;
-    held = null;
-    if (connection !== undefined && connection.transaction !== 'idle') await connection.own('ROLLBACK');
-  }
-
-  /** Statements whose effect was taken back ran all the same: the ledger tells of them as of reads. */
-  function noteUndone({ writes }: Transaction): void {
-    for (const { analysis } of writes) noteShape(analysis);
-  }
-
   function noteShape({ shape }: Analysis): void {
     deps.readLog.note({ task: task.id, target: engine.target.id, channel: deps.channel, shape });
   }
 
-  function heldBack(): HeldBack | null {
-    return transaction?.implicit === true && held !== null ? { output: held, writes: transaction.writes.length } : null;
-  }
-
-  function current(): EngineSession | undefined {
-    return transaction === null ? undefined : connections.opened(transaction.purpose);
-  }
-
-  /** Ends the transaction for good or ill once its effect is measured; the commit itself is carried by `commit`. */
-  async function commitMeasured(commit: (connection: EngineSession) => Promise<Relayed | undefined>): Promise<Outcome> {
-    assert(transaction !== null && transaction.purpose === 'write', 'G5: only a write transaction is measured');
-    const connection = connections.opened('write');
-    assert(connection !== undefined);
-    const { writes, intent } = transaction;
-    const underSettings = holdings.settings();
-    const outcome = await deps.commitWrites({
-      connection,
-      writes,
-      intent,
-      task,
-      channel: deps.channel,
-      settings: underSettings,
-      watch: session.watch,
-      commit: () => commit(connection),
-    });
-    if (outcome.outcome === 'done') await holdings.committed(transaction, connection);
-    transaction = null;
-    return outcome;
-  }
-
-  async function settle(sink: ReplySink): Promise<Outcome> {
-    failedInBatch = false;
-    if (transaction === null || !transaction.implicit) return DONE;
-    const connection = current();
-    if (connection === undefined || connection.closed) {
-      transaction = null;
-      held = null;
-      return { outcome: 'refused', refusal: LOST };
-    }
-    if (transaction.purpose === 'read') {
-      transaction = null;
-      await connection.own('COMMIT');
-      return DONE;
-    }
-    const output = held;
-    const halted = ended ?? stopped;
-    if (connection.transaction === 'failed' || halted !== undefined) {
-      await rollBack();
-      // The error is part of what was held back.
-      await output?.release(sink);
-      return halted === undefined ? DONE : { outcome: 'refused', refusal: halted };
-    }
-    if (output?.overflowed) {
-      await rollBack();
-      return { outcome: 'refused', refusal: ANSWER_TOO_LARGE };
-    }
-    const outcome = await commitMeasured(async (write) => {
-      await write.own('COMMIT');
-      return undefined;
-    });
-    held = null;
-    if (outcome.outcome === 'done') await output?.release(sink);
-    return outcome;
-  }
-
-  /** What was held back goes first: replies come in order. */
-  async function releaseHeld(sink: ReplySink): Promise<Refusal | undefined> {
-    const output = held;
-    held = null;
-    if (output?.overflowed) {
-      await rollBack();
-      return ANSWER_TOO_LARGE;
-    }
-    await output?.release(sink);
-    return undefined;
-  }
-
-  async function transact(act: TransactionAct, carry: CarryTransaction, sink: ReplySink): Promise<Outcome> {
-    const refusal = act.act === 'commit' ? undefined : await releaseHeld(sink);
-    if (refusal !== undefined) return { outcome: 'refused', refusal };
-    switch (act.act) {
-      case 'begin': {
-        if (transaction !== null) {
-          const connection = current();
-          assert(connection !== undefined);
-          transaction.implicit = false;
-          await carry(connection, sink);
-          return DONE;
-        }
-        const purpose = connections.canWrite && !act.readOnly ? 'write' : 'read';
-        const connection = await connections.open(purpose);
-        if (purpose === 'write') await flushCounters(connection);
-        const relayed = await carry(connection, sink);
-        if (relayed.failure !== null) return DONE;
-        transaction = {
-          purpose,
-          implicit: false,
-          writes: [],
-          settings: [],
-          localSettings: [],
-          intent: deps.newIntentId(),
-        };
-        if (purpose === 'read') await connection.own('SET TRANSACTION READ ONLY');
-        return DONE;
-      }
-      case 'commit': {
-        const connection = current() ?? (await connections.open('read'));
-        const halted = standing();
-        if (halted !== undefined && connection.transaction !== 'idle') {
-          await rollBack();
-          return { outcome: 'refused', refusal: halted };
-        }
-        const measured = transaction?.purpose === 'write' && connection.transaction === 'open';
-        if (!measured || transaction?.writes.length === 0) {
-          const ending = transaction;
-          if (ending !== null) noteUndone(ending);
-          transaction = null;
-          const { failure, commands } = await carry(connection, sink);
-          const committed = failure === null && commands.at(-1) === 'COMMIT';
-          if (committed && ending !== null) await holdings.committed(ending, connection);
-          return DONE;
-        }
-        const output = createHeldOutput(HELD_OUTPUT_BYTES);
-        const earlier = held;
-        const outcome = await commitMeasured(() => carry(connection, output));
-        held = null;
-        if (outcome.outcome === 'done') {
-          await earlier?.release(sink);
-          await output.release(sink);
-        }
-        // What the actor sent was COMMIT, and in its place the approved plan was applied.
-        return outcome.outcome === 'applied' ? { ...outcome, answers: answeredAs('COMMIT', outcome.answers) } : outcome;
-      }
-      case 'rollback': {
-        const connection = current() ?? (await connections.open('read'));
-        if (transaction !== null) noteUndone(transaction);
-        transaction = null;
-        held = null;
-        await carry(connection, sink);
-        return DONE;
-      }
-      case 'savepoint':
-      case 'release':
-      case 'rollback to': {
-        await carry(current() ?? (await connections.open('read')), sink);
-        if (act.act === 'rollback to') await holdings.rolledBackTo();
-        return DONE;
-      }
-      default:
-        return act satisfies never;
-    }
-  }
-
   function purposeOf(judgement: Judgement | null): 'read' | 'write' {
     if (judgement === null || !connections.canWrite) return 'read';
-    if (judgement.verdict === 'hold' || judgement.verdict === 'plan') return 'write';
+    if (becomesPlan(judgement)) return 'write';
     return judgement.verdict === 'run' && judgement.how === 'write' ? 'write' : 'read';
   }
 
   function leavesReading(judgement: Runnable): boolean {
     const writes = judgement.verdict === 'run' && judgement.how === 'write';
-    return writes && transaction?.implicit === true && transaction.purpose === 'read';
+    return writes && transaction.open?.implicit === true && transaction.open.purpose === 'read';
   }
 
   async function adopt(act: SessionAct, made: EngineSession, carry: () => Promise<Relayed>): Promise<Outcome> {
-    if (act.act === 'discard' && act.what === 'settings' && transaction !== null) {
+    if (act.act === 'discard' && act.what === 'settings' && transaction.open !== null) {
       return { outcome: 'refused', refusal: RESET_INSIDE };
     }
     const { failure } = await holdings.adopt(act, made, carry);
@@ -293,7 +114,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   }
 
   function noteCursor({ holdsCursor }: Analysis): void {
-    const connection = current() ?? connections.opened('read');
+    const connection = transaction.connection() ?? connections.opened('read');
     if (holdsCursor !== undefined && connection !== undefined) holdings.noteCursor(holdsCursor, connection);
   }
 
@@ -303,8 +124,8 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     connections,
     watch: undefined,
     get transaction() {
-      if (transaction === null || transaction.implicit) return 'idle';
-      return current()?.transaction ?? 'failed';
+      if (transaction.open === null || transaction.open.implicit) return 'idle';
+      return transaction.connection()?.transaction ?? 'failed';
     },
     standing,
     judge,
@@ -316,30 +137,30 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     },
     mayWrite: (judgement) =>
       judgement.verdict === 'run' &&
-      (judgement.how === 'write' || (judgement.how === 'pinned read' && transaction?.purpose === 'write')),
+      (judgement.how === 'write' || (judgement.how === 'pinned read' && transaction.open?.purpose === 'write')),
     settings: () => holdings.settings(),
     get pendingWrites() {
-      return transaction?.writes ?? [];
+      return transaction.open?.writes ?? [];
     },
     enter(judgement) {
       const place = judgement.verdict === 'session' ? holdings.place(judgement.act) : undefined;
       if (place !== undefined) return place;
-      const inside = current();
-      if (transaction !== null) {
+      const inside = transaction.connection();
+      if (transaction.open !== null) {
         if (inside === undefined) throw new RefusalError(LOST);
         if (!leavesReading(judgement)) return inside;
         // A batch that read in a pinned transaction now writes: the read is over and its transaction too.
-        return settle(NOWHERE).then(() => begin('write', false));
+        return transaction.settle(NOWHERE).then(() => transaction.begin('write', false));
       }
       if (judgement.verdict === 'run' && judgement.how !== 'read') {
-        return begin(judgement.how === 'write' ? 'write' : 'read', judgement.how === 'pinned read');
+        return transaction.begin(judgement.how === 'write' ? 'write' : 'read', judgement.how === 'pinned read');
       }
       return connections.opened('read') ?? connections.open('read');
     },
     mustBegin: (judgement) =>
-      transaction === null ? judgement.verdict === 'run' && judgement.how !== 'read' : leavesReading(judgement),
+      transaction.open === null ? judgement.verdict === 'run' && judgement.how !== 'read' : leavesReading(judgement),
     connectionFor(judgement) {
-      const inside = current();
+      const inside = transaction.connection();
       if (inside !== undefined) return inside;
       const purpose = purposeOf(judgement);
       return connections.opened(purpose) ?? connections.open(purpose);
@@ -355,10 +176,10 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     get failedInBatch() {
       return failedInBatch;
     },
-    output: (sink) => (transaction?.implicit && held !== null ? held : sink),
+    output: transaction.output,
     note(write) {
-      assert(transaction !== null, 'G5: a write runs only in a transaction that will be measured');
-      transaction.writes.push(write);
+      assert(transaction.open !== null, 'G5: a write runs only in a transaction that will be measured');
+      transaction.open.writes.push(write);
       noteCursor(write.analysis);
     },
     relay: (connection, frames, replies, sink, rows) =>
@@ -367,17 +188,20 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
         frames,
         replies,
         sink,
-        rows === undefined ? undefined : rowsAfterHeld(rows, () => heldBack()),
+        rows === undefined ? undefined : rowsAfterHeld(rows, transaction.heldBack),
       ),
-    transact,
-    settle,
+    transact: transaction.transact,
+    settle(sink) {
+      failedInBatch = false;
+      return transaction.settle(sink);
+    },
     noteRead(analysis) {
       noteCursor(analysis);
       noteShape(analysis);
     },
     async fail() {
-      const connection = current();
-      if (transaction === null || connection === undefined || connection.transaction !== 'open') return;
+      const connection = transaction.connection();
+      if (transaction.open === null || connection === undefined || connection.transaction !== 'open') return;
       try {
         await connection.own(FAIL_TRANSACTION);
       } catch (error) {
@@ -409,14 +233,6 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   };
   return session;
 }
-
-/** One answer in place of several, with all that they told. */
-function answeredAs(command: string, answers: readonly StatementAnswer[]): readonly StatementAnswer[] {
-  return [{ command, notices: answers.flatMap(({ notices }) => notices) }];
-}
-
-/** After this the transaction can no longer be made read-write (MECHANISMS: a snapshot has been taken). */
-const PIN = 'SELECT 1 FROM pg_catalog.pg_class LIMIT 1';
 
 /** No SQL, so that the server aborts the transaction; the words stand in its log for whoever reads it. */
 const FAIL_TRANSACTION = 'countersign refused a statement of this transaction';

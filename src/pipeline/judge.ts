@@ -22,6 +22,11 @@ export type Judgement =
   /** It isn't SQL that the database would take; said as the database says it. */
   | { readonly verdict: 'failed'; readonly failure: DatabaseFailure };
 
+/** Whether it is tried and planned in place of running in the actor's session. */
+export function becomesPlan<J extends Judgement>(judgement: J): judgement is Extract<J, { verdict: 'hold' | 'plan' }> {
+  return judgement.verdict === 'hold' || judgement.verdict === 'plan';
+}
+
 export interface JudgeInputs {
   /** @throws never: text that can't be parsed comes back as a failure. */
   analyse(text: string): Analysis | DatabaseFailure;

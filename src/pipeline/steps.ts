@@ -12,6 +12,7 @@ import { commitment } from './commitment.ts';
 import type { TaskStatus } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
+import { becomesPlan } from './judge.ts';
 import type { Outcome } from './outcome.ts';
 import { withOwnViews } from './own-views.ts';
 import { planNamed } from './plan-view.ts';
@@ -104,15 +105,13 @@ export function createSteps(deps: {
 }
 
 function changes({ judgement }: JudgedStatement): boolean {
-  if (judgement.verdict === 'hold' || judgement.verdict === 'plan') return true;
+  if (becomesPlan(judgement)) return true;
   return judgement.verdict === 'run' && judgement.how === 'write';
 }
 
 /** What one of them is held for, all of them wait for. */
 function strongest(statements: readonly JudgedStatement[]): Held | Allowed | undefined {
-  const decisions = statements.flatMap(({ judgement }) =>
-    judgement.verdict === 'hold' || judgement.verdict === 'plan' ? [judgement.decision] : [],
-  );
+  const decisions = statements.flatMap(({ judgement }) => (becomesPlan(judgement) ? [judgement.decision] : []));
   return decisions.find(({ decision }) => decision === 'hold') ?? decisions[0];
 }
 

@@ -1,0 +1,254 @@
+import assert from 'node:assert/strict';
+import type { Analysis, TransactionAct } from '../domain/effect.ts';
+import type { IntentId } from '../domain/ids.ts';
+import type { Channel } from '../domain/intent.ts';
+import type { Refusal } from '../domain/refusal.ts';
+import type { StatementAnswer } from '../domain/statement-answer.ts';
+import type { Task } from '../domain/task.ts';
+import type { EngineSession, Relayed, ReplySink } from '../engines/session.ts';
+import type { Connections, Purpose } from '../execution/connections.ts';
+import type { HeldBack } from '../execution/copy-rows.ts';
+import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
+import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
+import type { Transaction } from '../execution/transaction.ts';
+import type { CarryTransaction } from './actor-session.ts';
+import type { CommitWrites } from './commit-writes.ts';
+import type { Holdings } from './holdings.ts';
+import type { Outcome } from './outcome.ts';
+import { ANSWER_TOO_LARGE, HELD_OUTPUT_MB, LOST } from './session-refusals.ts';
+import type { Watch } from './watch.ts';
+
+/**
+ * The transaction that an actor's session is in, begun by the actor or by the gateway around one batch: how it begins, and
+ * how it ends measured (G5). What it answers is held back as long as it may still be undone.
+ */
+export interface SessionTransaction {
+  readonly open: Transaction | null;
+  /** The connection on which the open transaction is. */
+  connection(): EngineSession | undefined;
+  /** Begins one around a batch. @param pinned it reads, and nothing in it may write. */
+  begin(purpose: Purpose, pinned: boolean): Promise<EngineSession>;
+  /** Carries BEGIN, COMMIT and their kin. COMMIT measures first. */
+  transact(act: TransactionAct, carry: CarryTransaction, sink: ReplySink): Promise<Outcome>;
+  /** Ends the one around a batch: measured and committed, or undone. */
+  settle(sink: ReplySink): Promise<Outcome>;
+  /** Where replies go now. */
+  output(sink: ReplySink): ReplySink;
+  /** Replies of the batch that wait for its commit. */
+  heldBack(): HeldBack | null;
+}
+
+export interface SessionTransactionDeps {
+  readonly task: Task;
+  readonly channel: Channel;
+  readonly connections: Connections;
+  readonly commitWrites: CommitWrites;
+  readonly newIntentId: () => IntentId;
+  readonly holdings: () => Holdings;
+  readonly watch: () => Watch | undefined;
+  /** Why nothing may run at all, or `undefined`. */
+  readonly standing: () => Refusal | undefined;
+  /** Why what runs is to be stopped, or `undefined`. */
+  readonly stopped: () => Refusal | undefined;
+  /** A statement ran whose effect is not in the ledger. */
+  readonly noteShape: (analysis: Analysis) => void;
+}
+
+const DONE: Outcome = { outcome: 'done' };
+
+const HELD_OUTPUT_BYTES = HELD_OUTPUT_MB * 1024 * 1024;
+
+export function createSessionTransaction(deps: SessionTransactionDeps): SessionTransaction {
+  const { connections, task } = deps;
+  let transaction: Transaction | null = null;
+  let held: HeldOutput | null = null;
+
+  function current(): EngineSession | undefined {
+    return transaction === null ? undefined : connections.opened(transaction.purpose);
+  }
+
+  function begun(purpose: Purpose, implicit: boolean): Transaction {
+    return { purpose, implicit, writes: [], settings: [], localSettings: [], intent: deps.newIntentId() };
+  }
+
+  async function begin(purpose: Purpose, pinned: boolean): Promise<EngineSession> {
+    const connection = await connections.open(purpose);
+    if (purpose === 'write') await beginMeasured(connection);
+    else if (pinned) await connection.own('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY', PIN);
+    transaction = begun(purpose, true);
+    held = purpose === 'write' ? createHeldOutput(HELD_OUTPUT_BYTES) : null;
+    return connection;
+  }
+
+  async function rollBack(): Promise<void> {
+    if (transaction === null) return;
+    const connection = connections.opened(transaction.purpose);
+    noteUndone(transaction);
+    transaction = null;
+    held = null;
+    if (connection !== undefined && connection.transaction !== 'idle') await connection.own('ROLLBACK');
+  }
+
+  /** Statements whose effect was taken back ran all the same: the ledger tells of them as of reads. */
+  function noteUndone({ writes }: Transaction): void {
+    for (const { analysis } of writes) deps.noteShape(analysis);
+  }
+
+  /** Ends the transaction for good or ill once its effect is measured; the commit itself is carried by `commit`. */
+  async function commitMeasured(commit: (connection: EngineSession) => Promise<Relayed | undefined>): Promise<Outcome> {
+    assert(transaction !== null && transaction.purpose === 'write', 'G5: only a write transaction is measured');
+    const connection = connections.opened('write');
+    assert(connection !== undefined);
+    const { writes, intent } = transaction;
+    const underSettings = deps.holdings().settings();
+    const outcome = await deps.commitWrites({
+      connection,
+      writes,
+      intent,
+      task,
+      channel: deps.channel,
+      settings: underSettings,
+      watch: deps.watch(),
+      commit: () => commit(connection),
+    });
+    if (outcome.outcome === 'done') await deps.holdings().committed(transaction, connection);
+    transaction = null;
+    return outcome;
+  }
+
+  async function settle(sink: ReplySink): Promise<Outcome> {
+    if (transaction === null || !transaction.implicit) return DONE;
+    const connection = current();
+    if (connection === undefined || connection.closed) {
+      transaction = null;
+      held = null;
+      return { outcome: 'refused', refusal: LOST };
+    }
+    if (transaction.purpose === 'read') {
+      transaction = null;
+      await connection.own('COMMIT');
+      return DONE;
+    }
+    const output = held;
+    const halted = deps.stopped();
+    if (connection.transaction === 'failed' || halted !== undefined) {
+      await rollBack();
+      // The error is part of what was held back.
+      await output?.release(sink);
+      return halted === undefined ? DONE : { outcome: 'refused', refusal: halted };
+    }
+    if (output?.overflowed) {
+      await rollBack();
+      return { outcome: 'refused', refusal: ANSWER_TOO_LARGE };
+    }
+    const outcome = await commitMeasured(async (write) => {
+      await write.own('COMMIT');
+      return undefined;
+    });
+    held = null;
+    if (outcome.outcome === 'done') await output?.release(sink);
+    return outcome;
+  }
+
+  /** What was held back goes first: replies come in order. */
+  async function releaseHeld(sink: ReplySink): Promise<Refusal | undefined> {
+    const output = held;
+    held = null;
+    if (output?.overflowed) {
+      await rollBack();
+      return ANSWER_TOO_LARGE;
+    }
+    await output?.release(sink);
+    return undefined;
+  }
+
+  async function transact(act: TransactionAct, carry: CarryTransaction, sink: ReplySink): Promise<Outcome> {
+    const refusal = act.act === 'commit' ? undefined : await releaseHeld(sink);
+    if (refusal !== undefined) return { outcome: 'refused', refusal };
+    switch (act.act) {
+      case 'begin': {
+        if (transaction !== null) {
+          const connection = current();
+          assert(connection !== undefined);
+          transaction.implicit = false;
+          await carry(connection, sink);
+          return DONE;
+        }
+        const purpose = connections.canWrite && !act.readOnly ? 'write' : 'read';
+        const connection = await connections.open(purpose);
+        if (purpose === 'write') await flushCounters(connection);
+        const relayed = await carry(connection, sink);
+        if (relayed.failure !== null) return DONE;
+        transaction = begun(purpose, false);
+        if (purpose === 'read') await connection.own('SET TRANSACTION READ ONLY');
+        return DONE;
+      }
+      case 'commit': {
+        const connection = current() ?? (await connections.open('read'));
+        const halted = deps.standing();
+        if (halted !== undefined && connection.transaction !== 'idle') {
+          await rollBack();
+          return { outcome: 'refused', refusal: halted };
+        }
+        const measured = transaction?.purpose === 'write' && connection.transaction === 'open';
+        if (!measured || transaction?.writes.length === 0) {
+          const ending = transaction;
+          if (ending !== null) noteUndone(ending);
+          transaction = null;
+          const { failure, commands } = await carry(connection, sink);
+          const committed = failure === null && commands.at(-1) === 'COMMIT';
+          if (committed && ending !== null) await deps.holdings().committed(ending, connection);
+          return DONE;
+        }
+        const output = createHeldOutput(HELD_OUTPUT_BYTES);
+        const earlier = held;
+        const outcome = await commitMeasured(() => carry(connection, output));
+        held = null;
+        if (outcome.outcome === 'done') {
+          await earlier?.release(sink);
+          await output.release(sink);
+        }
+        // What the actor sent was COMMIT, and in its place the approved plan was applied.
+        return outcome.outcome === 'applied' ? { ...outcome, answers: answeredAs('COMMIT', outcome.answers) } : outcome;
+      }
+      case 'rollback': {
+        const connection = current() ?? (await connections.open('read'));
+        if (transaction !== null) noteUndone(transaction);
+        transaction = null;
+        held = null;
+        await carry(connection, sink);
+        return DONE;
+      }
+      case 'savepoint':
+      case 'release':
+      case 'rollback to': {
+        await carry(current() ?? (await connections.open('read')), sink);
+        if (act.act === 'rollback to') await deps.holdings().rolledBackTo();
+        return DONE;
+      }
+      default:
+        return act satisfies never;
+    }
+  }
+
+  return {
+    get open() {
+      return transaction;
+    },
+    connection: current,
+    begin,
+    transact,
+    settle,
+    output: (sink) => (transaction?.implicit && held !== null ? held : sink),
+    heldBack: () =>
+      transaction?.implicit === true && held !== null ? { output: held, writes: transaction.writes.length } : null,
+  };
+}
+
+/** One answer in place of several, with all that they told. */
+function answeredAs(command: string, answers: readonly StatementAnswer[]): readonly StatementAnswer[] {
+  return [{ command, notices: answers.flatMap(({ notices }) => notices) }];
+}
+
+/** After this the transaction can no longer be made read-write (MECHANISMS: a snapshot has been taken). */
+const PIN = 'SELECT 1 FROM pg_catalog.pg_class LIMIT 1';
