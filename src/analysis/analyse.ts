@@ -3,6 +3,7 @@ import type { Analysis, StatementClass, TransactionAct } from '../domain/effect.
 import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import { addCascades } from './cascades.ts';
+import { withColumns } from './columns.ts';
 import { define, spoken } from './definitions.ts';
 import {
   addEffect,
@@ -67,7 +68,7 @@ function analysisOf(
   );
   return {
     class: statementClass,
-    effects: [...findings.effects.values()],
+    effects: [...findings.effects.values()].map((effect) => withColumns(effect, findings.uses)),
     unknown: [...findings.unknown],
     shape: shapeOf(text),
     command,
@@ -314,7 +315,7 @@ function copy(findings: Findings, node: Tree): Classified {
   }
   if (node['is_from'] === true) return copyFrom(findings, node);
   if (node['query'] !== undefined) return { ...classify(findings, innerOf(node['query'])), command: 'COPY' };
-  walkQuery(findings, 'RangeVar', node['relation'] as Tree);
+  walkQuery(findings, 'RangeVar', { ...(node['relation'] as Tree), attlist: node['attlist'] });
   return { statementClass: rowClass(findings), command: 'COPY' };
 }
 
@@ -324,7 +325,13 @@ function copyFrom(findings: Findings, node: Tree): Classified {
     const option = String((item['DefElem'] as Tree | undefined)?.['defname']);
     if (!COPY_FROM_OPTIONS.has(option)) return unsupported(`COPY … FROM STDIN with ${option.toUpperCase()}`);
   }
-  walkQuery(findings, 'InsertStmt', { relation: node['relation'], whereClause: node['whereClause'] });
+  const cols = names(node['attlist']).map((name) => ({ ResTarget: { name } }));
+  walkQuery(findings, 'InsertStmt', {
+    relation: node['relation'],
+    whereClause: node['whereClause'],
+    cols,
+    rows: true,
+  });
   findings.takesRows = true;
   return { statementClass: rowClass(findings), command: 'COPY' };
 }

@@ -1,6 +1,7 @@
 import type { Effect, OwnView, PreparedText, Verb } from '../domain/effect.ts';
 import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue, Relation } from '../engines/catalogue.ts';
+import type { RelationUse } from './column-scope.ts';
 
 /** What is found while a statement is walked over. */
 export interface Findings {
@@ -24,6 +25,8 @@ export interface Findings {
   holdsCursor: string | undefined;
   /** Relations of the gateway's own that the statement's own text names; `null` where another text is walked over. */
   ownViews: OwnView[] | null;
+  /** Where relations are named, and the columns touched there. */
+  readonly uses: RelationUse[];
 }
 
 export type PreparedLookup = (name: string) => PreparedText | undefined;
@@ -50,6 +53,7 @@ export function createFindings(
     pure: true,
     writes: false,
     expanding: new Set(),
+    uses: [],
   };
 }
 

@@ -1,5 +1,6 @@
 import { isAlwaysTrue } from './always-true.ts';
 import { addCascades } from './cascades.ts';
+import { noteColumns } from './columns.ts';
 import { addEffect, addUnknown, type Findings, resolveRelation } from './findings.ts';
 import { callSafety, routineSafety } from './functions.ts';
 import { ownViewAt } from './own-view.ts';
@@ -102,6 +103,7 @@ const NO_NAMES: Scope = new Set();
 /** Walks over one query or row change. */
 export function walkQuery(findings: Findings, kind: string, node: Tree, scope: Scope = NO_NAMES): void {
   visitNode(findings, kind, node, scope);
+  noteColumns(findings, kind, node);
 }
 
 function visitNode(findings: Findings, kind: string, node: Tree, outer: Scope): void {
@@ -294,7 +296,7 @@ function expand(
     return;
   }
   const inner: Findings = { ...findings, searchPath: [], effects: new Map(), writes: false, ownViews: null };
-  walkQuery(inner, parsed.kind, parsed.node);
+  visitNode(inner, parsed.kind, parsed.node, NO_NAMES);
   findings.pure &&= inner.pure;
   for (const effect of inner.effects.values())
     if (effect.verb === 'unknown') addEffect(findings, 'unknown', effect.object);

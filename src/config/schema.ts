@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { TIERS } from '../domain/environment.ts';
+import { HOW_SCOPE_IS_WRITTEN, SCOPE_PATTERN } from '../domain/scope.ts';
 import { DEFAULT_LEASE_MS } from '../domain/state-location.ts';
 
 /** The one schema of `countersign.yaml`. What it doesn't name is refused: a misspelt key must not be a silent default. */
@@ -34,11 +35,7 @@ const address = z
 
 const credential = z.strictObject({ user: z.string().min(1), password: reference });
 
-/** Names are as the catalogue has them, without quotes: `Odd Schema.*`. */
-const pattern = z
-  .string()
-  .regex(/^(\*|[^.*]+)(\.(\*|[^.*]+))?$/, 'write schema.table, with * for a whole part')
-  .refine((text) => text === text.trim(), 'a name neither begins nor ends with a space');
+const scopePattern = z.string().max(2000).regex(SCOPE_PATTERN, HOW_SCOPE_IS_WRITTEN);
 
 const timeZone = z.string().refine(isTimeZone, 'write a time zone as IANA names it, e.g. Europe/Berlin or UTC');
 
@@ -131,8 +128,8 @@ const machine = z.strictObject({
 });
 
 const role = z.strictObject({
-  read: z.array(pattern).default([]),
-  write: z.array(pattern).default([]),
+  read: z.array(scopePattern).default([]),
+  write: z.array(scopePattern).default([]),
   propose: z.array(z.enum(['truncate', 'schema', 'privilege', 'unknown', 'maintain'])).default([]),
   maxRowsPerStatement: z.int().nonnegative().default(1_000_000),
   maxRowsPerTask: z.int().nonnegative().default(10_000_000),
@@ -205,7 +202,10 @@ export type ConfigDocument = z.infer<typeof configSchema>;
 export const taskSchema = z.strictObject({
   purpose: z.string().min(1),
   agent: name.optional(),
-  targets: z.record(name, z.strictObject({ read: z.array(pattern).default([]), write: z.array(pattern).default([]) })),
+  targets: z.record(
+    name,
+    z.strictObject({ read: z.array(scopePattern).default([]), write: z.array(scopePattern).default([]) }),
+  ),
   limits: z
     .strictObject({
       rowsPerStatement: z.int().nonnegative().optional(),

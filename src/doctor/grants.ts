@@ -1,4 +1,4 @@
-import { matchesPattern } from '../domain/object.ts';
+import { matchesPattern } from '../domain/scope.ts';
 import type { Examination, ExaminedRelation } from '../engines/postgres/examine.ts';
 import { quoteIdentifier } from '../engines/postgres/quote.ts';
 import { type Finding, findingsOf, some } from './finding.ts';

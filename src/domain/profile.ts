@@ -10,5 +10,15 @@ export interface Profile {
   readonly read: readonly string[];
   /** Tables to be granted SELECT, INSERT, UPDATE, DELETE on the write login. Sorted. */
   readonly write: readonly string[];
+  /** Relations of which not all columns are given for reading or for writing. Sorted; none of them is in `read`, or in `write`. */
+  readonly columns: readonly ColumnGrants[];
   readonly statementTimeoutMs: number;
+}
+
+export interface ColumnGrants {
+  readonly relation: string;
+  /** To be granted SELECT. */
+  readonly read: readonly string[];
+  /** To be granted INSERT and UPDATE on the write login: never DELETE, which takes whole rows. */
+  readonly write: readonly string[];
 }

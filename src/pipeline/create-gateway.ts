@@ -1,6 +1,5 @@
 import type { Environment } from '../domain/environment.ts';
 import { type ActorId, type Digest, instantOf, type TargetId } from '../domain/ids.ts';
-import { matchesPattern } from '../domain/object.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Target } from '../domain/target.ts';
 import type { Task, TaskState } from '../domain/task.ts';
@@ -17,6 +16,7 @@ import type { PlanViews } from './plan-view.ts';
 import { createStatementSession } from './statement-session.ts';
 import { notInTask, type TargetRules } from './target-rules.ts';
 import { type Tasks, tokenHash } from './tasks.ts';
+import { visibleCatalogue } from './visible-catalogue.ts';
 
 /** A configured target, known whether or not it can be reached. */
 export interface KnownTarget {
@@ -114,25 +114,10 @@ export function createGateway(deps: {
     },
 
     async visibleCatalogue(task, id) {
-      const radius = task.radius.find((entry) => entry.target === id);
-      if (radius === undefined) return { refused: notInTask(task, id) };
+      if (!task.radius.some((radius) => radius.target === id)) return { refused: notInTask(task, id) };
       const target = await deps.target(id);
       if ('refused' in target) return { refused: target };
-      const catalogue = await target.engine.refreshCatalogue();
-      const patterns = [...radius.read, ...radius.write];
-      const seen = [...catalogue.relations].filter(
-        ([, relation]) => !relation.system && patterns.some((pattern) => matchesPattern(relation, pattern)),
-      );
-      const functions = [...catalogue.functions].map(
-        ([name, overloads]) =>
-          [
-            name,
-            overloads.filter(
-              (routine) => !routine.builtIn && patterns.some((pattern) => matchesPattern(routine, pattern)),
-            ),
-          ] as const,
-      );
-      return { ...catalogue, relations: new Map(seen), functions: new Map(functions) };
+      return visibleCatalogue(await target.engine.refreshCatalogue(), target.reach(task));
     },
 
     plan,

@@ -7,14 +7,14 @@ import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
 import type { Analysis, Effect, PreparedText, TableEffect } from '../domain/effect.ts';
 import type { Channel } from '../domain/intent.ts';
-import { matchesPattern } from '../domain/object.ts';
 import type { Profile } from '../domain/profile.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import type { ApplyRequest, MeasureBounds, TargetEngine } from '../engines/engine.ts';
 import { type Judgement, judge } from './judge.ts';
-import { notInTask, type TargetRules } from './target-rules.ts';
+import type { TargetRules } from './target-rules.ts';
+import { profileOf } from './task-reach.ts';
 
 /** One target with all that is needed to govern it: its engine, its catalogue, its rules. */
 export interface GovernedTarget extends TargetRules {
@@ -26,7 +26,7 @@ export interface GovernedTarget extends TargetRules {
   judging(task: Task, channel: Channel): (text: string, settings: readonly Setting[], prepared: Prepared) => Judgement;
   /** Says of counted tables how the statements reached them. */
   attribute(tables: readonly TableEffect[], effects: readonly Effect[]): TableEffect[];
-  /** What the database itself is to let a task do: patterns of the radius turned into the relations they match today. */
+  /** What the database itself is to let a task do: what it declares, turned into the relations that this matches today. */
   profile(task: Task): Profile;
   /** What the engine must know of an approved plan to apply it. */
   applyRequest(plan: Approved): Omit<ApplyRequest, 'plan' | 'beforeCommit' | 'signal'>;
@@ -46,13 +46,6 @@ const MEASURE_BOUNDS: MeasureBounds = {
   blockingToleranceMs: 250,
   maxRows: 1_000_000,
 };
-const WRITABLE_KINDS: ReadonlySet<string> = new Set([
-  'table',
-  'partitioned table',
-  'view',
-  'foreign table',
-  'sequence',
-]);
 /** A session keeps few: hundreds may be open, and analyses are kept once for all of them. */
 const MAX_JUDGEMENTS = 256;
 const MAX_REMEMBERED_CHARS = 4096;
@@ -124,25 +117,7 @@ export function createGovernedTarget(deps: {
       };
     },
     attribute: (tables, effects) => attributeEffects(tables, effects, engine.currentCatalogue()),
-    profile(task) {
-      const radius = task.radius.find((entry) => entry.target === rules.id);
-      if (radius === undefined) throw new RefusalError(notInTask(task, rules.id));
-      const relations = [...engine.currentCatalogue().relations.values()].filter(
-        (relation) => !relation.system && relation.kind !== 'index' && relation.kind !== 'composite type',
-      );
-      const matching = (patterns: readonly string[], kinds?: ReadonlySet<string>) =>
-        relations
-          .filter((relation) => kinds?.has(relation.kind) !== false)
-          .filter((relation) => patterns.some((pattern) => matchesPattern(relation, pattern)))
-          .map((relation) => `${relation.schema}.${relation.name}`)
-          .sort();
-      return {
-        target: rules.id,
-        read: matching([...radius.read, ...radius.write]),
-        write: matching(radius.write, WRITABLE_KINDS),
-        statementTimeoutMs: task.limits.statementTimeoutMs,
-      };
-    },
+    profile: (task) => profileOf(task, rules.reach(task), engine.currentCatalogue()),
     applyRequest(plan) {
       const catalogue = engine.currentCatalogue();
       const prepared = new Map<string, PreparedText>();

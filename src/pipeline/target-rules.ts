@@ -14,6 +14,7 @@ import { undoPath } from '../planning/undo-path.ts';
 import type { ChangeCalendar } from '../policy/change-calendar.ts';
 import type { Extent, Standing } from '../policy/circumstances.ts';
 import type { Decide } from '../policy/decide.ts';
+import type { Reach } from './task-reach.ts';
 
 /** What is decided of statements and plans on one target, without touching it: configuration and policy alone. */
 export interface TargetRules {
@@ -24,6 +25,8 @@ export interface TargetRules {
   readonly edition: object;
   /** Whether now is a time to change the environment. Equal objects mean equal decisions. */
   changeTime(): ChangeTime;
+  /** What the task may touch here. @throws RefusalError when it declares nothing of this target, or its actor is gone. */
+  reach(task: Task): Reach;
   /** Before anything has run. */
   decideStatement(task: Task, channel: Channel, analysis: Analysis): Decision;
   /** After it has run, and before it is committed (G5). */
@@ -64,12 +67,16 @@ export function createTargetRules(deps: {
 }): TargetRules {
   const { id, environment, decide } = deps;
 
-  function standing(task: Task, channel: Channel): Standing {
-    const known = deps.actor(task.agent);
+  function known(task: Task): Pick<Standing, 'actor' | 'role' | 'radius'> {
+    const found = deps.actor(task.agent);
     const radius = task.radius.find((entry) => entry.target === id);
-    if (known === undefined) throw new RefusalError(actorGone(task));
+    if (found === undefined) throw new RefusalError(actorGone(task));
     if (radius === undefined) throw new RefusalError(notInTask(task, id));
-    return { ...known, target: id, environment, radius, limits: task.limits, channel };
+    return { ...found, radius };
+  }
+
+  function standing(task: Task, channel: Channel): Standing {
+    return { ...known(task), target: id, environment, limits: task.limits, channel };
   }
 
   function extentNow(rows: number): Extent {
@@ -97,6 +104,10 @@ export function createTargetRules(deps: {
     people: deps.people,
     edition: deps.edition,
     changeTime: deps.changeTime,
+    reach(task) {
+      const { radius, role } = known(task);
+      return { radius, role };
+    },
     decideStatement(task, channel, analysis) {
       // What follows by keys and triggers is judged by what it turns out to be, before the commit.
       return decide(standing(task, channel), analysis.effects.filter(isDirect), extentNow(0));
@@ -154,6 +165,7 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
       return rules().edition;
     },
     changeTime: () => rules().changeTime(),
+    reach: (task) => rules().reach(task),
     decideStatement: (...asked) => rules().decideStatement(...asked),
     decideMeasured: (measured) => rules().decideMeasured(measured),
     decidePlan: (asked) => rules().decidePlan(asked),

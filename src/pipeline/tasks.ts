@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { Agent, Role } from '../domain/actor.ts';
 import { digestOfBytes, type Json } from '../domain/digest.ts';
 import { type ActorId, asId, type Instant, instantOf, type TaskId } from '../domain/ids.ts';
-import { coversPattern } from '../domain/object.ts';
 import type { Refusal } from '../domain/refusal.ts';
+import { coversPattern, HOW_SCOPE_IS_WRITTEN, isScopePattern } from '../domain/scope.ts';
 import { makeScramVerifier } from '../domain/scram.ts';
 import type { TargetRadius, Task, TaskLimits } from '../domain/task.ts';
 import type { Store } from '../store/store.ts';
@@ -67,6 +67,14 @@ export function createTasks(deps: {
     const onBehalfOf = request.onBehalfOf ?? agent.id;
     if (onBehalfOf !== agent.id && !deps.knowsPerson(onBehalfOf))
       return no(`There is no person ${onBehalfOf}.`, 'Add them under actors.people in the configuration.');
+    const unreadable = request.radius
+      .flatMap(({ read, write }) => [...read, ...write])
+      .filter((pattern) => !isScopePattern(pattern));
+    if (unreadable.length > 0)
+      return no(
+        `What is ${unreadable.map((text) => JSON.stringify(text)).join(', ')}?`,
+        `Please ${HOW_SCOPE_IS_WRITTEN}.`,
+      );
     const stopped = deps.stopped(agent.id);
     if (stopped !== undefined) return { refused: stopped };
     const outside = request.radius.flatMap((radius) => outsideRole(radius, role));

@@ -4,7 +4,8 @@ import type { Effect, Verb } from '../domain/effect.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { TargetId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
-import { matchesPattern, type ObjectRef, objectName } from '../domain/object.ts';
+import { objectName } from '../domain/object.ts';
+import { type Columns, columnsWithin, commonColumns, matchesPattern } from '../domain/scope.ts';
 import type { TargetRadius, TaskLimits } from '../domain/task.ts';
 
 /** Who asks and by what right: the same for every statement of a session. */
@@ -52,7 +53,7 @@ export function questionOf(standing: Standing, effect: Effect, extent: Extent): 
   const principal = { type: actor.kind === 'agent' ? 'Agent' : 'Service', id: actor.id } as const;
   const resource = { type: 'Object', id: `${target}/${object.kind}/${objectName(object)}` } as const;
   const declared = (patterns: readonly string[], ceiling: readonly string[]) =>
-    within(object, patterns) && within(object, ceiling);
+    within(effect, patterns) && within(effect, ceiling);
   // Tables are declared, code isn't: whether it may be proposed is the role's, and what it does a person's to judge.
   const inWriteScope = verb === 'unknown' || declared(radius.write, role.write);
   return {
@@ -106,11 +107,34 @@ export function approvalsNeeded(
 }
 
 /** A thing without a schema (a role, an extension) is no table that could be declared: the role alone says who may propose it. */
-function within(object: ObjectRef, patterns: readonly string[]): boolean {
+function within(effect: Effect, patterns: readonly string[]): boolean {
+  const { object } = effect;
   if (object.kind === 'schema')
     return patterns.some((pattern) => matchesPattern({ schema: object.name, name: '*' }, pattern));
   if (object.schema === '') return patterns.length > 0;
-  return patterns.some((pattern) => matchesPattern(object, pattern));
+  return touchesOnly(effect, columnsWithin(object, patterns));
+}
+
+/** Row locks and counting rows need some column; what takes rows away or changes the table itself needs all of them. */
+function touchesOnly({ verb, columns }: Effect, within: Columns): boolean {
+  if (within === 'all') return true;
+  if (within.size === 0) return false;
+  if (verb === 'lock') return true;
+  return columns?.every((column) => within.has(column)) ?? false;
+}
+
+/** Where a table is declared in part: what was asked for besides, and what would be allowed. */
+export function columnsAsked(
+  { radius, role }: Standing,
+  effect: Effect,
+): { readonly outside: readonly string[]; readonly allowed: readonly string[] } | undefined {
+  const { object, verb } = effect;
+  if (object.schema === '' || object.kind === 'schema') return undefined;
+  const reads = verb === 'read';
+  const declared = columnsWithin(object, reads ? [...radius.read, ...radius.write] : radius.write);
+  const allowed = commonColumns(declared, columnsWithin(object, reads ? [...role.read, ...role.write] : role.write));
+  if (allowed === 'all' || allowed.size === 0) return undefined;
+  return { outside: effect.columns?.filter((column) => !allowed.has(column)) ?? [], allowed: [...allowed].sort() };
 }
 
 /** Which of a role's `propose` words a verb needs; verbs that only change rows need none. */

@@ -3,7 +3,7 @@ import { ANY_TIME, type ChangeTime } from '../domain/change-time.ts';
 import type { Decision, Obligation, PolicyReason } from '../domain/decision.ts';
 import type { Effect } from '../domain/effect.ts';
 import { objectName } from '../domain/object.ts';
-import { type Extent, questionOf, type Standing } from './circumstances.ts';
+import { columnsAsked, type Extent, questionOf, type Standing } from './circumstances.ts';
 import { type PolicySet, SCHEMA_HANDLE } from './policy-set.ts';
 
 /** Decides on all effects of a statement together: the strictest answer counts. Pure: the same question, the same answer. */
@@ -111,9 +111,29 @@ function denial(
   return {
     decision: 'deny',
     policies: reasons(set, final),
-    instead: [...new Set(instead)].join(' ') || 'Nothing of this kind is allowed.',
+    instead:
+      [...new Set([...columnsInstead(standing, final), ...instead])].join(' ') || 'Nothing of this kind is allowed.',
   };
 }
+
+/** Where a table is declared in part, what was too much is said column by column. */
+function columnsInstead(standing: Standing, refused: readonly { readonly effect: Effect }[]): string[] {
+  return refused.flatMap(({ effect }) => {
+    const asked = columnsAsked(standing, effect);
+    if (asked === undefined) return [];
+    const { verb, object } = effect;
+    const what = VERBS_OF_COLUMNS.has(verb) ? verb : 'change';
+    const besides = asked.outside.length > 0 ? `, not ${asked.outside.join(', ')}` : '';
+    const columns = asked.allowed.join(', ');
+    return [
+      VERBS_OF_COLUMNS.has(verb)
+        ? `Of ${objectName(object)} the task may ${what} ${columns}${besides}.`
+        : `Of ${objectName(object)} the task may ${what} only ${columns}: what concerns whole rows needs the whole table.`,
+    ];
+  });
+}
+
+const VERBS_OF_COLUMNS: ReadonlySet<string> = new Set(['read', 'insert', 'update']);
 
 const NO_POLICY = 'default';
 

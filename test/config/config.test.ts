@@ -262,7 +262,7 @@ describe('countersign.yaml', () => {
     [
       'a pattern that is none',
       (text) => text.replace('read: [public.*]', 'read: [public.*, a.b.c]'),
-      '20 roles.migrator.read.1: write schema.table, with * for a whole part',
+      '20 roles.migrator.read.1: write schema.table, with * for a whole part, or schema.table(column, column)',
     ],
     [
       'a store that there isn’t',

@@ -5,9 +5,10 @@ import { canonicalJson, digestOf, digestOfBytes, isDigest, type Json } from '../
 import { rowsChanged, VERBS } from '../../src/domain/effect.ts';
 import { ENTRY_KINDS } from '../../src/domain/entry.ts';
 import { instantOf } from '../../src/domain/ids.ts';
-import { coversPattern, matchesPattern, objectName } from '../../src/domain/object.ts';
+import { objectName } from '../../src/domain/object.ts';
 import { shortId } from '../../src/domain/plan.ts';
 import { failureOf, RefusalError, SQLSTATES } from '../../src/domain/refusal.ts';
+import { columnsWithin, coversPattern, isScopePattern, matchesPattern } from '../../src/domain/scope.ts';
 import { makeScramVerifier, SCRAM_ITERATIONS, scramPassword } from '../../src/domain/scram.ts';
 
 describe('the canonical form', () => {
@@ -166,6 +167,22 @@ describe('patterns', () => {
     expect(coversPattern('*.a', 'public.a')).toBe(true);
     expect(coversPattern('public.*', '*.*')).toBe(false);
     expect(coversPattern('a', 'public.a')).toBe(true);
+  });
+
+  it('may be some columns of one table', () => {
+    const orders = { schema: 'public', name: 'orders' };
+    expect(coversPattern('public.*', 'orders(id)')).toBe(true);
+    expect(coversPattern('public.orders(id, status)', 'orders(status)')).toBe(true);
+    expect(coversPattern('public.orders(id)', 'orders(id, status)')).toBe(false);
+    expect(coversPattern('public.orders(id)', 'public.orders')).toBe(false);
+    expect(columnsWithin(orders, ['orders(id)', 'public.orders( status ,note )'])).toEqual(
+      new Set(['id', 'status', 'note']),
+    );
+    expect(columnsWithin(orders, ['orders(id)', 'public.*'])).toBe('all');
+    expect(columnsWithin(orders, ['public.customers'])).toEqual(new Set());
+    expect(['a.b(c, d)', 'a b', '*.*', 'a.*(b)', 'a.b()', 'a.b(c', 'a.b(c,)', ' a'].map(isScopePattern)).toEqual([
+      ...[true, true, true, false, false, false, false, false],
+    ]);
   });
 
   it('and names are written as people write them', () => {

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { asId, type TargetId } from '../../domain/ids.ts';
+import { HOW_SCOPE_IS_WRITTEN, isScopePattern } from '../../domain/scope.ts';
 import type { TaskLimits } from '../../domain/task.ts';
 import { REFUSAL_FIELDS, REFUSED_OUTCOMES, refusalAnswer } from './refusal-answer.ts';
 import { TASK_ANSWER, taskAnswer, taskText } from './task-answer.ts';
@@ -12,7 +13,7 @@ const DURATION = z
   .regex(/^[1-9][0-9]{0,5}[smhd]$/, 'a number and s, m, h or d, such as 30m')
   .transform((text) => Number(text.slice(0, -1)) * UNIT_MS[z.enum(['s', 'm', 'h', 'd']).parse(text.at(-1))]);
 
-const PATTERNS = z.array(z.string().min(1).max(200)).max(500).default([]);
+const PATTERNS = z.array(z.string().min(1).max(2000).refine(isScopePattern, HOW_SCOPE_IS_WRITTEN)).max(500).default([]);
 
 /** The words of a task file, without the agent: that is who calls. */
 const INPUT = z.strictObject({
@@ -21,8 +22,12 @@ const INPUT = z.strictObject({
     .record(
       z.string().min(1).max(200),
       z.strictObject({
-        read: PATTERNS.describe('schema.table to be read; * stands for a whole part.'),
-        write: PATTERNS.describe('schema.table whose rows are to be changed; they may also be read.'),
+        read: PATTERNS.describe(
+          'schema.table to be read; * stands for a whole part. schema.table(column, column) for some columns of a table.',
+        ),
+        write: PATTERNS.describe(
+          'schema.table whose rows are to be changed, or schema.table(column, column); they may also be read.',
+        ),
       }),
     )
     .describe('By target: what is to be read and written. Ask for no more than the work needs.'),

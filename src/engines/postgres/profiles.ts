@@ -26,7 +26,8 @@ export async function provisionProfile(
     return { user, password };
   };
   const read = login('r');
-  const write = profile.write.length > 0 ? login('w') : undefined;
+  const writes = profile.write.length > 0 || profile.columns.some((grants) => grants.write.length > 0);
+  const write = writes ? login('w') : undefined;
 
   await client.query('BEGIN');
   try {
@@ -59,7 +60,7 @@ async function grantablePart(client: pg.Client, profile: Profile): Promise<Grant
      FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname || '.' || c.relname = ANY ($1::text[])
        AND pg_catalog.has_schema_privilege(n.oid, 'USAGE WITH GRANT OPTION')`,
-    [[...profile.read, ...profile.write]],
+    [relationsOf(profile)],
   );
   const may = (right: 'read' | 'write' | 'sequence') =>
     new Set(rows.filter((row) => row[right]).map((row) => row.name));
@@ -68,6 +69,11 @@ async function grantablePart(client: pg.Client, profile: Profile): Promise<Grant
     ...profile,
     read: profile.read.filter((name) => readable.has(name)),
     write: profile.write.filter((name) => readable.has(name) && writable.has(name)),
+    columns: profile.columns.map(({ relation, ...columns }) => ({
+      relation,
+      read: readable.has(relation) ? columns.read : [],
+      write: readable.has(relation) && writable.has(relation) ? columns.write : [],
+    })),
     sequences: profile.write.filter((name) => sequences.has(name)),
   };
 }
@@ -109,13 +115,28 @@ async function bringAbout(client: pg.Client, login: Login, database: string): Pr
   await client.query(`COMMENT ON ROLE ${role} IS ${quoteLiteral(comment)}`);
 }
 
+/** Every relation of which anything is granted. */
+function relationsOf({ read, write, columns }: Profile): readonly string[] {
+  return [...new Set([...read, ...write, ...columns.map(({ relation }) => relation)])].sort();
+}
+
 async function holdsItsGrants(client: pg.Client, { user, profile, writes }: Login): Promise<boolean> {
+  const tables = [
+    ...[...profile.read, ...profile.write].map((relation) => ({ relation, right: 'SELECT' })),
+    ...(writes ? profile.write.map((relation) => ({ relation, right: 'DELETE' })) : []),
+  ];
+  const columns = profile.columns.flatMap(({ relation, read, write }) => [
+    ...read.map((column) => ({ relation, column, right: 'SELECT' })),
+    ...(writes ? write.map((column) => ({ relation, column, right: 'UPDATE' })) : []),
+  ]);
   const { rows } = await client.query<{ holds: boolean }>(
-    `SELECT coalesce(bool_and(pg_catalog.has_table_privilege($1, pg_catalog.format('%I.%I', n.nspname, c.relname), 'SELECT')
-       AND (NOT n.nspname || '.' || c.relname = ANY ($3::text[]) OR pg_catalog.has_table_privilege($1, pg_catalog.format('%I.%I', n.nspname, c.relname), 'DELETE'))), true) AS holds
-     FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname || '.' || c.relname = ANY ($2::text[])`,
-    [user, [...profile.read, ...profile.write], writes ? profile.write : []],
+    `SELECT coalesce(bool_and(CASE WHEN w.column IS NULL THEN pg_catalog.has_table_privilege($1, c.oid, w.right)
+                                   ELSE pg_catalog.has_column_privilege($1, c.oid, w.column, w.right) END), true) AS holds
+     FROM pg_catalog.jsonb_to_recordset($2::pg_catalog.jsonb) AS w (relation text, "column" text, "right" text)
+     JOIN pg_catalog.pg_namespace AS n ON pg_catalog.starts_with(w.relation, n.nspname || '.')
+     JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND n.nspname || '.' || c.relname = w.relation
+     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')`,
+    [user, JSON.stringify([...tables, ...columns])],
   );
   return rows[0]?.holds === true;
 }
@@ -127,20 +148,39 @@ async function grant(client: pg.Client, login: Login, database: string): Promise
     await client.query(`ALTER ROLE ${role} SET ${setting} = ${quoteLiteral(value)}`);
   }
   await client.query(`GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${role}`);
-  const relations = [...new Set([...profile.read, ...profile.write])].sort();
-  const schemas = new Set(relations.map((relation) => relation.slice(0, relation.indexOf('.'))));
+  const schemas = new Set(relationsOf(profile).map((relation) => relation.slice(0, relation.indexOf('.'))));
   for (const schema of schemas) await client.query(`GRANT USAGE ON SCHEMA ${quoteIdentifier(schema)} TO ${role}`);
-  if (relations.length > 0)
-    await client.query(`GRANT SELECT ON ${relations.map(quoteQualified).join(', ')} TO ${role}`);
+  const whole = [...new Set([...profile.read, ...profile.write])].sort();
+  if (whole.length > 0) await client.query(`GRANT SELECT ON ${whole.map(quoteQualified).join(', ')} TO ${role}`);
+  for (const { relation, read } of profile.columns) await grantColumns(client, ['SELECT'], relation, read, role);
   if (!writes) return;
   if (profile.write.length > 0)
     await client.query(`GRANT INSERT, UPDATE, DELETE ON ${profile.write.map(quoteQualified).join(', ')} TO ${role}`);
-  const sequences = [...(await ownedSequences(client, profile.write)), ...profile.sequences.map(quoteQualified)];
+  for (const { relation, write } of profile.columns)
+    await grantColumns(client, ['INSERT', 'UPDATE'], relation, write, role);
+  const written = [
+    ...profile.write,
+    ...profile.columns.filter(({ write }) => write.length > 0).map(({ relation }) => relation),
+  ];
+  const sequences = [...(await ownedSequences(client, written)), ...profile.sequences.map(quoteQualified)];
   for (const sequence of new Set(sequences)) {
     await client.query(`GRANT USAGE, SELECT ON SEQUENCE ${sequence} TO ${role}`);
   }
   await client.query(`GRANT USAGE ON SCHEMA countersign TO ${role}`);
   await client.query(`GRANT INSERT ON countersign.written TO ${role}`);
+}
+
+async function grantColumns(
+  client: pg.Client,
+  rights: readonly ('SELECT' | 'INSERT' | 'UPDATE')[],
+  relation: string,
+  columns: readonly string[],
+  role: string,
+): Promise<void> {
+  if (columns.length === 0) return;
+  const listed = columns.map(quoteIdentifier).join(', ');
+  const each = rights.map((right) => `${right} (${listed})`).join(', ');
+  await client.query(`GRANT ${each} ON ${quoteQualified(relation)} TO ${role}`);
 }
 
 function settingsOf(profile: Profile, writes: boolean): readonly (readonly [string, string])[] {

@@ -94,6 +94,7 @@ describe.each(servers)('setting up before what a superuser has made, on $name', 
       target: asId('shop'),
       read: everything,
       write: everything.filter((name) => name !== 'app.totals'),
+      columns: [],
       statementTimeoutMs: 5000,
     });
     const run = async (login: { user: string; password: string } | undefined, sql: string) => {

@@ -95,6 +95,7 @@ describe.each(servers)('a target on $name', ({ binaries }) => {
         target: target.id,
         read: ['public.customers', 'public.vehicles'],
         write: ['public.vehicles'],
+        columns: [],
         statementTimeoutMs: 5000,
       });
     });
@@ -170,7 +171,13 @@ describe.each(servers)('a target on $name', ({ binaries }) => {
     });
 
     it('is made once, whoever asks, also at once', async () => {
-      const profile = { target: target.id, read: ['public.audit_log'], write: [], statementTimeoutMs: 5000 };
+      const profile = {
+        target: target.id,
+        read: ['public.audit_log'],
+        write: [],
+        columns: [],
+        statementTimeoutMs: 5000,
+      };
       const [first, second] = await Promise.all([engine.provision(profile), engine.provision(profile)]);
       expect(first).toEqual(second);
       expect(first.write).toBeUndefined();
@@ -180,7 +187,13 @@ describe.each(servers)('a target on $name', ({ binaries }) => {
     it('gets its grants again for a table that was made anew', async () => {
       await asSuperuser(url, 'SET ROLE rental_owner; CREATE TABLE public.again (id int)');
       await engine.refreshCatalogue();
-      const profile = { target: target.id, read: ['public.again'], write: ['public.again'], statementTimeoutMs: 5000 };
+      const profile = {
+        target: target.id,
+        read: ['public.again'],
+        write: ['public.again'],
+        columns: [],
+        statementTimeoutMs: 5000,
+      };
       await engine.provision(profile);
       await asSuperuser(url, 'SET ROLE rental_owner; DROP TABLE public.again; CREATE TABLE public.again (id int)');
       const { write } = await engine.provision(profile);

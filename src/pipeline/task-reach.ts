@@ -1,0 +1,60 @@
+import type { Role } from '../domain/actor.ts';
+import type { ColumnGrants, Profile } from '../domain/profile.ts';
+import { type Columns, columnsWithin, commonColumns } from '../domain/scope.ts';
+import type { TargetRadius, Task } from '../domain/task.ts';
+import type { Catalogue, Relation } from '../engines/catalogue.ts';
+
+/** What a task declares of one target, and the role that bounds it. */
+export interface Reach {
+  readonly radius: TargetRadius;
+  readonly role: Pick<Role, 'read' | 'write'>;
+}
+
+/** The columns of a relation that a task may read: declared, and within its role. What it may write it may also read. */
+export function readableColumns(relation: Relation, { radius, role }: Reach): Columns {
+  return commonColumns(
+    columnsWithin(relation, [...radius.read, ...radius.write]),
+    columnsWithin(relation, [...role.read, ...role.write]),
+  );
+}
+
+function writableColumns(relation: Relation, { radius, role }: Reach): Columns {
+  return commonColumns(columnsWithin(relation, radius.write), columnsWithin(relation, role.write));
+}
+
+const WRITABLE_KINDS: ReadonlySet<string> = new Set([
+  'table',
+  'partitioned table',
+  'view',
+  'foreign table',
+  'sequence',
+]);
+
+/** What the database itself is to let a task do: patterns turned into the relations and columns that they match today. */
+export function profileOf(task: Task, reach: Reach, catalogue: Catalogue): Profile {
+  const read: string[] = [];
+  const write: string[] = [];
+  const columns: ColumnGrants[] = [];
+  for (const [name, relation] of catalogue.relations) {
+    if (relation.system || relation.kind === 'index' || relation.kind === 'composite type') continue;
+    const readable = readableColumns(relation, reach);
+    const writable = WRITABLE_KINDS.has(relation.kind) ? writableColumns(relation, reach) : new Set<string>();
+    if (readable === 'all') read.push(name);
+    if (writable === 'all') write.push(name);
+    const some = { relation: name, read: existing(relation, readable), write: existing(relation, writable) };
+    if (some.read.length > 0 || some.write.length > 0) columns.push(some);
+  }
+  return {
+    target: reach.radius.target,
+    read: read.sort(),
+    write: write.sort(),
+    columns: columns.sort((a, b) => (a.relation < b.relation ? -1 : 1)),
+    statementTimeoutMs: task.limits.statementTimeoutMs,
+  };
+}
+
+/** Of a part of the columns, those that the relation has today: what is not there can't be granted. */
+function existing(relation: Relation, columns: Columns): readonly string[] {
+  if (columns === 'all') return [];
+  return relation.columns.map(({ name }) => name).filter((name) => columns.has(name));
+}
