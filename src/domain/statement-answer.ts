@@ -6,6 +6,8 @@ export interface StatementAnswer {
   readonly command: string;
   /** Notices and warnings, in order. */
   readonly notices: readonly DatabaseFailure[];
+  /** It returned rows, which were not kept. */
+  readonly returnsRows: boolean;
 }
 
 /** A notice of the gateway's own. */

@@ -109,6 +109,8 @@ export interface Measured {
   readonly identity: TargetIdentity;
   /** The database's own error, when the statements fail: then there is nothing to plan, and the actor gets this error unchanged. */
   readonly failure?: DatabaseFailure;
+  /** What the database answered on trial, one for each statement; empty where they were not tried. */
+  readonly answers: readonly StatementAnswer[];
 }
 
 export interface ApplyRequest {

@@ -15,6 +15,8 @@ export interface Transaction {
   /** Settings that end with it. */
   readonly localSettings: Pick<Setting, 'name' | 'value'>[];
   readonly intent: IntentId;
+  /** Parts of it can be taken back by themselves. */
+  hasSavepoints: boolean;
 }
 
 export interface WrittenStatement {

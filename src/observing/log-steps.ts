@@ -71,6 +71,7 @@ const HELD: Readonly<Record<Outcome['outcome'], string>> = {
   refused: 'a statement was held',
   failed: 'a statement could not be planned: the database refuses it',
   applied: 'an approved plan was applied in place of the statement',
+  gathered: 'a change was tried, and kept for the end of its transaction',
   done: 'a statement was carried out',
 };
 
@@ -81,6 +82,7 @@ function toldOf(outcome: Outcome): object {
     case 'failed':
       return { code: outcome.failure.sqlstate };
     case 'applied':
+    case 'gathered':
     case 'done':
       return { outcome: outcome.outcome };
     default:

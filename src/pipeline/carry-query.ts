@@ -8,6 +8,7 @@ import type { ActorSession, Runnable } from './actor-session.ts';
 import { type Ahead, createLookAhead, NOTHING_AHEAD } from './ahead.ts';
 import { becomesPlan, type Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
+import { writeAnswers } from './write-answers.ts';
 
 /** What happens to statements that don't simply run, wired together once and the same for every channel. */
 export interface Steps {
@@ -39,6 +40,12 @@ const APPLY_ALONE: Refusal = {
   refused: 'unsupported',
   message: 'countersign.apply stands alone: other statements came with it, and nothing was run.',
   hint: 'Send the CALL by itself.',
+};
+
+const READ_APART: Refusal = {
+  refused: 'unsupported',
+  message: 'This text changes definitions and also reads or sets something; nothing was run.',
+  hint: 'Send what changes definitions in a text of its own, or all of it between BEGIN and COMMIT.',
 };
 
 const SETTINGS_BETWEEN: Refusal = {
@@ -89,21 +96,45 @@ export async function carryQuery(
     if (judged.length > 1) return abort(session, { outcome: 'refused', refusal: APPLY_ALONE });
     return abort(session, await steps.apply(session, apply.plan));
   }
-  if (judged.some(({ judgement }) => becomesPlan(judgement))) {
-    return abort(session, await steps.hold(session, judged));
+  // Around what the actor begins and ends itself, each statement finds the transaction as those before it have left it.
+  const inOrder = judged.some(({ judgement }) => judgement.verdict === 'transaction');
+  if (!inOrder && judged.some(({ judgement }) => becomesPlan(judgement))) {
+    return abort(session, await planned(session, judged, steps));
   }
 
-  for (const [index, { statement, judgement }] of judged.entries()) {
-    const frame = statement.text === query.text ? query.frame : queryFrame(statement.text);
+  for (const [index, { statement, judgement: before }] of judged.entries()) {
     const { sink } = query;
+    const judgement = session.gathered === null ? before : session.judge(statement.text);
+    if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
+    if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
+      return abort(session, { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) });
+    }
+    if (becomesPlan(judgement)) {
+      const outcome = await abort(session, await steps.hold(session, [{ statement, judgement }]));
+      if (outcome.outcome !== 'gathered' && outcome.outcome !== 'applied') return outcome;
+      writeAnswers(sink, outcome);
+      continue;
+    }
+    const frame = statement.text === query.text ? query.frame : queryFrame(statement.text);
     const rows = judgement.analysis.takesRows === true ? query.rows : undefined;
     const replies: ExpectedReply[] = [{ to: 'query', charactersBefore: parts[index]?.start ?? 0 }];
     const runnable = judgement as Runnable;
     const outcome = await run(session, { statement, judgement: runnable, frame, replies, sink, rows });
-    if (outcome.outcome !== 'done') return outcome;
+    if (outcome.outcome === 'applied') writeAnswers(sink, outcome);
+    else if (outcome.outcome !== 'done') return outcome;
     if (session.failedInBatch) break;
   }
   return session.settle(query.sink);
+}
+
+/** What only reads has no place in a plan; where people decide on the rest, it is left out of what they are shown. */
+async function planned(session: ActorSession, judged: readonly JudgedStatement[], steps: Steps): Promise<Outcome> {
+  const nobodyAsked = judged.every(({ judgement }) => judgement.verdict !== 'hold');
+  const answersAll = judged.every(
+    ({ judgement }) => becomesPlan(judgement) || (judgement.verdict === 'run' && judgement.how === 'write'),
+  );
+  if (nobodyAsked && !answersAll) return { outcome: 'refused', refusal: READ_APART };
+  return steps.hold(session, judged);
 }
 
 /** A statement and what is to become of it, with the gateway's own relations filled in where it names them. */
@@ -153,6 +184,6 @@ async function run(
 
 /** Refused or failed before the database saw it: an open transaction is aborted all the same, as PostgreSQL does. */
 async function abort(session: ActorSession, outcome: Outcome): Promise<Outcome> {
-  if (outcome.outcome !== 'done' && outcome.outcome !== 'applied') await session.fail();
+  if (outcome.outcome === 'failed' || outcome.outcome === 'refused') await session.fail();
   return outcome;
 }

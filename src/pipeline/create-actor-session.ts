@@ -5,12 +5,14 @@ import type { Channel } from '../domain/intent.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { ProfileLogins, TargetEngine } from '../engines/engine.ts';
-import { EngineFailure, type EngineSession, type Relayed, type ReplySink } from '../engines/session.ts';
+import type { EngineSession, Relayed, ReplySink } from '../engines/session.ts';
 import { createConnections } from '../execution/connections.ts';
 import { rowsAfterHeld } from '../execution/copy-rows.ts';
 import type { ActorSession, Runnable } from './actor-session.ts';
 import { NOTHING_AHEAD } from './ahead.ts';
 import type { CommitWrites } from './commit-writes.ts';
+import { judgeBeside } from './gathered.ts';
+import type { Hold } from './hold.ts';
 import { createHoldings } from './holdings.ts';
 import { becomesPlan, type Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
@@ -32,6 +34,8 @@ export interface ActorSessionDeps {
     prepared: (name: string) => PreparedText | undefined,
   ) => Judgement;
   readonly commitWrites: CommitWrites;
+  /** Makes a plan of a transaction that changes definitions, and applies it where nothing is missing. */
+  readonly planTransaction: Hold;
   readonly readLog: ReadLog;
   readonly now: () => number;
   readonly newIntentId: () => IntentId;
@@ -107,6 +111,8 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       const coming = ahead.prepared.get(name);
       return coming === undefined ? holdings.prepared.get(name) : (coming ?? undefined);
     });
+    const { gathered } = transaction;
+    if (gathered !== null) return judgeBeside(judgement, gathered, engine.currentCatalogue());
     if (judgement.verdict !== 'run') return judgement;
     const { analysis } = judgement;
     if (analysis.holdsCursor === undefined || holdings.hasRoomFor(analysis.holdsCursor)) return judgement;
@@ -139,6 +145,12 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       judgement.verdict === 'run' &&
       (judgement.how === 'write' || (judgement.how === 'pinned read' && transaction.open?.purpose === 'write')),
     settings: () => holdings.settings(),
+    gathers: transaction.gathers,
+    gather: transaction.gather,
+    get gathered() {
+      return transaction.gathered;
+    },
+    takeBack: transaction.takeBack,
     get pendingWrites() {
       return transaction.open?.writes ?? [];
     },
@@ -199,15 +211,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       noteCursor(analysis);
       noteShape(analysis);
     },
-    async fail() {
-      const connection = transaction.connection();
-      if (transaction.open === null || connection === undefined || connection.transaction !== 'open') return;
-      try {
-        await connection.own(FAIL_TRANSACTION);
-      } catch (error) {
-        if (!(error instanceof EngineFailure)) throw error;
-      }
-    },
+    fail: transaction.fail,
     async renew(logins) {
       if (!holdings.onConnections) await connections.renew(logins);
     },
@@ -233,8 +237,5 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   };
   return session;
 }
-
-/** No SQL, so that the server aborts the transaction; the words stand in its log for whoever reads it. */
-const FAIL_TRANSACTION = 'countersign refused a statement of this transaction';
 
 const NOWHERE: ReplySink = { write: () => true, drained: () => Promise.resolve() };

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
 import type { Allowed, Held, Obligation } from '../domain/decision.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
 import { rowsChanged } from '../domain/effect.ts';
@@ -13,13 +12,14 @@ import { undoPath } from '../planning/undo-path.ts';
 import { insertPlan, layAside, noneApproved } from '../store/plans.ts';
 import { reserveRows } from '../store/tasks.ts';
 import { commitment } from './commitment.ts';
+import { dryRun } from './dry-run.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Outcome } from './outcome.ts';
 import { plannedWrites } from './planned-writes.ts';
 import type { Proof } from './proof.ts';
 import { CALLED_OFF } from './session-refusals.ts';
 import { heldRefusal, type WaitingPlans, type Wish, wishOf, withSearchPath } from './waiting-plans.ts';
-import type { Step, Watch } from './watch.ts';
+import type { Watch } from './watch.ts';
 
 /**
  * Turns what may not run now into a plan: measured on the real data, nothing changed (G2). A plan that policy asks nobody
@@ -48,7 +48,7 @@ export function createHold(deps: {
     const nowAllowed = known?.state === 'held' && request.decision.decision === 'allow';
     if (known !== undefined && !nowAllowed) return waiting.answer(known, request);
 
-    const measured = await measure(request);
+    const measured = await dryRun(target, request);
     if (request.watch?.signal.aborted) return { outcome: 'refused', refusal: CALLED_OFF };
     if (measured.failure !== undefined) return { outcome: 'failed', failure: measured.failure };
     const effects = request.writes.flatMap((write) => write.analysis.effects);
@@ -122,22 +122,6 @@ export function createHold(deps: {
     return { id, plan, state, note: null };
   }
 
-  function measure(request: HoldRequest): Promise<Measured> {
-    const { watch } = request;
-    const analyses = request.writes.map((write) => write.analysis);
-    const catalogue = target.catalogue();
-    const untriable = analyses.map(whyUntriable).find((why) => why !== undefined);
-    return target.engine.measure({
-      statements: request.writes.map((write) => write.statement),
-      settings: request.settings,
-      tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, catalogue)))],
-      baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis)))],
-      ...(untriable === undefined ? {} : { untriable }),
-      bounds: target.measureBounds,
-      ...(watch === undefined ? {} : { signal: watch.signal, onTrial: (trial) => watch.step(TRIALS[trial]) }),
-    });
-  }
-
   function attributed(measurement: Measurement, request: HoldRequest): Measurement {
     if (!measurement.measured) return measurement;
     const effects = request.writes.flatMap((write) => write.analysis.effects);
@@ -153,8 +137,6 @@ type Planned = Pick<Measured, 'measurement' | 'identity' | 'baseState'> & Pick<P
 
 const ALLOWED_NOW = 'policy asks nobody for it any more: it was sent again and applied';
 
-const TRIALS = { first: 'dry run', second: 'second dry run' } as const satisfies Record<string, Step>;
-
 /** Never long after it was measured: what a person signed must not be what nobody remembers. */
 const MAX_LIFETIME_MS = 14 * 86_400_000;
 
@@ -166,15 +148,6 @@ function expiryOf(missing: readonly Obligation[], nowMs: number, lifetimeMs: num
     return 0;
   });
   return Math.max(nowMs + lifetimeMs, Math.min(Math.max(0, ...waits), nowMs + MAX_LIFETIME_MS));
-}
-
-function whyUntriable(analysis: WrittenStatement['analysis']): string | undefined {
-  if (analysis.class.kind === 'change' && !analysis.class.transactional) {
-    return `${analysis.command} can't run inside a transaction, so it can't be tried and rolled back`;
-  }
-  const [first] = analysis.unknown;
-  if (first !== undefined) return `its effect is not known: ${analysis.unknown.join(', ')}`;
-  return undefined;
 }
 
 function planEntry(id: string, plan: Plan, { decision }: Held | Allowed, writes: readonly WrittenStatement[]): Json {

@@ -66,6 +66,14 @@ export function createSessionDesk(deps: {
       const { applyPlan, now } = deps;
       const waiting = createWaitingPlans({ target, store, applyPlan, now });
       const hold = observer.holding(createHold({ target, proof, waiting, now }), id);
+      const reachWhatWasMade = async (made: ActorSession): Promise<void> => {
+        try {
+          await target.engine.refreshCatalogue();
+          await made.renew(await target.engine.provision(target.profile(task)));
+        } catch (error) {
+          proof.log.error({ err: error, task: task.id, target: id }, 'a session does not reach what its plan made');
+        }
+      };
       let forget: () => void = () => undefined;
       let session: ActorSession;
       try {
@@ -80,6 +88,11 @@ export function createSessionDesk(deps: {
             createCommitWrites({ target, proof, hold, waiting, readLog: deps.readLog }),
             id,
           ),
+          planTransaction: async (request) => {
+            const outcome = await hold(request);
+            if (outcome.outcome === 'applied') await reachWhatWasMade(session);
+            return outcome;
+          },
           readLog: deps.readLog,
           now,
           newIntentId: () => asId<IntentId>(`intent_${randomBytes(10).toString('hex')}`),
@@ -96,14 +109,6 @@ export function createSessionDesk(deps: {
         proof.log.error({ err: error, task: task.id, target: id }, 'a session could not be opened');
         return { refused: notOpened(id, error) };
       }
-      const reachWhatWasMade = async (made: ActorSession): Promise<void> => {
-        try {
-          await target.engine.refreshCatalogue();
-          await made.renew(await target.engine.provision(target.profile(task)));
-        } catch (error) {
-          proof.log.error({ err: error, task: task.id, target: id }, 'a session does not reach what its plan made');
-        }
-      };
       sessions.set(session, id);
       forget = halts.watch(session, subject);
       const since = halts.covering(subject);

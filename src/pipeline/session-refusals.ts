@@ -1,3 +1,4 @@
+import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import { MAX_HELD_CURSORS } from './holdings.ts';
@@ -17,6 +18,13 @@ export function overdue({ limits }: Task): Refusal {
     hint: 'Ask for less at once, or open a task that declares a longer statementTimeout.',
   };
 }
+
+/** What PostgreSQL says to everything but the end of a transaction that has failed. */
+export const IN_FAILED_TRANSACTION: DatabaseFailure = {
+  severity: 'ERROR',
+  sqlstate: '25P02',
+  message: 'current transaction is aborted, commands ignored until end of transaction block',
+};
 
 export const CALLED_OFF: Refusal = {
   refused: 'unavailable',

@@ -1,18 +1,21 @@
 import assert from 'node:assert/strict';
+import type { Allowed, Held } from '../domain/decision.ts';
 import type { Analysis, TransactionAct } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { StatementAnswer } from '../domain/statement-answer.ts';
 import type { Task } from '../domain/task.ts';
-import type { EngineSession, Relayed, ReplySink } from '../engines/session.ts';
+import { EngineFailure, type EngineSession, type Relayed, type ReplySink } from '../engines/session.ts';
 import type { Connections, Purpose } from '../execution/connections.ts';
 import type { HeldBack } from '../execution/copy-rows.ts';
 import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
 import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
-import type { Transaction } from '../execution/transaction.ts';
+import type { Transaction, WrittenStatement } from '../execution/transaction.ts';
 import type { CarryTransaction } from './actor-session.ts';
 import type { CommitWrites } from './commit-writes.ts';
+import { canBeGathered, type Gathered, NO_SAVEPOINT_NOW } from './gathered.ts';
+import type { Hold } from './hold.ts';
 import type { Holdings } from './holdings.ts';
 import type { Outcome } from './outcome.ts';
 import { ANSWER_TOO_LARGE, HELD_OUTPUT_MB, LOST } from './session-refusals.ts';
@@ -34,6 +37,13 @@ export interface SessionTransaction {
   settle(sink: ReplySink): Promise<Outcome>;
   /** Where replies go now. */
   output(sink: ReplySink): ReplySink;
+  /** What it has of changes that wait for its COMMIT. */
+  readonly gathered: Gathered | null;
+  gathers(writes: readonly Pick<WrittenStatement, 'analysis'>[]): boolean;
+  gather(writes: readonly WrittenStatement[], decision: Held | Allowed): void;
+  takeBack(): Promise<void>;
+  /** Brings it into the failed state after a refusal, as PostgreSQL does after an error. */
+  fail(): Promise<void>;
   /** Replies of the batch that wait for its commit. */
   heldBack(): HeldBack | null;
 }
@@ -43,6 +53,7 @@ export interface SessionTransactionDeps {
   readonly channel: Channel;
   readonly connections: Connections;
   readonly commitWrites: CommitWrites;
+  readonly planTransaction: Hold;
   readonly newIntentId: () => IntentId;
   readonly holdings: () => Holdings;
   readonly watch: () => Watch | undefined;
@@ -62,13 +73,19 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
   const { connections, task } = deps;
   let transaction: Transaction | null = null;
   let held: HeldOutput | null = null;
+  let kept: { readonly of: Transaction; readonly gathered: Gathered } | null = null;
 
   function current(): EngineSession | undefined {
     return transaction === null ? undefined : connections.opened(transaction.purpose);
   }
 
   function begun(purpose: Purpose, implicit: boolean): Transaction {
-    return { purpose, implicit, writes: [], settings: [], localSettings: [], intent: deps.newIntentId() };
+    const intent = deps.newIntentId();
+    return { purpose, implicit, writes: [], settings: [], localSettings: [], intent, hasSavepoints: false };
+  }
+
+  function gathered(): Gathered | null {
+    return kept !== null && kept.of === transaction ? kept.gathered : null;
   }
 
   async function begin(purpose: Purpose, pinned: boolean): Promise<EngineSession> {
@@ -114,6 +131,31 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
     if (outcome.outcome === 'done') await deps.holdings().committed(transaction, connection);
     transaction = null;
     return outcome;
+  }
+
+  /** What was gathered is planned with all that the transaction wrote, in the order in which it came. */
+  async function commitGathered(connection: EngineSession, { decision }: Gathered): Promise<Outcome> {
+    assert(transaction !== null);
+    const { writes, settings: made } = transaction;
+    const settings = deps.holdings().settings();
+    transaction = null;
+    await connection.own('ROLLBACK');
+    const { channel, planTransaction } = deps;
+    const outcome = await planTransaction({ task, channel, writes, settings, decision, watch: deps.watch() });
+    if (outcome.outcome !== 'applied') return outcome;
+    for (const setting of made) await connections.adopt(setting, null);
+    // What the database had to say of them was heard on trial.
+    return { ...outcome, answers: [{ command: 'COMMIT', notices: [], returnsRows: false }] };
+  }
+
+  async function fail(): Promise<void> {
+    const connection = current();
+    if (transaction === null || connection === undefined || connection.transaction !== 'open') return;
+    try {
+      await connection.own(FAIL_TRANSACTION);
+    } catch (error) {
+      if (!(error instanceof EngineFailure)) throw error;
+    }
   }
 
   async function settle(sink: ReplySink): Promise<Outcome> {
@@ -190,6 +232,8 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
           await rollBack();
           return { outcome: 'refused', refusal: halted };
         }
+        const changes = gathered();
+        if (changes !== null && connection.transaction === 'open') return commitGathered(connection, changes);
         const measured = transaction?.purpose === 'write' && connection.transaction === 'open';
         if (!measured || transaction?.writes.length === 0) {
           const ending = transaction;
@@ -209,7 +253,9 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
           await output.release(sink);
         }
         // What the actor sent was COMMIT, and in its place the approved plan was applied.
-        return outcome.outcome === 'applied' ? { ...outcome, answers: answeredAs('COMMIT', outcome.answers) } : outcome;
+        return outcome.outcome === 'applied'
+          ? { ...outcome, answers: [answeredAs('COMMIT', outcome.answers)] }
+          : outcome;
       }
       case 'rollback': {
         const connection = current() ?? (await connections.open('read'));
@@ -222,6 +268,11 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
       case 'savepoint':
       case 'release':
       case 'rollback to': {
+        if (gathered() !== null && current()?.transaction === 'open') {
+          await fail();
+          return { outcome: 'refused', refusal: NO_SAVEPOINT_NOW };
+        }
+        if (transaction !== null) transaction.hasSavepoints = true;
         await carry(current() ?? (await connections.open('read')), sink);
         if (act.act === 'rollback to') await deps.holdings().rolledBackTo();
         return DONE;
@@ -239,6 +290,32 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
     begin,
     transact,
     settle,
+    get gathered() {
+      return gathered();
+    },
+    gathers(writes) {
+      if (transaction === null || transaction.implicit || transaction.purpose === 'read') return false;
+      if (transaction.hasSavepoints || current()?.transaction !== 'open') return false;
+      const definesAnything = gathered() !== null || writes.some(({ analysis }) => canBeGathered(analysis));
+      return (
+        definesAnything && writes.every(({ analysis }) => analysis.class.kind === 'write' || canBeGathered(analysis))
+      );
+    },
+    gather(writes, decision) {
+      assert(transaction !== null, 'G2: only a transaction of the actor’s own is gathered for');
+      transaction.writes.push(...writes);
+      const before = gathered();
+      const all = [...(before?.writes ?? []), ...writes];
+      const strongest = before?.decision.decision === 'hold' ? before.decision : decision;
+      kept = { of: transaction, gathered: { writes: all, decision: strongest } };
+    },
+    async takeBack() {
+      const connection = current();
+      if (transaction === null || transaction.implicit || connection?.transaction !== 'open') return;
+      await connection.own('ROLLBACK');
+      await connection.own('BEGIN');
+    },
+    fail,
     output: (sink) => (transaction?.implicit && held !== null ? held : sink),
     heldBack: () =>
       transaction?.implicit === true && held !== null ? { output: held, writes: transaction.writes.length } : null,
@@ -246,9 +323,12 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
 }
 
 /** One answer in place of several, with all that they told. */
-function answeredAs(command: string, answers: readonly StatementAnswer[]): readonly StatementAnswer[] {
-  return [{ command, notices: answers.flatMap(({ notices }) => notices) }];
+function answeredAs(command: string, answers: readonly StatementAnswer[]): StatementAnswer {
+  return { command, notices: answers.flatMap(({ notices }) => notices), returnsRows: false };
 }
+
+/** No SQL, so that the server aborts the transaction; the words stand in its log for whoever reads it. */
+const FAIL_TRANSACTION = 'countersign refused a statement of this transaction';
 
 /** After this the transaction can no longer be made read-write (MECHANISMS: a snapshot has been taken). */
 const PIN = 'SELECT 1 FROM pg_catalog.pg_class LIMIT 1';

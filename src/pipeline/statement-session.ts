@@ -2,7 +2,6 @@ import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
 import type { Statement } from '../domain/intent.ts';
 import { type Refusal, RefusalError, refusalOf } from '../domain/refusal.ts';
-import type { StatementAnswer } from '../domain/statement-answer.ts';
 import { adviseIndexes } from '../engines/postgres/health/index-advice.ts';
 import { bind, describe, execute, parse, SYNC } from '../engines/postgres/wire-messages.ts';
 import { EngineFailure, type ExpectedReply, SessionLost } from '../engines/session.ts';
@@ -121,7 +120,9 @@ export function createStatementSession(deps: {
       case 'done':
         return { reply: 'done', command: '', rows: null, notices: [] };
       case 'applied':
-        return appliedReply(outcome.answers);
+        return appliedReply(outcome);
+      case 'gathered':
+        throw new Error('a channel of whole statements has no transactions to gather for');
       case 'failed':
         return { reply: 'failed', failure: outcome.failure };
       case 'refused':
@@ -234,10 +235,10 @@ function answer(
   return { reply: 'done', command, rows: rowsIn(command), notices, ...effect };
 }
 
-function appliedReply(answers: readonly StatementAnswer[]): StatementReply {
+function appliedReply({ answers, notices }: Extract<Outcome, { outcome: 'applied' }>): StatementReply {
   const command = answers.at(-1)?.command ?? '';
-  const notices = answers.flatMap((answer) => answer.notices.map(({ message }) => message));
-  return { reply: 'done', command, rows: rowsIn(command), notices };
+  const said = [...notices, ...answers.flatMap((answer) => answer.notices)];
+  return { reply: 'done', command, rows: rowsIn(command), notices: said.map(({ message }) => message) };
 }
 
 function rowsIn(command: string): number | null {

@@ -3,20 +3,26 @@ import type { Allowed, Held } from '../domain/decision.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { noticeSaying } from '../domain/statement-answer.ts';
 import type { Task } from '../domain/task.ts';
+import type { WrittenStatement } from '../execution/transaction.ts';
 import { LedgerUnavailable } from '../ledger/ledger.ts';
 import type { Store } from '../store/store.ts';
 import type { ActorSession } from './actor-session.ts';
 import type { ApplyPlan } from './apply-plan.ts';
 import type { JudgedStatement, Steps } from './carry-query.ts';
 import { commitment } from './commitment.ts';
+import { dryRun } from './dry-run.ts';
 import type { TaskStatus } from './gateway.ts';
+import { notTried, SEEN_AT_COMMIT } from './gathered.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
 import { becomesPlan } from './judge.ts';
 import type { Outcome } from './outcome.ts';
 import { withOwnViews } from './own-views.ts';
 import { planNamed } from './plan-view.ts';
+import { plannedWrites } from './planned-writes.ts';
 import type { Proof } from './proof.ts';
+import { IN_FAILED_TRANSACTION } from './session-refusals.ts';
+import { withSearchPath } from './waiting-plans.ts';
 
 /** One for all sessions: how a text is cut depends on nothing else. */
 const split = createSplitCache();
@@ -34,29 +40,50 @@ export function createSteps(deps: {
 }): Steps {
   const { target, proof } = deps;
 
+  async function gather(
+    session: ActorSession,
+    writes: readonly WrittenStatement[],
+    decision: Held | Allowed,
+  ): Promise<Outcome> {
+    const before = session.gathered;
+    const all = plannedWrites([...(before?.writes ?? []), ...writes]);
+    if ('refused' in all) return { outcome: 'refused', refusal: all };
+    const settings = withSearchPath(session.settings(), target);
+    const tried = await dryRun(target, { writes: all, settings, watch: session.watch });
+    if (tried.failure !== undefined) return { outcome: 'failed', failure: tried.failure };
+    if (!tried.measurement.measured) return { outcome: 'refused', refusal: notTried(tried.measurement.why) };
+    const answers = tried.answers.slice(-writes.length);
+    if (answers.some(({ returnsRows }) => returnsRows)) return { outcome: 'refused', refusal: SEEN_AT_COMMIT };
+    session.gather(writes, decision);
+    const first = decision.decision === 'hold' && before?.decision.decision !== 'hold';
+    return { outcome: 'gathered', answers, notices: first ? [KEPT_FOR_PEOPLE] : [] };
+  }
+
   return {
     split,
 
     fill: async (session, text, views) => withOwnViews(text, views, await deps.status(session.task)),
 
     async hold(session, statements) {
+      if (session.transaction === 'failed') return { outcome: 'failed', failure: IN_FAILED_TRANSACTION };
       const decision = strongest(statements);
       if (decision === undefined) throw new Error('G2: only what is held, or can run by a plan alone, becomes one');
-      const outcome = await deps.hold({
+      const writes = statements
+        .filter(changes)
+        .map(({ statement, judgement }) => ({ statement, analysis: judgement.analysis }));
+      if (session.gathers(writes)) return gather(session, writes, decision);
+      const request = {
         task: session.task,
         channel: session.channel,
         // What the open transaction has written goes with it: the statement may rest on it, and it will be rolled back.
-        writes: [
-          ...session.pendingWrites,
-          ...statements
-            .filter(changes)
-            .map(({ statement, judgement }) => ({ statement, analysis: judgement.analysis })),
-        ],
+        writes: [...session.pendingWrites, ...writes],
         settings: session.settings(),
         decision,
         insideTransaction: session.transaction !== 'idle' || session.pendingWrites.length > 0,
         watch: session.watch,
-      });
+      };
+      await session.takeBack();
+      const outcome = await deps.hold(request);
       if (outcome.outcome === 'applied') await deps.reachWhatWasMade(session);
       return outcome;
     },
@@ -69,7 +96,8 @@ export function createSteps(deps: {
       if (reply.reply === 'refused') return { outcome: 'refused', refusal: reply.refusal };
       await deps.reachWhatWasMade(session);
       const message = reply.already ? `Plan ${plan} had been applied before: once only.` : `Plan ${plan} was applied.`;
-      return { outcome: 'applied', answers: [{ command: 'CALL', notices: [noticeSaying(message)] }] };
+      const called = { command: 'CALL', notices: [], returnsRows: false };
+      return { outcome: 'applied', answers: [called], notices: [noticeSaying(message)] };
     },
 
     async deny(session, statement, judgement) {
@@ -103,6 +131,11 @@ export function createSteps(deps: {
     },
   };
 }
+
+/** What is kept for COMMIT is answered by a dry run: that nothing is done yet is no surprise inside a transaction. */
+const KEPT_FOR_PEOPLE = noticeSaying(
+  'Tried and taken back. At COMMIT this transaction becomes a plan: nothing is changed before people have countersigned it.',
+);
 
 function changes({ judgement }: JudgedStatement): boolean {
   if (becomesPlan(judgement)) return true;

@@ -1,3 +1,4 @@
+import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Obligation } from '../domain/decision.ts';
 import { describeObligation } from '../domain/describe-change-time.ts';
 import { digestOf } from '../domain/digest.ts';
@@ -76,7 +77,7 @@ export function createWaitingPlans(deps: {
     if (request.insideTransaction) return { outcome: 'refused', refusal: endTransactionFirst(record) };
     const reply = await deps.applyPlan(record.id, { task: request.task });
     if (reply.reply === 'refused') return { outcome: 'refused', refusal: reply.refusal };
-    return { outcome: 'applied', answers: signedBy(reply.plan, heard(reply, request)) };
+    return { outcome: 'applied', answers: heard(reply, request), notices: signedBy(reply.plan) };
   }
 }
 
@@ -143,15 +144,14 @@ function heard(
   // An EXECUTE is planned with its PREPARE, which the actor did not send now.
   const own = answers.filter((_, index) => writes[index]?.analysis.command !== 'PREPARE');
   if (own.length > 0) return own;
-  return [{ command: commandTag(plan.plan, writes.at(-1)?.analysis.command ?? ''), notices: [] }];
+  return [{ command: commandTag(plan.plan, writes.at(-1)?.analysis.command ?? ''), notices: [], returnsRows: false }];
 }
 
-/** Who asked learns whose signatures made it possible; what nobody had to sign is answered as the database answers it. */
-function signedBy({ id, approvals }: PlanView, answers: readonly StatementAnswer[]): readonly StatementAnswer[] {
-  if (approvals.length === 0) return answers;
+/** Who asked learns whose signatures made it possible; of what nobody had to sign there is nothing to say. */
+function signedBy({ id, approvals }: PlanView): readonly DatabaseFailure[] {
+  if (approvals.length === 0) return [];
   const people = approvals.map((approval) => approval.person).join(', ');
-  const said = noticeSaying(`Plan ${id} was applied, countersigned by ${people}.`);
-  return answers.map((answer, index) => (index > 0 ? answer : { ...answer, notices: [said, ...answer.notices] }));
+  return [noticeSaying(`Plan ${id} was applied, countersigned by ${people}.`)];
 }
 
 /** The tag that the database would have answered with. */

@@ -14,11 +14,12 @@ import { type PreparedStatement, prepareOn } from '../../execution/prepared-stat
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import type { Steps } from '../../pipeline/carry-query.ts';
 import { becomesPlan } from '../../pipeline/judge.ts';
+import { IN_FAILED_TRANSACTION } from '../../pipeline/session-refusals.ts';
 import { boundParameters } from './bound-parameters.ts';
 import type { Carried, ClientStatements } from './client-statements.ts';
 import { tell } from './conversation-replies.ts';
 import { executeWhole } from './execute-whole.ts';
-import { ABORTED, unknownPortal, unknownStatement } from './extended-failures.ts';
+import { unknownPortal, unknownStatement } from './extended-failures.ts';
 import type { Outbox } from './outbox.ts';
 
 /** The statements that a client has bound to values, and their execution. */
@@ -62,7 +63,7 @@ export function createClientPortals(deps: {
     if (judgement === undefined) return;
     const portal = { prepared: statement, judgement, bind, bindFrame: frame };
     if (judgement === 'empty' || judgement.verdict === 'transaction') {
-      if (statements.isIgnored(judgement)) return outbox.fail(ABORTED);
+      if (statements.isIgnored(judgement)) return outbox.fail(IN_FAILED_TRANSACTION);
       portals.set(bind.portal, { ...portal, connection: null, parameters: null });
       return outbox.answer(BIND_COMPLETE);
     }
@@ -99,7 +100,9 @@ export function createClientPortals(deps: {
       return;
     }
     const { judgement } = portal;
-    if (judgement === 'empty' || judgement.verdict !== 'hold') return outbox.answer(NO_DATA);
+    if (judgement === 'empty' || judgement.verdict !== 'hold' || session.gathers([judgement])) {
+      return outbox.answer(NO_DATA);
+    }
     return hold(portal);
   }
 
@@ -162,7 +165,7 @@ export function createClientPortals(deps: {
         ? await steps.apply(session, judgement.plan)
         : await steps.hold(session, [{ statement, judgement }]);
     tell(outbox.sink(), outcome);
-    if (outcome.outcome === 'applied') return;
+    if (outcome.outcome === 'applied' || outcome.outcome === 'gathered') return;
     await session.fail();
     session.noteFailure();
     outbox.skipping = true;

@@ -15,13 +15,8 @@ import { isKnownOn, type PreparedStatement, prepareOn } from '../../execution/pr
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import { judgeFilled, type Steps } from '../../pipeline/carry-query.ts';
 import { becomesPlan, type Judgement } from '../../pipeline/judge.ts';
-import {
-  ABORTED,
-  BOUND_BY_PROTOCOL,
-  duplicateStatement,
-  SEVERAL_COMMANDS,
-  unknownStatement,
-} from './extended-failures.ts';
+import { IN_FAILED_TRANSACTION } from '../../pipeline/session-refusals.ts';
+import { BOUND_BY_PROTOCOL, duplicateStatement, SEVERAL_COMMANDS, unknownStatement } from './extended-failures.ts';
 import type { Outbox } from './outbox.ts';
 
 /** A judgement that has something to carry; `'empty'` stands for a text without a statement. */
@@ -105,8 +100,8 @@ export function createClientStatements(deps: {
       if (name === '') unnamed = statement;
       else session.prepared.set(name, statement);
     };
-    if (judgement === 'empty' || judgement.verdict === 'transaction' || judgement.verdict === 'apply') {
-      if (judgement !== 'empty' && isIgnored(judgement)) return outbox.fail(ABORTED);
+    if (judgement === 'empty' || isUnheard(judgement)) {
+      if (judgement !== 'empty' && isIgnored(judgement)) return outbox.fail(IN_FAILED_TRANSACTION);
       keep();
       return outbox.answer(PARSE_COMPLETE);
     }
@@ -155,6 +150,15 @@ export function createClientStatements(deps: {
     return undefined;
   }
 
+  /**
+   * The server never hears of these before they are executed; none returns rows. What rests on definitions that were only
+   * gathered it would not know.
+   */
+  function isUnheard(judgement: Carried): boolean {
+    if (judgement.verdict === 'transaction' || judgement.verdict === 'apply') return true;
+    return session.gathered !== null && becomesPlan(judgement);
+  }
+
   function isIgnored(judgement: Carried | 'empty'): boolean {
     if (session.transaction !== 'failed') return false;
     return judgement === 'empty' || judgement.verdict !== 'transaction' || !ENDING.has(judgement.act.act);
@@ -165,9 +169,8 @@ export function createClientStatements(deps: {
     if (statement === undefined) return outbox.fail(unknownStatement(name));
     const judgement = await judgeAgain(statement);
     if (judgement === undefined) return;
-    // The server never hears of these before they are executed; none has parameters or returns rows.
-    if (judgement === 'empty' || judgement.verdict === 'apply' || judgement.verdict === 'transaction') {
-      await outbox.answer(parameterDescription([]));
+    if (judgement === 'empty' || isUnheard(judgement)) {
+      await outbox.answer(parameterDescription(statement.types));
       return outbox.answer(NO_DATA);
     }
     const opened = session.connectionFor(judgement);

@@ -1,7 +1,8 @@
 import { failureOf, type Refusal } from '../../domain/refusal.ts';
-import { commandComplete, errorResponse, noticeResponse } from '../../engines/postgres/wire-messages.ts';
+import { errorResponse } from '../../engines/postgres/wire-messages.ts';
 import type { ReplySink } from '../../engines/session.ts';
 import type { Outcome } from '../../pipeline/outcome.ts';
+import { writeAnswers } from '../../pipeline/write-answers.ts';
 
 /** Says to a client what came of something, in the protocol's words. */
 export function tell(sink: ReplySink, outcome: Outcome): void {
@@ -9,10 +10,8 @@ export function tell(sink: ReplySink, outcome: Outcome): void {
     case 'done':
       return;
     case 'applied':
-      for (const { command, notices } of outcome.answers) {
-        for (const notice of notices) sink.write(noticeResponse(notice));
-        sink.write(commandComplete(command));
-      }
+    case 'gathered':
+      writeAnswers(sink, outcome);
       return;
     case 'failed':
       sink.write(errorResponse(outcome.failure));

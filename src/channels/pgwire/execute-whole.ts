@@ -51,7 +51,7 @@ export async function executeWhole(
   const outcome = await session.transact(act, carry, sink);
   if (outcome.outcome === 'done') return;
   tell(outbox.sink(), outcome);
-  outbox.skipping = true;
+  if (outcome.outcome !== 'applied') outbox.skipping = true;
 }
 
 const HIDDEN_CLOSE: ExpectedReply = { to: 'close', hidden: true };

@@ -3,12 +3,6 @@ import type { Refusal } from '../../domain/refusal.ts';
 
 /** What goes wrong in the extended protocol before a server hears of it, in PostgreSQL's own words. */
 
-export const ABORTED: DatabaseFailure = {
-  severity: 'ERROR',
-  sqlstate: '25P02',
-  message: 'current transaction is aborted, commands ignored until end of transaction block',
-};
-
 export const SEVERAL_COMMANDS: DatabaseFailure = {
   severity: 'ERROR',
   sqlstate: '42601',

@@ -3,6 +3,7 @@ import { digestOf } from '../../domain/digest.ts';
 import type { MeasuredEffect } from '../../domain/effect.ts';
 import type { Digest } from '../../domain/ids.ts';
 import { RefusalError } from '../../domain/refusal.ts';
+import type { StatementAnswer } from '../../domain/statement-answer.ts';
 import type { TargetIdentity } from '../../domain/target.ts';
 import type { Measured, MeasureRequest } from '../engine.ts';
 import { TOO_MANY_ROWS } from './capture.ts';
@@ -48,15 +49,13 @@ async function measureWatched(
     signal: request.signal,
   });
   try {
-    const known = { baseState: await readBaseState(client, request), identity };
+    const known = { baseState: await readBaseState(client, request), identity, answers: [] };
     if (request.untriable !== undefined) return { ...known, measurement: { measured: false, why: request.untriable } };
     try {
-      const effect = await measuredEffect(client, request);
-      const measurement =
-        typeof effect === 'string'
-          ? ({ measured: false, why: effect } as const)
-          : ({ measured: true, effect } as const);
-      return { ...known, measurement };
+      const found = await measuredEffect(client, request);
+      if (typeof found === 'string') return { ...known, measurement: { measured: false, why: found } };
+      const { effect, answers } = found;
+      return { ...known, answers, measurement: { measured: true, effect } };
     } catch (error) {
       const failure = failureFrom(error);
       const why = watchdog.steppedIn ?? (failure === undefined ? undefined : bounded(failure.sqlstate));
@@ -106,7 +105,10 @@ function bounded(sqlstate: string): string | undefined {
   }
 }
 
-async function measuredEffect(client: pg.Client, request: MeasureRequest): Promise<MeasuredEffect | string> {
+async function measuredEffect(
+  client: pg.Client,
+  request: MeasureRequest,
+): Promise<{ readonly effect: MeasuredEffect; readonly answers: readonly StatementAnswer[] } | string> {
   let tables = [...request.tables];
   let counted: readonly string[] = [];
   for (let widening = 0; widening < MAX_WIDENINGS; widening++) {
@@ -125,7 +127,11 @@ async function measuredEffect(client: pg.Client, request: MeasureRequest): Promi
     request.onTrial?.('second');
     return trial(client, request, tables, counted, async (tried) => {
       const volatileColumns = differing(first.columns, await tried.columns());
-      return { ...tried.effect, volatileColumns, digest: await tried.digest(volatileColumns) };
+      const { answers } = tried;
+      return {
+        effect: { ...tried.effect, volatileColumns, digest: await tried.digest(volatileColumns) },
+        answers,
+      };
     });
   }
   return 'it keeps changing tables that were not expected';

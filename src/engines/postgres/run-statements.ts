@@ -47,7 +47,7 @@ export async function runStatements(
 }
 
 /** Runs one statement and keeps what the database says of it besides rows. */
-export async function answered(client: pg.Client, run: () => Promise<unknown>): Promise<StatementAnswer> {
+export async function answered(client: pg.Client, run: () => Promise<pg.QueryResult>): Promise<StatementAnswer> {
   const notices: DatabaseFailure[] = [];
   let command = '';
   const onNotice = (notice: Said): void => {
@@ -61,12 +61,12 @@ export async function answered(client: pg.Client, run: () => Promise<unknown>): 
   client.on('notice', onNotice);
   wire.on('commandComplete', onComplete);
   try {
-    await run();
+    const { fields } = await run();
+    return { command, notices, returnsRows: fields.length > 0 };
   } finally {
     client.off('notice', onNotice);
     wire.off('commandComplete', onComplete);
   }
-  return { command, notices };
 }
 
 /** Over the extended protocol the server takes one statement and refuses a text that holds several. */

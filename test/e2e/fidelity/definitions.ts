@@ -122,4 +122,67 @@ SELECT has_table_privilege('public', 'public.d17', 'SELECT');
 REVOKE SELECT ON public.d17 FROM PUBLIC;
 DROP TABLE public.d17;
 `,
+  `
+BEGIN;
+CREATE TABLE public.t1 (a int);
+INSERT INTO public.t1 VALUES (1), (2);
+ALTER TABLE public.t1 ADD COLUMN b text;
+UPDATE public.t1 SET b = 'two' WHERE a = 2;
+COMMIT;
+TABLE public.t1;
+DROP TABLE public.t1;
+`,
+  `
+BEGIN;
+CREATE TABLE public.t2 (a int);
+CREATE TABLE public.t2 (a int);
+CREATE TABLE public.t2_other (a int);
+COMMIT;
+TABLE public.t2;
+`,
+  `
+BEGIN;
+DROP TABLE public.telemetry CASCADE;
+DROP VIEW public.fleet_utilisation;
+ROLLBACK;
+SELECT count(*) > 0 FROM public.fleet_utilisation;
+`,
+  `
+BEGIN;
+SELECT count(*) > 0 FROM public.vehicles;
+CREATE INDEX t4_points ON public.customers (loyalty_points);
+UPDATE public.vehicles SET retired = retired WHERE id = 1 RETURNING id;
+CREATE TYPE public.t4_state AS ENUM ('new', 'old');
+CREATE TABLE public.t4 (id int PRIMARY KEY, state public.t4_state NOT NULL DEFAULT 'new');
+CREATE TABLE IF NOT EXISTS public.t4 (id int);
+INSERT INTO public.t4 (id) SELECT generate_series(1, 3);
+COMMIT;
+SELECT id, state FROM public.t4;
+DROP TABLE public.t4;
+DROP TYPE public.t4_state;
+DROP INDEX public.t4_points;
+`,
+  `
+BEGIN\\; CREATE TABLE public.t5 (a int)\\; INSERT INTO public.t5 VALUES (1)\\; COMMIT\\; SELECT 1 AS after;
+TABLE public.t5;
+CREATE TABLE public.t5_more (a int)\\; INSERT INTO public.t5_more VALUES (7);
+DROP TABLE public.t5, public.t5_more;
+`,
+  `
+BEGIN;
+SET LOCAL search_path = public;
+CREATE TABLE t6 (a int);
+ALTER TABLE t6 ADD CHECK (a > 0);
+INSERT INTO t6 VALUES (-1);
+ROLLBACK;
+SELECT to_regclass('public.t6') IS NULL;
+`,
+  `
+BEGIN;
+CREATE TABLE public.t7 (a int);
+BEGIN;
+nonsense;
+INSERT INTO public.t7 VALUES (1);
+ROLLBACK;
+`,
 ];

@@ -1,0 +1,37 @@
+import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
+import type { Analysis } from '../domain/effect.ts';
+import type { Measured } from '../engines/engine.ts';
+import type { WrittenStatement } from '../execution/transaction.ts';
+import type { GovernedTarget } from './governed-target.ts';
+import type { Wish } from './waiting-plans.ts';
+import type { Step, Watch } from './watch.ts';
+
+/** Tries writes on the target under its bounds, and takes them back (G2). */
+export function dryRun(
+  target: GovernedTarget,
+  { writes, settings, watch }: Pick<Wish, 'writes' | 'settings'> & { readonly watch?: Watch | undefined },
+): Promise<Measured> {
+  const analyses = writes.map((write) => write.analysis);
+  const catalogue = target.catalogue();
+  const untriable = analyses.map(whyUntriable).find((why) => why !== undefined);
+  return target.engine.measure({
+    statements: writes.map((write: WrittenStatement) => write.statement),
+    settings,
+    tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, catalogue)))],
+    baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis)))],
+    ...(untriable === undefined ? {} : { untriable }),
+    bounds: target.measureBounds,
+    ...(watch === undefined ? {} : { signal: watch.signal, onTrial: (trial) => watch.step(TRIALS[trial]) }),
+  });
+}
+
+const TRIALS = { first: 'dry run', second: 'second dry run' } as const satisfies Record<string, Step>;
+
+function whyUntriable(analysis: Analysis): string | undefined {
+  if (analysis.class.kind === 'change' && !analysis.class.transactional) {
+    return `${analysis.command} can't run inside a transaction, so it can't be tried and rolled back`;
+  }
+  const [first] = analysis.unknown;
+  if (first !== undefined) return `its effect is not known: ${analysis.unknown.join(', ')}`;
+  return undefined;
+}
