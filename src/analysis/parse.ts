@@ -10,7 +10,7 @@ export interface ParsedStatement {
   readonly node: Tree;
 }
 
-/** Longer texts are refused before the parser sees them: they serve nobody but an attacker. */
+/** Longer texts are refused before the parser sees them: while it works, the thread that all sessions share does nothing else. */
 const MAX_TEXT_CHARS = 1024 * 1024;
 
 /** Loads the parser. Must be awaited once before anything is analysed. */
@@ -88,7 +88,14 @@ function parseTree(
   | DatabaseFailure {
   // The parser takes a NUL for the end of the text, and would not see what comes after it.
   if (text.includes('\0')) return syntaxError('the statement holds a NUL character');
-  if (text.length > MAX_TEXT_CHARS) return syntaxError(`the statement is longer than ${MAX_TEXT_CHARS} characters`);
+  if (text.length > MAX_TEXT_CHARS) {
+    return {
+      severity: 'ERROR',
+      sqlstate: '54000',
+      message: `the text is longer than ${MAX_TEXT_CHARS} characters`,
+      hint: 'Send the statements in several texts, or the values by COPY or as bound parameters, which may be up to 1 GB.',
+    };
+  }
   if (!text.isWellFormed()) return syntaxError('the statement is not valid Unicode');
   if (text.trim() === '') return [];
   try {

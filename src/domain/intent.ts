@@ -1,4 +1,4 @@
-import type { ActorId, Instant, IntentId, TargetId, TaskId } from './ids.ts';
+import type { ActorId, Digest, Instant, IntentId, TargetId, TaskId } from './ids.ts';
 
 export type Channel = 'mcp' | 'pgwire' | 'http' | 'cli';
 
@@ -17,6 +17,14 @@ export interface Intent {
 export interface Statement {
   readonly text: string;
   readonly parameters: readonly Parameter[];
+}
+
+/** What the ledger is told of a statement and its values: nobody can put others in their place afterwards. */
+export interface Commitment {
+  readonly salt: string;
+  readonly commitment: Digest;
+  /** Set when the values were too large to be kept: how many bytes of the Bind message they took. */
+  readonly valuesBytes?: number;
 }
 
 /** A bound value in the database's own text form. */

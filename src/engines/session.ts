@@ -31,7 +31,6 @@ export interface EngineSession {
    * Back-pressure: while the sink is full, nothing more is read from the server.
    *
    * @param more.instead what the actor is told in place of an error that the gateway itself has caused.
-   * @param more.rows where the rows of a COPY … FROM STDIN come from; without it the server is told that none will come.
    * @throws SessionLost when the connection ends first.
    */
   relay(
@@ -40,8 +39,7 @@ export interface EngineSession {
     sink: ReplySink,
     more?: {
       readonly instead?: (failure: DatabaseFailure) => DatabaseFailure | undefined;
-      readonly rows?: CopySource | undefined;
-    },
+    } & Supply,
   ): Promise<Relayed>;
 
   /** Asks the server to cancel what runs, by the cancel protocol. Resolves when the request was delivered. */
@@ -97,6 +95,17 @@ export interface CopySource {
   start(response: Buffer, target: CopyTarget): void;
   /** The copy is over, well or not: resolves when nothing more will be written. */
   stop(): Promise<void>;
+}
+
+/** What an actor sends while an exchange is under way. */
+export interface Supply {
+  /** Where the rows of a COPY … FROM STDIN come from; without it the server is told that none will come. */
+  readonly rows?: CopySource | undefined;
+  /**
+   * A last message that is too long for one piece: sent as it comes, and a Flush after it. When it breaks off, the
+   * connection is half-way in a message and is ended.
+   */
+  readonly piecemeal?: AsyncIterable<Buffer> | undefined;
 }
 
 export interface CopyTarget {

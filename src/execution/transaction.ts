@@ -1,6 +1,6 @@
 import type { Analysis } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
-import type { Statement } from '../domain/intent.ts';
+import type { Commitment, Statement } from '../domain/intent.ts';
 import type { Purpose, Setting } from './connections.ts';
 
 /** The transaction that a session is in, as the gateway must know it to measure it before it commits (G5). */
@@ -17,9 +17,13 @@ export interface Transaction {
   readonly intent: IntentId;
   /** Parts of it can be taken back by themselves. */
   hasSavepoints: boolean;
+  /** How much of texts and values is kept with its writes. */
+  keptBytes: number;
 }
 
 export interface WrittenStatement {
   readonly statement: Statement;
   readonly analysis: Analysis;
+  /** Set when its values were too large to be kept: they are not in `statement`, and it can't become a plan. */
+  readonly sealed?: Commitment;
 }

@@ -5,11 +5,11 @@ import type { Refusal } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { ProfileLogins } from '../engines/engine.ts';
 import type {
-  CopySource,
   EngineSession,
   ExpectedReply,
   Relayed,
   ReplySink,
+  Supply,
   TransactionStatus,
 } from '../engines/session.ts';
 import type { Connections } from '../execution/connections.ts';
@@ -74,7 +74,7 @@ export interface ActorSession {
     frames: readonly Buffer[],
     replies: readonly ExpectedReply[],
     sink: ReplySink,
-    rows?: CopySource,
+    supply?: Supply,
   ): Promise<Relayed>;
   /** Carries SET and its kin, and keeps the session's connections alike. */
   adopt(act: SessionAct, connection: EngineSession, carry: () => Promise<Relayed>): Promise<Outcome>;

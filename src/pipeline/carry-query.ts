@@ -164,7 +164,7 @@ async function run(
 ): Promise<Outcome> {
   const { statement, judgement, frame, replies, sink, rows } = carriage;
   const send = async (connection: EngineSession, to: ReplySink): Promise<Relayed> => {
-    const relayed = await session.relay(connection, [frame], replies, to, rows);
+    const relayed = await session.relay(connection, [frame], replies, to, { rows });
     if (relayed.failure !== null) session.noteFailure();
     return relayed;
   };

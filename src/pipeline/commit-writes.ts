@@ -14,7 +14,7 @@ import { closeIntent, openIntent } from '../store/intents.ts';
 import { layAside, noneApproved } from '../store/plans.ts';
 import { releaseRows, reserveRows } from '../store/tasks.ts';
 import type { Write } from '../store/write.ts';
-import { commitment } from './commitment.ts';
+import { commitmentOf } from './commitment.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
 import type { Outcome } from './outcome.ts';
@@ -207,10 +207,10 @@ export function createCommitWrites(deps: {
       environment: target.environment.id,
       identity: target.engine.target.identity,
       channel: request.channel,
-      statements: request.writes.map(({ statement, analysis }) => ({
-        shape: analysis.shape,
-        command: analysis.command,
-        ...commitment(statement),
+      statements: request.writes.map((write) => ({
+        shape: write.analysis.shape,
+        command: write.analysis.command,
+        ...commitmentOf(write),
       })),
       decision: decision.decision,
       policies: decision.policies.map((reason) => reason.policy),

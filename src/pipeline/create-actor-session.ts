@@ -15,6 +15,7 @@ import { judgeBeside } from './gathered.ts';
 import type { Hold } from './hold.ts';
 import { createHoldings } from './holdings.ts';
 import { becomesPlan, type Judgement } from './judge.ts';
+import { keepWrite } from './keep-write.ts';
 import type { Outcome } from './outcome.ts';
 import type { ReadLog } from './read-log.ts';
 import { createRunning } from './running.ts';
@@ -191,17 +192,14 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     output: transaction.output,
     note(write) {
       assert(transaction.open !== null, 'G5: a write runs only in a transaction that will be measured');
-      transaction.open.writes.push(write);
+      keepWrite(transaction.open, write);
       noteCursor(write.analysis);
     },
-    relay: (connection, frames, replies, sink, rows) =>
-      running.relay(
-        connection,
-        frames,
-        replies,
-        sink,
-        rows === undefined ? undefined : rowsAfterHeld(rows, transaction.heldBack),
-      ),
+    relay: (connection, frames, replies, sink, supply = {}) =>
+      running.relay(connection, frames, replies, sink, {
+        ...supply,
+        rows: supply.rows === undefined ? undefined : rowsAfterHeld(supply.rows, transaction.heldBack),
+      }),
     transact: transaction.transact,
     settle(sink) {
       failedInBatch = false;

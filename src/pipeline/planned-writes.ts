@@ -14,6 +14,7 @@ export function plannedWrites(writes: readonly WrittenStatement[]): readonly Wri
     const { executes } = write.analysis;
     if (executes?.by === 'protocol') return PREPARED_BY_PROTOCOL;
     if (write.analysis.takesRows === true) return ROWS_OF_THEIR_OWN;
+    if (write.sealed !== undefined) return VALUES_TOO_LARGE;
     if (executes !== undefined && !named.has(executes.name)) {
       named.add(executes.name);
       planned.push(preparing(executes));
@@ -42,6 +43,15 @@ const ROWS_OF_THEIR_OWN: Refusal = {
   message:
     'These rows may not be copied without a person’s approval, and copied rows can’t wait as a plan: none was kept.',
   hint: 'Copy fewer rows at a time, open a task that declares more, or send INSERT, which can become a plan.',
+};
+
+/** The most that the values of one statement may take up where they may have to wait as a plan. */
+export const MAX_PLANNED_BIND_MB = 16;
+
+export const VALUES_TOO_LARGE: Refusal = {
+  refused: 'overLimit',
+  message: 'This would have to become a plan, and its values are too large for one. Nothing was changed.',
+  hint: `A plan keeps values up to ${MAX_PLANNED_BIND_MB} MB a statement and 64 MB a transaction. Larger ones are carried where the task allows the statement by itself: change fewer rows at a time, or open a task that declares more.`,
 };
 
 const PREPARED_BY_PROTOCOL: Refusal = {

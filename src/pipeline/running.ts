@@ -2,12 +2,12 @@ import { failureOf, type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { TargetEngine } from '../engines/engine.ts';
 import {
-  type CopySource,
   type EngineSession,
   type ExpectedReply,
   type Relayed,
   type ReplySink,
   SessionLost,
+  type Supply,
 } from '../engines/session.ts';
 import { CANCELLED, overdue, TERMINATED } from './session-refusals.ts';
 
@@ -19,12 +19,18 @@ export interface Running {
     frames: readonly Buffer[],
     replies: readonly ExpectedReply[],
     sink: ReplySink,
-    rows?: CopySource,
+    supply?: Supply,
   ): Promise<Relayed>;
   cancel(): Promise<void>;
   /** Cancels, and ends the server process if that didn't help: a cancellation can be caught by the code that runs. */
   interrupt(): Promise<void>;
   close(): void;
+}
+
+interface Busy {
+  readonly connection: EngineSession;
+  sinceMs: number;
+  overdue: boolean;
 }
 
 /** How long a cancelled statement may take to end before its server process is ended (G11). */
@@ -39,7 +45,7 @@ export function createRunning(deps: {
   readonly stopped: () => Refusal | undefined;
   readonly onLost: (reason: Error) => void;
 }): Running {
-  let busy: { readonly connection: EngineSession; readonly sinceMs: number; overdue: boolean } | null = null;
+  let busy: Busy | null = null;
 
   const watch = setInterval(() => endOverdue(), OVERDUE_EVERY_MS);
   watch.unref();
@@ -58,9 +64,16 @@ export function createRunning(deps: {
     if (busy === interrupted) await deps.engine.terminate([interrupted.connection.processId]);
   }
 
+  /** Nothing runs while a client is still sending what is to run. */
+  async function* timedAfter(pieces: AsyncIterable<Buffer>, mine: Busy): AsyncGenerator<Buffer, void> {
+    mine.sinceMs = Number.POSITIVE_INFINITY;
+    yield* pieces;
+    mine.sinceMs = deps.now();
+  }
+
   return {
-    async relay(connection, frames, replies, sink, rows) {
-      const mine = { connection, sinceMs: deps.now(), overdue: false };
+    async relay(connection, frames, replies, sink, { rows, piecemeal } = {}) {
+      const mine: Busy = { connection, sinceMs: deps.now(), overdue: false };
       busy = mine;
       // The server's own time-out may come first: it is the same limit.
       const tookTooLong = (): boolean =>
@@ -73,6 +86,7 @@ export function createRunning(deps: {
             return refusal === undefined ? undefined : failureOf(refusal);
           },
           rows,
+          piecemeal: piecemeal === undefined ? undefined : timedAfter(piecemeal, mine),
         });
       } catch (error) {
         const refusal = whyEnded();

@@ -81,7 +81,16 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
 
   function begun(purpose: Purpose, implicit: boolean): Transaction {
     const intent = deps.newIntentId();
-    return { purpose, implicit, writes: [], settings: [], localSettings: [], intent, hasSavepoints: false };
+    return {
+      purpose,
+      implicit,
+      writes: [],
+      settings: [],
+      localSettings: [],
+      intent,
+      hasSavepoints: false,
+      keptBytes: 0,
+    };
   }
 
   function gathered(): Gathered | null {

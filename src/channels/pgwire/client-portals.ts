@@ -1,30 +1,32 @@
+import assert from 'node:assert/strict';
 import type { SessionAct } from '../../domain/effect.ts';
-import type { Parameter, Statement } from '../../domain/intent.ts';
+import type { Commitment, Parameter, Statement } from '../../domain/intent.ts';
 import { failureOf } from '../../domain/refusal.ts';
-import {
-  BIND_COMPLETE,
-  type Bind,
-  CLOSE_COMPLETE,
-  NO_DATA,
-  readBind,
-  readExecute,
-} from '../../engines/postgres/wire-messages.ts';
+import { FRAME_HEADER_BYTES } from '../../engines/postgres/wire-frames.ts';
+import { BIND_COMPLETE, CLOSE_COMPLETE, NO_DATA, readBind, readExecute } from '../../engines/postgres/wire-messages.ts';
 import type { EngineSession, ReplySink } from '../../engines/session.ts';
 import { type PreparedStatement, prepareOn } from '../../execution/prepared-statements.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import type { Steps } from '../../pipeline/carry-query.ts';
+import { commitToPassing } from '../../pipeline/commitment.ts';
 import { becomesPlan } from '../../pipeline/judge.ts';
+import { MAX_PLANNED_BIND_MB, VALUES_TOO_LARGE } from '../../pipeline/planned-writes.ts';
 import { IN_FAILED_TRANSACTION } from '../../pipeline/session-refusals.ts';
+import { readBindNames } from './bind-names.ts';
 import { boundParameters } from './bound-parameters.ts';
 import type { Carried, ClientStatements } from './client-statements.ts';
 import { tell } from './conversation-replies.ts';
 import { executeWhole } from './execute-whole.ts';
 import { unknownPortal, unknownStatement } from './extended-failures.ts';
+import type { LongMessage } from './long-message.ts';
+import { type ClientRoom, NO_ROOM } from './message-room.ts';
 import type { Outbox } from './outbox.ts';
 
 /** The statements that a client has bound to values, and their execution. */
 export interface ClientPortals {
   bind(frame: Buffer, body: Buffer): Promise<void>;
+  /** The same for values that are too large to be kept in passing. */
+  bindLong(message: LongMessage): Promise<void>;
   describe(name: string, frame: Buffer): Promise<void>;
   execute(frame: Buffer, body: Buffer): Promise<void>;
   close(name: string, frame: Buffer): Promise<void>;
@@ -37,11 +39,13 @@ interface Portal {
   readonly prepared: PreparedStatement;
   /** Of the statement as it was bound: settings, catalogue and freezes move on. */
   readonly judgement: Carried | 'empty';
-  readonly bind: Bind;
-  readonly bindFrame: Buffer;
+  /** As it came, where it must be sent again or later. */
+  readonly bindFrame: Buffer | null;
   /** Where it lives; `null` while nothing of it was sent: it is held, or ends or begins a transaction. */
   readonly connection: EngineSession | null;
   readonly parameters: readonly Parameter[] | null;
+  /** What the ledger is told of values that were not kept. */
+  readonly sealed?: Commitment;
 }
 
 export function createClientPortals(deps: {
@@ -51,6 +55,7 @@ export function createClientPortals(deps: {
   readonly statements: ClientStatements;
   /** The client's own, past whatever holds replies back. */
   readonly sink: ReplySink;
+  readonly room: ClientRoom;
 }): ClientPortals {
   const { session, steps, outbox, statements } = deps;
   const portals = new Map<string, Portal>();
@@ -61,7 +66,7 @@ export function createClientPortals(deps: {
     if (statement === undefined) return outbox.fail(unknownStatement(bind.statement));
     const judgement = await statements.judgeAgain(statement);
     if (judgement === undefined) return;
-    const portal = { prepared: statement, judgement, bind, bindFrame: frame };
+    const portal = { prepared: statement, judgement, bindFrame: sentLater(judgement) ? frame : null };
     if (judgement === 'empty' || judgement.verdict === 'transaction') {
       if (statements.isIgnored(judgement)) return outbox.fail(IN_FAILED_TRANSACTION);
       portals.set(bind.portal, { ...portal, connection: null, parameters: null });
@@ -81,6 +86,37 @@ export function createClientPortals(deps: {
     if (outbox.skipping) return;
     outbox.add(connection, frame, { to: 'bind' });
     portals.set(bind.portal, { ...portal, connection, parameters });
+  }
+
+  /**
+   * Values that nobody need keep go straight to the server, whatever their size. What may have to wait for a person is kept
+   * whole, and so is bounded.
+   */
+  async function bindLong(message: LongMessage): Promise<void> {
+    const halted = session.standing();
+    if (halted !== undefined) return outbox.fail(failureOf(halted));
+    const named = await readBindNames(message);
+    const statement = await statements.toBind(named.statement);
+    if (statement === undefined) return outbox.fail(unknownStatement(named.statement));
+    const judgement = await statements.judgeAgain(statement);
+    if (judgement === undefined) return;
+    const keepable = message.length <= MAX_PLANNED_BIND_MB * 1024 * 1024;
+    const runs = judgement !== 'empty' && judgement.verdict === 'run';
+    if (!runs || (keepable && session.mayWrite(judgement))) {
+      const frame = keepable ? await deps.room.assemble(message) : null;
+      if (frame === null) return outbox.fail(failureOf(keepable ? NO_ROOM : VALUES_TOO_LARGE));
+      return onBind(frame, frame.subarray(FRAME_HEADER_BYTES));
+    }
+    const connection = await enter(judgement);
+    await statements.ready(judgement, connection);
+    await outbox.turnTo(connection);
+    if (!outbox.skipping) await statements.know(statement, connection);
+    if (outbox.skipping) return;
+    const values = commitToPassing(statement.text);
+    await outbox.addPiecemeal(connection, values.pass(message.pieces(), named.end), { to: 'bind' });
+    if (outbox.skipping) return;
+    const portal = { prepared: statement, judgement, bindFrame: null, connection, parameters: null };
+    portals.set(named.portal, session.mayWrite(judgement) ? { ...portal, sealed: values.sealed() } : portal);
   }
 
   async function enter(judgement: Carried): Promise<EngineSession> {
@@ -115,6 +151,7 @@ export function createClientPortals(deps: {
     const { prepared: statement, connection, judgement } = portal;
     if (judgement === 'empty' || judgement.verdict === 'transaction') {
       const act = judgement === 'empty' ? null : judgement.act;
+      assert(portal.bindFrame !== null);
       return executeWhole(deps, act, { statement, bind: portal.bindFrame, execute: frame });
     }
     if (becomesPlan(judgement) || connection === null) return hold(portal);
@@ -125,6 +162,7 @@ export function createClientPortals(deps: {
       if (!outbox.skipping) await bringAbout(judgement.act, connection);
       if (!outbox.skipping) await statements.know(statement, connection);
       if (outbox.skipping) return;
+      assert(portal.bindFrame !== null);
       outbox.add(connection, portal.bindFrame, { to: 'bind', hidden: true });
       outbox.add(connection, frame, { to: 'execute' });
       return outbox.sendAs(async (send) => {
@@ -140,6 +178,7 @@ export function createClientPortals(deps: {
       session.note({
         statement: { text: statement.text, parameters: portal.parameters ?? [] },
         analysis: judgement.analysis,
+        ...(portal.sealed === undefined ? {} : { sealed: portal.sealed }),
       });
     } else if (judgement.verdict === 'run') {
       session.noteRead(judgement.analysis);
@@ -181,6 +220,7 @@ export function createClientPortals(deps: {
 
   return {
     bind: onBind,
+    bindLong,
     describe: describePortal,
     execute: onExecute,
     close: closePortal,
@@ -189,4 +229,9 @@ export function createClientPortals(deps: {
       portals.delete('');
     },
   };
+}
+
+/** Settings and the ends of transactions are bound when they are executed, and once before so that errors come in time. */
+function sentLater(judgement: Carried | 'empty'): boolean {
+  return judgement === 'empty' || judgement.verdict !== 'run';
 }

@@ -4,14 +4,18 @@ import { CLIENT_MESSAGE, createClientFrameReader } from './frames.ts';
 
 export interface ClientFrame {
   readonly type: number;
-  /** Header included. */
+  /** Header included; of a long message only the beginning. */
   readonly frame: Buffer;
+  /** How many bytes of a long message are still to come after it: `more` gives them. */
+  readonly remaining: number;
 }
 
 /** What a client has said and nobody has answered yet, in order. While much waits, nothing more is read from the client. */
 export interface ClientQueue {
   /** The next message; `null` once nothing waits and the client is gone, or `enough` says so (asked again on `wake`). */
   next(enough: () => boolean): Promise<ClientFrame | null>;
+  /** The next piece of the long message that was begun last; `null` when the client left in the middle of it. */
+  more(): Promise<ClientFrame | null>;
   /** Puts back what was taken. */
   putBack(frame: ClientFrame): void;
   wake(): void;
@@ -31,17 +35,18 @@ export function createClientQueue(socket: Socket, rest: Buffer, onOver: () => vo
   let wake: (() => void) | null = null;
   let over: Error | 'left' | null = null;
 
-  const keep = (type: number, frame: Buffer): void => {
-    waiting.push({ type, frame });
+  const keep = (type: number, frame: Buffer, remaining: number): void => {
+    waiting.push({ type, frame, remaining });
     bytes += frame.length;
     if (bytes > MAX_QUEUED_BYTES) socket.pause();
   };
   const reframe = createCopyReframer();
   const reader = createClientFrameReader({
     // A view into the socket's chunk, which need not be kept for a small message that has to wait.
-    onFrame: (type, frame) => keep(type, Buffer.from(frame)),
+    onFrame: (type, frame) => keep(type, Buffer.from(frame), 0),
+    onPiece: keep,
     onCopyData: (piece, remaining) => {
-      for (const frame of reframe(piece, remaining)) keep(CLIENT_MESSAGE.copyData, frame);
+      for (const frame of reframe(piece, remaining)) keep(CLIENT_MESSAGE.copyData, frame, 0);
     },
   });
   const end = (reason: Error | 'left'): void => {
@@ -64,25 +69,29 @@ export function createClientQueue(socket: Socket, rest: Buffer, onOver: () => vo
   if (socket.destroyed) end('left');
   if (rest.length > 0) take(rest);
 
+  async function next(enough: () => boolean): Promise<ClientFrame | null> {
+    for (;;) {
+      const frame = waiting.shift();
+      if (frame !== undefined) {
+        bytes -= frame.frame.length;
+        if (socket.isPaused() && bytes <= MAX_QUEUED_BYTES) socket.resume();
+        return frame;
+      }
+      if (over !== null || enough()) return null;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      wake = null;
+    }
+  }
+
   return {
     get over() {
       return over;
     },
-    async next(enough) {
-      for (;;) {
-        const frame = waiting.shift();
-        if (frame !== undefined) {
-          bytes -= frame.frame.length;
-          if (socket.isPaused() && bytes <= MAX_QUEUED_BYTES) socket.resume();
-          return frame;
-        }
-        if (over !== null || enough()) return null;
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        wake = null;
-      }
-    },
+    next,
+    // Nothing comes between the pieces of a message.
+    more: () => next(() => false),
     putBack(frame) {
       waiting.unshift(frame);
       bytes += frame.frame.length;

@@ -11,11 +11,13 @@ import {
 import { type ReplySink, SessionLost } from '../../engines/session.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import { carryQuery, type Steps } from '../../pipeline/carry-query.ts';
-import { createClientQueue } from './client-queue.ts';
+import { type ClientFrame, createClientQueue } from './client-queue.ts';
 import { tell, unsupportedMessage } from './conversation-replies.ts';
 import { copyFrom } from './copy-in.ts';
 import { createExtended } from './extended.ts';
 import { CLIENT_MESSAGE } from './frames.ts';
+import { createLongMessage } from './long-message.ts';
+import { type ClientRoom, createClientRoom, type MessageRoom } from './message-room.ts';
 import { handOnNotifications } from './notifications.ts';
 
 /** A client that has been let in, and the session it speaks with. */
@@ -26,13 +28,24 @@ export interface Conversation {
   readonly session: ActorSession;
   readonly steps: Steps;
   readonly signal: AbortSignal;
+  /** Shared by all clients. */
+  readonly room: MessageRoom;
 }
 
 /**
  * Talks to a client until it leaves: takes its messages in order, one batch at a time, and answers each batch whole
  * (PostgreSQL, "Message Flow"). Translates only; what may run is decided behind `ActorSession`.
  */
-export async function converse({ socket, rest, session, steps, signal }: Conversation): Promise<void> {
+export async function converse(conversation: Conversation): Promise<void> {
+  const room = createClientRoom(conversation.room);
+  try {
+    await converseIn(room, conversation);
+  } finally {
+    room.giveBack();
+  }
+}
+
+async function converseIn(room: ClientRoom, { socket, rest, session, steps, signal }: Conversation): Promise<void> {
   const queue = createClientQueue(socket, rest, () => {
     session.cancel().catch(() => socket.destroy());
   });
@@ -41,7 +54,7 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
   const sink = socketSink(socket);
   const notifications = handOnNotifications(session, sink, socket);
   const rows = copyFrom(queue, sink);
-  const extended = createExtended({ session, steps, sink, rows });
+  const extended = createExtended({ session, steps, sink, rows, room });
 
   while (true) {
     const next = await queue.next(() => signal.aborted && session.transaction === 'idle');
@@ -53,7 +66,7 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
     notifications.hold();
     try {
       const ends = next.type === CLIENT_MESSAGE.query || next.type === CLIENT_MESSAGE.sync;
-      await (steps.within?.(ends, () => answer(next.type, next.frame)) ?? answer(next.type, next.frame));
+      await (steps.within?.(ends, () => answer(next)) ?? answer(next));
     } catch (error) {
       sink.write(errorResponse(lastWords(error)));
       sink.flush();
@@ -65,11 +78,29 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
   sink.flush();
 
   function ready(): void {
+    room.giveBack();
     notifications.release();
     sink.write(readyForQuery(session.transaction));
   }
 
-  async function answer(type: number, frame: Buffer): Promise<void> {
+  async function answer(begun: ClientFrame): Promise<void> {
+    if (begun.remaining === 0) return answerTo(begun.type, begun.frame);
+    const message = createLongMessage(begun, queue);
+    if (begun.type !== CLIENT_MESSAGE.query) await extended.takeLong(message);
+    else if (await extended.makeWay()) {
+      const frame = await extended.assemble(message);
+      if (frame === null) await message.drop();
+      return frame === null ? endBatch() : answerTo(begun.type, frame);
+    }
+    await message.drop();
+  }
+
+  async function endBatch(): Promise<void> {
+    await extended.sync();
+    ready();
+  }
+
+  async function answerTo(type: number, frame: Buffer): Promise<void> {
     const body = frame.subarray(5);
     switch (type) {
       case CLIENT_MESSAGE.query: {
@@ -79,15 +110,11 @@ export async function converse({ socket, rest, session, steps, signal }: Convers
         return;
       }
       case CLIENT_MESSAGE.sync:
-        await extended.sync(frame);
-        ready();
-        return;
+        return endBatch();
       case CLIENT_MESSAGE.functionCall:
         if (!(await extended.makeWay())) return;
         extended.refuse(unsupportedMessage('The function-call message'));
-        await extended.sync(frame);
-        ready();
-        return;
+        return endBatch();
       case CLIENT_MESSAGE.copyData:
       case CLIENT_MESSAGE.copyDone:
       case CLIENT_MESSAGE.copyFail:

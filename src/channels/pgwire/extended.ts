@@ -1,4 +1,5 @@
 import { failureOf, type Refusal } from '../../domain/refusal.ts';
+import { FRAME_HEADER_BYTES } from '../../engines/postgres/wire-frames.ts';
 import { errorResponse, readNamed } from '../../engines/postgres/wire-messages.ts';
 import type { CopySource, ReplySink } from '../../engines/session.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
@@ -7,14 +8,20 @@ import { createClientPortals } from './client-portals.ts';
 import { createClientStatements } from './client-statements.ts';
 import { tell } from './conversation-replies.ts';
 import { CLIENT_MESSAGE } from './frames.ts';
+import type { LongMessage } from './long-message.ts';
+import { type ClientRoom, NO_ROOM } from './message-room.ts';
 import { createOutbox } from './outbox.ts';
 
 /** The extended query protocol of one client (PostgreSQL, "Extended Query"). */
 export interface Extended {
   /** Takes one message other than Sync. */
   take(type: number, frame: Buffer, body: Buffer): Promise<void>;
+  /** The same for a message that is too long to be assembled as it comes. What it doesn't read of it is of no use. */
+  takeLong(message: LongMessage): Promise<void>;
+  /** All of a long message; `null` when there is no room for it, as the client was told. */
+  assemble(message: LongMessage): Promise<Buffer | null>;
   /** Ends the batch: everything is sent, measured, committed and answered. ReadyForQuery is the caller's. */
-  sync(frame: Buffer): Promise<void>;
+  sync(): Promise<void>;
   /** Answers with an error and skips what follows, up to the next Sync. */
   refuse(refusal: Refusal): void;
   /**
@@ -29,13 +36,27 @@ export function createExtended(deps: {
   readonly steps: Steps;
   readonly sink: ReplySink;
   readonly rows: CopySource;
+  readonly room: ClientRoom;
 }): Extended {
   const { session } = deps;
   const outbox = createOutbox({ ...deps, forget: (statement) => statements.forget(statement) });
   const statements = createClientStatements({ ...deps, outbox });
   const portals = createClientPortals({ ...deps, outbox, statements });
 
+  async function assemble(message: LongMessage): Promise<Buffer | null> {
+    const whole = await deps.room.assemble(message);
+    if (whole === null) await outbox.fail(failureOf(NO_ROOM));
+    return whole;
+  }
+
   return {
+    assemble,
+    async takeLong(message) {
+      if (outbox.skipping) return;
+      if (message.type === CLIENT_MESSAGE.bind) return portals.bindLong(message);
+      const frame = await assemble(message);
+      if (frame !== null) await statements.parse(frame, frame.subarray(FRAME_HEADER_BYTES));
+    },
     async take(type, frame, body) {
       if (outbox.skipping) return;
       switch (type) {

@@ -22,18 +22,26 @@ export interface ClientFrameHandler {
   onFrame(type: number, frame: Buffer): void;
   /** Copied data as it comes, never assembled; `remaining` bytes of the last message are still to come. */
   onCopyData?(piece: Buffer, remaining: number): void;
+  /** A piece of a message that is too long to come whole; `remaining` bytes of it are still to come. */
+  onPiece?(type: number, piece: Buffer, remaining: number): void;
 }
 
 const MEBIBYTE = 1024 * 1024;
 /** A portal's or statement's name and a few bytes: longer ones serve nobody. */
-const NAMED_BYTES = 16 * 1024;
+export const NAMED_BYTES = 16 * 1024;
+
+/** The most that PostgreSQL takes for one message (`PQ_LARGE_MESSAGE_LIMIT`), and the byte of its type. */
+const GIGABYTE = 0x3fffffff + 1;
+
+/** Longer messages are not assembled as they come: whoever takes them decides whether they are kept, dropped or passed on. */
+export const LONG_MESSAGE_BYTES = MEBIBYTE;
 
 /**
- * The longest frame of each type, in bytes. Texts are parsed and kept in the ledger, so they are bounded well below the
- * protocol's gigabyte; values may be larger.
+ * The longest frame of each type, in bytes. Texts are parsed and kept, so they are bounded well below the protocol's
+ * gigabyte; bound values and copied rows are not.
  */
 const LONGEST: ReadonlyMap<number, number> = new Map([
-  [CLIENT_MESSAGE.bind, 64 * MEBIBYTE],
+  [CLIENT_MESSAGE.bind, GIGABYTE],
   [CLIENT_MESSAGE.close, NAMED_BYTES],
   [CLIENT_MESSAGE.describe, NAMED_BYTES],
   [CLIENT_MESSAGE.execute, NAMED_BYTES],
@@ -44,7 +52,7 @@ const LONGEST: ReadonlyMap<number, number> = new Map([
   [CLIENT_MESSAGE.sync, FRAME_HEADER_BYTES],
   [CLIENT_MESSAGE.terminate, FRAME_HEADER_BYTES],
   [CLIENT_MESSAGE.copyDone, FRAME_HEADER_BYTES],
-  [CLIENT_MESSAGE.copyData, 1024 * MEBIBYTE],
+  [CLIENT_MESSAGE.copyData, GIGABYTE],
   [CLIENT_MESSAGE.copyFail, NAMED_BYTES],
 ]);
 
@@ -53,7 +61,11 @@ export function createClientFrameReader(handler: ClientFrameHandler): FrameReade
   return createFrameReader({
     maxLength: (type) => LONGEST.get(type) ?? 0,
     passesThrough: (type) => type === CLIENT_MESSAGE.copyData,
+    wholeUpTo: () => LONG_MESSAGE_BYTES,
     onFrame: (type, frame) => handler.onFrame(type, frame),
-    onPiece: (_type, piece, remaining) => handler.onCopyData?.(piece, remaining),
+    onPiece(type, piece, remaining) {
+      if (type === CLIENT_MESSAGE.copyData) handler.onCopyData?.(piece, remaining);
+      else handler.onPiece?.(type, piece, remaining);
+    },
   });
 }

@@ -16,6 +16,8 @@ export interface Outbox {
   addParse(statement: PreparedStatement, connection: EngineSession, frame: Buffer, hidden: boolean): void;
   /** An Execute that rows follow: sent at once, because what comes next may be its rows, and no Sync. */
   addTakingRows(connection: EngineSession, frame: Buffer): Promise<void>;
+  /** A message that is too long to wait: sent as it comes, and answered before anything else is done. */
+  addPiecemeal(connection: EngineSession, pieces: AsyncIterable<Buffer>, reply: ExpectedReply): Promise<void>;
   /** Sends what waits. With a Sync the connections are free for the gateway's own statements afterwards. */
   send(end: 'flush' | 'sync'): Promise<void>;
   /** Sends what waits, up to a Sync, as one act of the session's. */
@@ -60,7 +62,7 @@ export function createOutbox(deps: {
   function relay({ connection, frames, replies, takesRows }: Waiting, end: 'flush' | 'sync'): Promise<Relayed> {
     const last = end === 'sync' ? SYNC : FLUSH;
     const expected: readonly ExpectedReply[] = end === 'sync' ? [...replies, { to: 'sync' }] : replies;
-    return session.relay(connection, [...frames, last], expected, sink(), takesRows ? deps.rows : undefined);
+    return session.relay(connection, [...frames, last], expected, sink(), takesRows ? { rows: deps.rows } : {});
   }
 
   const outbox: Outbox = {
@@ -84,6 +86,15 @@ export function createOutbox(deps: {
       outbox.add(connection, frame, { to: 'execute' });
       if (waiting !== null) waiting.takesRows = true;
       await outbox.send('flush');
+    },
+    async addPiecemeal(connection, pieces, reply) {
+      await outbox.send('flush');
+      if (outbox.skipping) return;
+      unsynced.add(connection);
+      const { failure } = await session.relay(connection, [], [reply], sink(), { piecemeal: pieces });
+      if (failure === null) return;
+      outbox.skipping = true;
+      session.noteFailure();
     },
     async send(end) {
       const sending = waiting;

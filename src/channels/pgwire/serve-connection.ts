@@ -7,6 +7,7 @@ import type { Steps } from '../../pipeline/carry-query.ts';
 import type { Refused } from '../../pipeline/gateway.ts';
 import { converse } from './conversation.ts';
 import type { WireConnection } from './listener.ts';
+import { createMessageRoom } from './message-room.ts';
 
 /** Opens the session of an authenticated task on the target that the client named. */
 export type OpenWireSession = (
@@ -22,6 +23,7 @@ export interface WireSessions {
 
 export function createWireSessions(open: OpenWireSession): WireSessions {
   const running = new Map<number, ActorSession>();
+  const room = createMessageRoom();
 
   return {
     async serve(connection) {
@@ -42,7 +44,7 @@ export function createWireSessions(open: OpenWireSession): WireSessions {
         const greeting = [...reported(session)].map(([name, value]) => parameterStatus(name, value));
         const key = backendKeyData(keys.processId, keys.secret);
         socket.write(Buffer.concat([...greeting, key, readyForQuery('idle')]));
-        await converse({ socket, rest, session, steps, signal: closing });
+        await converse({ socket, rest, session, steps, signal: closing, room });
       } finally {
         running.delete(keys.processId);
         await session.close();

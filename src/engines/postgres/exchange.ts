@@ -9,6 +9,7 @@ import type {
   SessionLost,
   TransactionStatus,
 } from '../session.ts';
+import { drained } from './drained.ts';
 import { emptyOwnReply, type OwnReply, readOwnRows } from './own-replies.ts';
 import {
   copyFail,
@@ -150,17 +151,7 @@ export function createExchange(deps: {
     const over = (): boolean => !deps.isCurrent();
     return {
       write: (frames) => over() || !copying || stream.write(frames),
-      drained: () =>
-        new Promise((resolve) => {
-          if (over() || !stream.writableNeedDrain) return resolve();
-          const done = (): void => {
-            stream.off('drain', done);
-            stream.off('close', done);
-            resolve();
-          };
-          stream.once('drain', done);
-          stream.once('close', done);
-        }),
+      drained: () => (over() ? Promise.resolve() : drained(stream)),
     };
   }
 

@@ -11,6 +11,7 @@ import {
   type TransactionStatus,
 } from '../session.ts';
 import { type CancelAddress, requestCancel } from './cancel-request.ts';
+import { drained } from './drained.ts';
 import { createExchange, type Exchange, SERVER_MESSAGE } from './exchange.ts';
 import { ownResult } from './own-replies.ts';
 import { createReplyScanner } from './reply-scanner.ts';
@@ -18,6 +19,7 @@ import {
   bind,
   describe,
   execute,
+  FLUSH,
   message,
   ProtocolViolation,
   parse,
@@ -45,6 +47,8 @@ export function carryOver(connection: StartedConnection): EngineSession {
   const lost: ((reason: DatabaseFailure | Error) => void)[] = [];
   let notify: (message: Buffer) => void = () => undefined;
 
+  const gone = Promise.withResolvers<void>();
+
   const scanner = createReplyScanner({ message: onMessage, pass: onPass });
 
   stream.on('data', (chunk: Buffer) => {
@@ -61,6 +65,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
     if (ended !== null) return;
     ended = reason;
     stream.destroy();
+    gone.resolve();
     const exchange = current;
     current = null;
     exchange?.reject(new SessionLost(farewell?.message ?? reason.message, { cause: reason }));
@@ -136,8 +141,22 @@ export function carryOver(connection: StartedConnection): EngineSession {
         reject,
       });
       current = begun;
+      if (frames.length === 0) return;
       stream.write(frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames));
     });
+  }
+
+  async function sendPiecemeal(pieces: AsyncIterable<Buffer>): Promise<void> {
+    try {
+      for await (const piece of pieces) {
+        if (ended !== null) return;
+        if (!stream.write(piece)) await drained(stream);
+      }
+      stream.write(FLUSH);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      end(new SessionLost(`a message to the target broke off: ${why}`, { cause: error }));
+    }
   }
 
   return {
@@ -182,7 +201,13 @@ export function carryOver(connection: StartedConnection): EngineSession {
     },
     async relay(frames, replies, sink, more): Promise<Relayed> {
       try {
-        const { commands, failure } = await exchange(frames, replies, sink, more);
+        // Also after an early answer all of a message is sent, or the server would take what comes next for its rest.
+        const [{ commands, failure }] = await Promise.all([
+          exchange(frames, replies, sink, more),
+          more?.piecemeal === undefined ? undefined : Promise.race([sendPiecemeal(more.piecemeal), gone.promise]),
+        ]);
+        if (more?.piecemeal !== undefined && ended !== null)
+          throw new SessionLost(farewell?.message ?? 'the target closed the connection', { cause: ended });
         return { commands, failure };
       } finally {
         await more?.rows?.stop();

@@ -20,11 +20,14 @@ export interface FrameRules {
   maxLength(type: number): number;
   /** Whether frames of a type are passed on as they come. */
   passesThrough?(type: number): boolean;
+  /** Frames of other types come whole up to this many bytes; longer ones are passed on as they come, each by itself. */
+  wholeUpTo?(type: number): number;
   /** A whole frame, header included. It is a view: who keeps it keeps the chunk. */
   onFrame(type: number, frame: Buffer): void;
   /**
    * Bytes of pass-through frames of one type, in order: the rest of a frame begun before, any number of whole frames, and
-   * the beginning of one that isn't whole yet, of which `remaining` bytes are still to come.
+   * the beginning of one that isn't whole yet, of which `remaining` bytes are still to come. Of a frame that is too long to
+   * come whole, a piece holds nothing else.
    */
   onPiece?(type: number, piece: Buffer, remaining: number): void;
 }
@@ -38,7 +41,7 @@ const WHOLE = 1;
 const PASSING = 2;
 
 export function createFrameReader(rules: FrameRules): FrameReader {
-  const { kinds, maxLengths } = tabulate(rules);
+  const { kinds, maxLengths, wholeLengths } = tabulate(rules);
   const header = Buffer.alloc(FRAME_HEADER_BYTES);
   let headerBytes = 0;
   /** The frame being assembled; it grows with what came, not with what was announced. */
@@ -69,7 +72,7 @@ export function createFrameReader(rules: FrameRules): FrameReader {
     }
     const type = chunk[at] ?? 0;
     const length = frameLength(type, chunk.readUInt32BE(at + 1));
-    if (kinds[type] === PASSING) {
+    if (passes(type, length)) {
       passingType = type;
       passing = length;
       return passOn(chunk, at, at);
@@ -88,9 +91,10 @@ export function createFrameReader(rules: FrameRules): FrameReader {
   function passOn(chunk: Buffer, runStart: number, from: number): number {
     const type = passingType;
     const maxLength = maxLengths[type] ?? 0;
+    const inRuns = kinds[type] === PASSING;
     const end = chunk.length;
     let at = from + passing;
-    while (end - at >= FRAME_HEADER_BYTES && chunk[at] === type) {
+    while (inRuns && end - at >= FRAME_HEADER_BYTES && chunk[at] === type) {
       const length = chunk.readUInt32BE(at + 1) + 1;
       if (length < FRAME_HEADER_BYTES || length > maxLength) {
         rules.onPiece?.(type, chunk.subarray(runStart, at), 0);
@@ -112,7 +116,7 @@ export function createFrameReader(rules: FrameRules): FrameReader {
     headerBytes = 0;
     const type = header[0] ?? 0;
     const length = frameLength(type, header.readUInt32BE(1));
-    if (kinds[type] === PASSING) {
+    if (passes(type, length)) {
       passingType = type;
       passing = length - FRAME_HEADER_BYTES;
       rules.onPiece?.(type, Buffer.from(header), passing);
@@ -148,6 +152,10 @@ export function createFrameReader(rules: FrameRules): FrameReader {
     return at + taken;
   }
 
+  function passes(type: number, length: number): boolean {
+    return kinds[type] === PASSING || length > (wholeLengths[type] ?? 0);
+  }
+
   /** The length of a frame, header included, from the length that its header tells, which doesn't count the type. */
   function frameLength(type: number, told: number): number {
     if (kinds[type] === REFUSED) throw new ProtocolViolation(`a message of type ${nameOf(type)} is not expected here`);
@@ -171,15 +179,17 @@ export function createFrameReader(rules: FrameRules): FrameReader {
   };
 }
 
-function tabulate(rules: FrameRules): { kinds: Uint8Array; maxLengths: Float64Array } {
+function tabulate(rules: FrameRules): { kinds: Uint8Array; maxLengths: Float64Array; wholeLengths: Float64Array } {
   const kinds = new Uint8Array(256);
   const maxLengths = new Float64Array(256);
+  const wholeLengths = new Float64Array(256);
   for (let type = 0; type < 256; type++) {
     const longest = Math.min(rules.maxLength(type), PROTOCOL_LIMIT);
     maxLengths[type] = longest;
+    wholeLengths[type] = rules.wholeUpTo?.(type) ?? longest;
     kinds[type] = longest < FRAME_HEADER_BYTES ? REFUSED : rules.passesThrough?.(type) === true ? PASSING : WHOLE;
   }
-  return { kinds, maxLengths };
+  return { kinds, maxLengths, wholeLengths };
 }
 
 function nameOf(type: number): string {
