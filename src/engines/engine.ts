@@ -134,6 +134,7 @@ export interface ApplyRequest {
     readonly xid: string;
     readonly effect: MeasuredEffect | null;
   }) => Promise<void>;
+  /** Aborted when it must stop: then it is cancelled and rolled back, unless it has begun to commit. */
   readonly signal?: AbortSignal;
 }
 
@@ -149,8 +150,8 @@ export type ApplyOutcome =
   | { readonly outcome: 'already applied' }
   /** The target is no longer as it was approved. Nothing was changed. */
   | { readonly outcome: 'stale'; readonly changed: readonly string[] }
-  /** The database refused the statement. Nothing was changed. */
-  | { readonly outcome: 'failed'; readonly failure: DatabaseFailure }
+  /** The database refused the statement. Nothing was changed, unless it ran outside of a transaction and came half-way. */
+  | { readonly outcome: 'failed'; readonly failure: DatabaseFailure; readonly halfWay?: true }
   /** Nothing was changed and nothing is wrong with the plan: it can be tried again. */
   | { readonly outcome: 'not applied'; readonly why: string }
   /** The answer to COMMIT was lost; `appliedState` may tell later. Never tried again by itself. */

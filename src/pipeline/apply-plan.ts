@@ -4,7 +4,7 @@ import type { Json } from '../domain/digest.ts';
 import type { ActorId, PlanId } from '../domain/ids.ts';
 import type { PlanRecord, PlanState } from '../domain/plan.ts';
 import { shortId } from '../domain/plan.ts';
-import type { Refusal } from '../domain/refusal.ts';
+import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { StatementAnswer } from '../domain/statement-answer.ts';
 import type { Task } from '../domain/task.ts';
 import type { ApplyOutcome } from '../engines/engine.ts';
@@ -36,6 +36,8 @@ export function createApplyPlan(deps: {
   /** @returns the refusal when the target can't be reached or is not the one it was. */
   readonly target: (record: PlanRecord) => Promise<GovernedTarget | Refusal>;
   readonly stopped: (record: PlanRecord) => Refusal | undefined;
+  /** Tells when what is under way must stop (G11), until the returned function is called. */
+  readonly onStop: (record: PlanRecord, stop: (reason: Refusal) => void) => () => void;
   readonly now: () => number;
 }): ApplyPlan {
   const { store, proof } = deps;
@@ -64,6 +66,12 @@ export function createApplyPlan(deps: {
     if (decision.decision !== 'allow') return refused(target.denial(decision), record);
 
     const request = target.applyRequest(quorum.approved);
+    const stopping = new AbortController();
+    let stopped: Refusal | undefined;
+    const unwatch = deps.onStop(record, (reason) => {
+      stopped ??= reason;
+      stopping.abort(new RefusalError(reason));
+    });
     const attempt = `by ${proof.node}`;
     proof.underWay.add(id);
     try {
@@ -74,6 +82,7 @@ export function createApplyPlan(deps: {
         writes: [transition(id, 'approved', 'applying', { note: attempt, at: proof.now() })],
       });
     } catch (error) {
+      unwatch();
       proof.underWay.delete(id);
       if (!(error instanceof GuardFailed)) throw error;
       // Somebody else applies it or has done so: what they make of it is the answer.
@@ -84,6 +93,7 @@ export function createApplyPlan(deps: {
       const outcome = await target.engine.apply({
         plan: id,
         ...request,
+        signal: stopping.signal,
         beforeCommit: async ({ xid, effect }) => {
           await proof.record({
             kind: 'intent',
@@ -93,14 +103,15 @@ export function createApplyPlan(deps: {
           });
         },
       });
-      return await finish(record, outcome);
+      return await finish(record, outcome, stopped);
     } finally {
+      unwatch();
       proof.underWay.delete(id);
     }
   };
 
-  async function finish(record: PlanRecord, outcome: ApplyOutcome): Promise<ApplyReply> {
-    const { state, note, refusal } = conclusionOf(record, outcome);
+  async function finish(record: PlanRecord, outcome: ApplyOutcome, stopped: Refusal | undefined): Promise<ApplyReply> {
+    const { state, note, refusal } = stoppedBy(stopped, conclusionOf(record, outcome));
     await conclude(record, outcome, state, note);
     const now = (await getPlan(store, record.id)) ?? record;
     if (refusal !== undefined) return refused(refusal, now);
@@ -187,10 +198,10 @@ function conclusionOf({ id, plan }: PlanRecord, outcome: ApplyOutcome): Conclusi
     case 'failed':
       return {
         state: 'failed',
-        note: `${outcome.failure.sqlstate} ${outcome.failure.message}`,
+        note: `${outcome.failure.sqlstate} ${outcome.failure.message}${outcome.halfWay === true ? `. ${HALF_WAY}` : ''}`,
         refusal: {
           refused: 'stale',
-          message: `The database refused the plan: ${outcome.failure.message}. Nothing was changed.`,
+          message: `The database refused the plan: ${outcome.failure.message}. ${outcome.halfWay === true ? HALF_WAY : 'Nothing was changed.'}`,
           detail: failureDetail(outcome.failure),
           hint: 'Mend the cause and send the statement again: it becomes a new plan.',
           plan: id,
@@ -221,6 +232,28 @@ function conclusionOf({ id, plan }: PlanRecord, outcome: ApplyOutcome): Conclusi
     default:
       return outcome satisfies never;
   }
+}
+
+const HALF_WAY = 'It ran outside of a transaction: what it had done by then may still be there (an invalid index).';
+
+/** It was stopped: that is the reason, whatever the database said when it was cancelled. */
+function stoppedBy(stopped: Refusal | undefined, conclusion: Conclusion): Conclusion {
+  const { state, note, refusal } = conclusion;
+  if (stopped === undefined || refusal === undefined || (state !== 'approved' && state !== 'failed')) return conclusion;
+  const came = state === 'approved' ? 'The plan was not applied, and nothing was changed.' : HALF_WAY;
+  return {
+    state,
+    note: `${stopped.message}${state === 'approved' ? '' : ` ${note}`}`,
+    refusal: {
+      ...refusal,
+      refused: stopped.refused,
+      message: `${stopped.message} ${came}`,
+      hint:
+        state === 'approved'
+          ? `${stopped.hint} The approval stands until the plan expires.`
+          : `${stopped.hint} Then look what is left of it, and send the statement again.`,
+    },
+  };
 }
 
 function failureDetail(failure: DatabaseFailure): string {

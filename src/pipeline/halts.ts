@@ -4,7 +4,6 @@ import { type ActorId, asId, type HaltId } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { activeHalts, insertHalt, liftHalt } from '../store/halts.ts';
 import type { Store } from '../store/store.ts';
-import type { ActorSession } from './actor-session.ts';
 import type { Proof } from './proof.ts';
 
 /** Stop means stop (G11): what runs is cancelled, then ended; what comes is refused; a restart changes nothing. */
@@ -15,14 +14,20 @@ export interface Halts {
   active(): readonly Halt[];
   /** Why this subject may do nothing now, or `undefined`. Looks at memory only: it is asked for every statement. */
   covering(subject: HaltSubject): Refusal | undefined;
-  /** Sessions to be stopped and let go again as halts come and go. */
-  watch(session: ActorSession, subject: HaltSubject): () => void;
+  /** What is to be stopped and let go again as halts come and go: sessions, and applies under way. */
+  watch(running: Stoppable, subject: HaltSubject): () => void;
   /** Reads the halts again: another process may have set one. */
   refresh(): Promise<void>;
   /** Refuses everything in this process for a cause of its own, whatever the halts are; `undefined` ends that cause. */
   standDown(cause: StandDownCause, reason: Refusal | undefined): Promise<void>;
   /** Why this process stands down. */
   standingDown(): readonly Refusal[];
+}
+
+export interface Stoppable {
+  /** Stops what runs and refuses what comes, until `resume`. */
+  stop(reason: Refusal): Promise<void>;
+  resume(): void;
 }
 
 export type StandDownCause = 'cut off' | 'outdated policies';
@@ -35,7 +40,7 @@ export interface HaltSubject {
 
 export async function createHalts(deps: { readonly store: Store; readonly proof: Proof }): Promise<Halts> {
   const { store, proof } = deps;
-  const sessions = new Map<ActorSession, HaltSubject>();
+  const watched = new Map<Stoppable, HaltSubject>();
   let halts: readonly Halt[] = await activeHalts(store);
 
   const causes = new Map<StandDownCause, Refusal>();
@@ -54,10 +59,10 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
 
   async function enforce(): Promise<void> {
     const stops: Promise<void>[] = [];
-    for (const [session, subject] of sessions) {
+    for (const [running, subject] of watched) {
       const reason = covering(subject);
-      if (reason === undefined) session.resume();
-      else stops.push(session.stop(reason));
+      if (reason === undefined) running.resume();
+      else stops.push(running.stop(reason));
     }
     await Promise.all(stops);
   }
@@ -95,9 +100,9 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
     },
     active: () => halts,
     covering,
-    watch(session, subject) {
-      sessions.set(session, subject);
-      return () => sessions.delete(session);
+    watch(running, subject) {
+      watched.set(running, subject);
+      return () => watched.delete(running);
     },
     refresh,
     async standDown(cause, reason) {

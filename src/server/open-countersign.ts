@@ -6,6 +6,7 @@ import type { Config } from '../config/load.ts';
 import type { Person } from '../domain/actor.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
 import { type ActorId, asId, instantOf, type TargetId } from '../domain/ids.ts';
+import type { Plan } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import { openPostgresTarget } from '../engines/postgres/target.ts';
@@ -15,7 +16,7 @@ import { type Agreement, createAgreement } from '../pipeline/agreement.ts';
 import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
 import type { KnownTarget } from '../pipeline/create-gateway.ts';
 import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
-import { createHalts, type Halts } from '../pipeline/halts.ts';
+import { createHalts, type HaltSubject, type Halts } from '../pipeline/halts.ts';
 import { holdLease, type Lease } from '../pipeline/lease.ts';
 import { type Observer, UNOBSERVED } from '../pipeline/observer.ts';
 import { createPlanViews, type PlanViews } from '../pipeline/plan-view.ts';
@@ -205,7 +206,9 @@ export async function openCountersign(
         proof,
         views,
         target: (record) => target(record.plan.target),
-        stopped: ({ plan }) => halts.covering({ agent: plan.actor, task: plan.task, target: plan.target }),
+        stopped: ({ plan }) => halts.covering(subjectOf(plan)),
+        onStop: ({ plan }, stop) =>
+          halts.watch({ stop: async (reason) => stop(reason), resume: () => undefined }, subjectOf(plan)),
         now,
       }),
     ),
@@ -237,6 +240,14 @@ export async function openCountersign(
     },
     async announce(addresses) {
       announced = addresses;
+      // Who acts must know when to stop.
+      store.onChange(() => {
+        halts
+          .refresh()
+          .catch((error: unknown) =>
+            log.error({ err: error }, 'the halts could not be read, as something has changed'),
+          );
+      });
       await agreement.adopt();
       lease = await holdLease({
         leaseMs: store.leaseMs,
@@ -266,4 +277,8 @@ export async function openCountersign(
       await store.close();
     },
   };
+}
+
+function subjectOf({ actor, task, target }: Plan): HaltSubject {
+  return { agent: actor, task, target };
 }

@@ -115,7 +115,7 @@ export async function serve(
     now,
   });
   const onChange = () => {
-    Promise.all([halts.refresh(), sessions.refresh(), countersign.agreement.check()]).catch((error: unknown) =>
+    Promise.all([sessions.refresh(), countersign.agreement.check()]).catch((error: unknown) =>
       log.error({ err: error }, 'a change of the state could not be read'),
     );
   };

@@ -27,7 +27,10 @@ describe.each(servers.slice(0, 1))('two gateways on one state, on $name', ({ bin
   const clients: pg.Client[] = [];
 
   beforeAll(async () => {
-    cluster = await startCluster(binaries, { lease: `${LEASE_MS}ms` });
+    cluster = await startCluster(binaries, {
+      lease: `${LEASE_MS}ms`,
+      schema: 'CREATE TABLE public.pace AS SELECT 0 AS seconds',
+    });
     gateways = [await cluster.nodes[0].serve(), await cluster.nodes[1].serve()];
     const file = join(cluster.site.directory, 'task.yaml');
     writeFileSync(file, WORK.replace('statementTimeout: 10s', 'statementTimeout: 60s'));
@@ -148,6 +151,41 @@ describe.each(servers.slice(0, 1))('two gateways on one state, on $name', ({ bin
     await expect.poll(() => answers(there), { timeout: 10_000 }).toBe('done');
     expect(await codeOf(there.query('UPDATE customers SET loyalty_points = 8 WHERE id = 1'))).toBe('done');
   });
+
+  it('G11 a node that is cut off ends the apply that it has under way, and the plan can be applied by another', async () => {
+    const [here, there] = await Promise.all(gateways.map(connect));
+    if (here === undefined || there === undefined) throw new Error('no clients');
+    const paced = 'UPDATE customers SET loyalty_points = 5 WHERE (SELECT pg_sleep(seconds) FROM pace) IS NOT NULL';
+    expect(await codeOf(there.query(paced))).toBe('CS001');
+    const run = async (...args: string[]) => (await cluster.nodes[0].run(...args, '--json')).json();
+    const { plans } = (await run('plan', 'list', '--state', 'held')) as { plans: { id: string }[] };
+    const id = plans[0]?.id ?? '';
+    await run('plan', 'approve', id, '--as', 'ada', '--reason', 'in the test');
+    const pace = (seconds: number) =>
+      asSuperuser(cluster.site.databaseUrl, `UPDATE public.pace SET seconds = ${seconds}`);
+    await pace(25);
+    const applying = codeOf(there.query(`CALL countersign.apply('${id}')`));
+    const runs = async () =>
+      (
+        await asSuperuser(
+          cluster.site.databaseUrl,
+          "SELECT 1 FROM pg_stat_activity WHERE usename = 'countersign_apply' AND state = 'active'",
+        )
+      ).length;
+    await expect.poll(runs, { timeout: 5000, interval: 20 }).toBe(1);
+    cluster.nodes[1].proxy.freeze();
+    expect(await applying).not.toBe('done');
+    expect(await runs()).toBe(0);
+    await pace(0);
+    cluster.nodes[1].proxy.mend();
+    await expect
+      .poll(async () => ((await run('plan', 'show', id)) as { state: string }).state, {
+        timeout: 20_000,
+        interval: 500,
+      })
+      .toBe('approved');
+    expect(await codeOf(here.query(`CALL countersign.apply('${id}')`))).toBe('done');
+  }, 60_000);
 
   it('a node with older policies serves nothing, until a person takes them into force', async () => {
     const [old, changed] = cluster.nodes;

@@ -1,8 +1,10 @@
 import type pg from 'pg';
 import type { MeasuredEffect } from '../../domain/effect.ts';
 import type { PlanId } from '../../domain/ids.ts';
+import type { Statement } from '../../domain/intent.ts';
 import type { StatementAnswer } from '../../domain/statement-answer.ts';
 import type { AppliedState, ApplyOutcome, ApplyRequest } from '../engine.ts';
+import { type CallOff, endWhenCalledOff } from './call-off.ts';
 import { keepCaptured, liftCapture } from './capture.ts';
 import { baseStateOf, setBounds } from './measure.ts';
 import { answered, failureFrom } from './run-statements.ts';
@@ -26,7 +28,7 @@ const SETTLE_EVERY_MS = 250;
 export async function apply(request: ApplyRequest, deps: ApplyDeps): Promise<ApplyOutcome> {
   const client = await deps.connect();
   try {
-    if (request.outsideTransaction) return await applyOutside(client, request);
+    if (request.outsideTransaction) return await applyOutside(client, request, deps);
     return await applyInside(client, request, deps);
   } finally {
     await client.end().catch(() => undefined /* it was lost: that has been dealt with */);
@@ -34,8 +36,10 @@ export async function apply(request: ApplyRequest, deps: ApplyDeps): Promise<App
 }
 
 async function applyInside(client: pg.Client, request: ApplyRequest, deps: ApplyDeps): Promise<ApplyOutcome> {
+  const callOff = endWhenCalledOff(client, request.signal, deps.connect);
   let committing = false;
   try {
+    request.signal?.throwIfAborted();
     await client.query('SELECT pg_catalog.pg_stat_force_next_flush()');
     await client.query('BEGIN');
     await setBounds(client, request.bounds);
@@ -58,10 +62,14 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
     await keepCaptured(client, request.plan);
     await liftCapture(client);
     await request.beforeCommit({ xid, effect });
+    // The last moment at which it can be called off: a COMMIT is short, and is not disturbed.
+    await callOff.stop();
+    request.signal?.throwIfAborted();
     committing = true;
     await client.query('COMMIT');
     return { outcome: 'applied', xid, effect, answers };
   } catch (error) {
+    await callOff.stop();
     return concludeFailure(error, request.plan, committing, client, deps);
   }
 }
@@ -179,7 +187,11 @@ async function settle(plan: PlanId, deps: ApplyDeps): Promise<ApplyOutcome> {
  * For what can't run inside a transaction (CREATE INDEX CONCURRENTLY, VACUUM). That it began is durable before it runs;
  * after a crash in between nobody can say how far it came, and it is never run again by itself.
  */
-async function applyOutside(client: pg.Client, request: ApplyRequest): Promise<ApplyOutcome> {
+async function applyOutside(client: pg.Client, request: ApplyRequest, deps: ApplyDeps): Promise<ApplyOutcome> {
+  const [statement] = request.statements;
+  if (statement === undefined || request.statements.length > 1) {
+    return { outcome: 'not applied', why: 'only a single statement can run outside a transaction' };
+  }
   if (baseStateOf(await readFingerprint(client), request.baseObjects) !== request.baseState) {
     return { outcome: 'stale', changed: ['the definition of an object that the plan names has changed'] };
   }
@@ -188,29 +200,41 @@ async function applyOutside(client: pg.Client, request: ApplyRequest): Promise<A
   if (xid === undefined) return { outcome: 'already applied' };
   try {
     await request.beforeCommit({ xid, effect: null });
+    request.signal?.throwIfAborted();
   } catch (error) {
     // Nothing has run yet: the mark must not stand for something that never was.
     await client.query('DELETE FROM countersign.applied WHERE plan = $1', [request.plan]);
+    if (request.signal?.aborted === true) return { outcome: 'not applied', why: 'it was called off' };
     throw error;
   }
-  const [statement] = request.statements;
-  if (statement === undefined || request.statements.length > 1) {
-    return { outcome: 'not applied', why: 'only a single statement can run outside a transaction' };
-  }
+  return runOutside(client, request, {
+    statement,
+    xid,
+    callOff: endWhenCalledOff(client, request.signal, deps.connect),
+  });
+}
+
+async function runOutside(
+  client: pg.Client,
+  request: ApplyRequest,
+  { statement, xid, callOff }: { readonly statement: Statement; readonly xid: string; readonly callOff: CallOff },
+): Promise<ApplyOutcome> {
   try {
     await client.query('SET statement_timeout = 0; SET client_min_messages = notice');
     for (const { name, value } of [{ name: 'search_path', value: '"$user", public' }, ...request.settings]) {
       await client.query('SELECT pg_catalog.set_config($1, $2, false)', [name, value]);
     }
     const answer = await answered(client, () => client.query(statement.text));
+    await callOff.stop();
     await client.query("UPDATE countersign.applied SET state = 'done' WHERE plan = $1", [request.plan]);
     return { outcome: 'applied', xid, effect: null, answers: [answer] };
   } catch (error) {
+    await callOff.stop();
     const failure = failureFrom(error);
     if (failure === undefined || failure.severity === 'FATAL') {
       return { outcome: 'indeterminate', why: error instanceof Error ? error.message : String(error) };
     }
     await client.query('DELETE FROM countersign.applied WHERE plan = $1', [request.plan]);
-    return { outcome: 'failed', failure };
+    return { outcome: 'failed', failure, halfWay: true };
   }
 }
