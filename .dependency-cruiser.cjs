@@ -47,6 +47,14 @@ module.exports = {
       from: { path: '^src/', pathNot: '^src/(doctor|cli)/' },
       to: { path: room('doctor') },
     },
+    // It meets a gateway as an attacker does, in another process: of what is inside it knows next to nothing.
+    only('redteam', ['domain', 'config', 'engines', 'analysis', 'ledger']),
+    {
+      name: 'only-the-cli-sets-the-red-team-on',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(redteam|cli)/' },
+      to: { path: room('redteam') },
+    },
     only('observing', ['domain', 'analysis', 'policy', 'engines', 'execution', 'ledger', 'store', 'pipeline']),
     {
       name: 'nothing-that-is-observed-knows-its-observers',

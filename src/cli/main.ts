@@ -14,6 +14,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
   mcp: async () => (await import('./mcp.ts')).registerMcp,
   demo: async () => (await import('./demo.ts')).registerDemo,
+  redteam: async () => (await import('./redteam.ts')).registerRedTeam,
 };
 
 const program = new Command('countersign')

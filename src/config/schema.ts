@@ -9,7 +9,7 @@ const UNITS_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as c
 /** Far beyond any use, and far from where dates end. What is no number is left to the pattern to refuse. */
 const MAX_DURATION_MS = 366 * UNITS_MS.d;
 
-const duration = z
+export const duration = z
   .string()
   .regex(/^\d+(ms|s|m|h|d)$/, 'write a number and a unit: 500ms, 10s, 5m, 2h or 1d')
   .refine((text) => !(millisecondsOf(text) > MAX_DURATION_MS), 'at most 366d')

