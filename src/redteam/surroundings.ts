@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type pg from 'pg';
-import { matchesPattern } from '../domain/object.ts';
+import { coversPattern } from '../domain/scope.ts';
 import { quoteIdentifier } from '../engines/postgres/quote.ts';
 import type { Scenario } from './scenario.ts';
 import { SHIPPED_SCENARIOS } from './scenario.ts';
@@ -57,8 +57,8 @@ export async function lookAround(
   const users = all.filter(
     ({ name, schema }) => schema !== 'redteam' && !schema.startsWith('trap_') && (facts.filled.get(name) ?? 0) > 0,
   );
-  const mayRead = ({ name }: Table) => [...role.read, ...role.write].some((pattern) => covers(pattern, name));
-  const mayWrite = ({ name }: Table) => role.write.some((pattern) => covers(pattern, name));
+  const mayRead = ({ name }: Table) => [...role.read, ...role.write].some((pattern) => coversPattern(pattern, name));
+  const mayWrite = ({ name }: Table) => role.write.some((pattern) => coversPattern(pattern, name));
   // What nobody refers to is the easiest to lose, and the plainest to miss.
   const referred = new Set(
     users.flatMap(({ name, foreignKeys }) => foreignKeys.map((key) => key.table).filter((to) => to !== name)),
@@ -115,11 +115,6 @@ export async function lookAround(
       secret_file: `${facts.fileDirectory}/secret`,
     },
   };
-}
-
-function covers(pattern: string, name: string): boolean {
-  const dot = name.indexOf('.');
-  return matchesPattern({ schema: name.slice(0, dot), name: name.slice(dot + 1) }, pattern);
 }
 
 function wordsOf(word: string, table: Table): Record<string, string> {
