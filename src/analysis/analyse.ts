@@ -2,6 +2,7 @@ import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Analysis, StatementClass, TransactionAct } from '../domain/effect.ts';
 import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
+import { alreadySo } from './already-so.ts';
 import { addCascades } from './cascades.ts';
 import { withColumns } from './columns.ts';
 import { define, spoken } from './definitions.ts';
@@ -66,6 +67,7 @@ function analysisOf(
     findings,
     parsed.kind === 'PrepareStmt' ? prepare(findings, parsed.node, text) : classify(findings, parsed),
   );
+  const so = statementClass.kind === 'change' ? alreadySo(findings, parsed) : undefined;
   return {
     class: statementClass,
     effects: [...findings.effects.values()].map((effect) => withColumns(effect, findings.uses)),
@@ -75,6 +77,7 @@ function analysisOf(
     ...(findings.executes === undefined ? {} : { executes: findings.executes }),
     ...(findings.holdsCursor === undefined ? {} : { holdsCursor: findings.holdsCursor }),
     ...(findings.ownViews === null || findings.ownViews.length === 0 ? {} : { ownViews: findings.ownViews }),
+    ...(so === undefined ? {} : { alreadySo: so }),
     ...(findings.takesRows ? { takesRows: true as const } : {}),
   };
 }

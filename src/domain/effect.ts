@@ -1,3 +1,4 @@
+import type { DatabaseFailure } from './database-failure.ts';
 import type { ObjectRef } from './object.ts';
 
 /** What a statement does to an object. Policies speak of these words, so there are few. */
@@ -94,6 +95,16 @@ export interface Analysis {
   readonly holdsCursor?: string;
   /** Relations that it reads and that only the gateway has. */
   readonly ownViews?: readonly OwnView[];
+  /** It asks for what is already so: nothing can come of it. */
+  readonly alreadySo?: AlreadySo;
+}
+
+/** What PostgreSQL answers a definition that finds everything as it wants it, and what that answer tells. */
+export interface AlreadySo {
+  readonly tag: string;
+  readonly notices: readonly DatabaseFailure[];
+  /** Whoever may not read this is not told whether it exists. */
+  readonly shows: readonly Effect[];
 }
 
 /** Where a query names a relation of the gateway's own. */

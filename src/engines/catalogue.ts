@@ -9,6 +9,7 @@ export interface Catalogue {
   /** The schemas an unqualified name is looked up in by default, `pg_catalog` excluded (it always comes first). */
   readonly searchPath: readonly string[];
   readonly schemas: readonly string[];
+  readonly extensions: readonly string[];
   /** By `schema.name`, system catalogues included (they carry `system: true`). */
   readonly relations: ReadonlyMap<string, Relation>;
   /** Every function visible by name: `name` → all overloads in all schemas. */

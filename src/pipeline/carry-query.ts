@@ -6,6 +6,7 @@ import { query as queryFrame } from '../engines/postgres/wire-messages.ts';
 import type { CopySource, EngineSession, ExpectedReply, Relayed, ReplySink } from '../engines/session.ts';
 import type { ActorSession, Runnable } from './actor-session.ts';
 import { type Ahead, createLookAhead, NOTHING_AHEAD } from './ahead.ts';
+import { answerAlreadySo } from './already-so.ts';
 import { becomesPlan, type Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
 import { writeAnswers } from './write-answers.ts';
@@ -14,6 +15,8 @@ import { writeAnswers } from './write-answers.ts';
 export interface Steps {
   /** The text with the gateway's own relations put into it. */
   readonly fill: (session: ActorSession, text: string, views: readonly OwnView[]) => Promise<string>;
+  /** Looks at the target's catalogue anew. */
+  readonly look: () => Promise<unknown>;
   readonly split: (text: string) => readonly SplitStatement[] | DatabaseFailure;
   readonly hold: (session: ActorSession, statements: readonly JudgedStatement[]) => Promise<Outcome>;
   /** Applies a plan that is named, in place of the statement that names it. */
@@ -116,6 +119,11 @@ export async function carryQuery(
       continue;
     }
     const frame = statement.text === query.text ? query.frame : queryFrame(statement.text);
+    if (judgement.verdict === 'already so') {
+      const answered = await answerAlreadySo(session, judgement, sink);
+      if (answered.outcome !== 'done') return abort(session, answered);
+      continue;
+    }
     const rows = judgement.analysis.takesRows === true ? query.rows : undefined;
     const replies: ExpectedReply[] = [{ to: 'query', charactersBefore: parts[index]?.start ?? 0 }];
     const runnable = judgement as Runnable;
@@ -127,24 +135,43 @@ export async function carryQuery(
   return session.settle(query.sink);
 }
 
-/** What only reads has no place in a plan; where people decide on the rest, it is left out of what they are shown. */
+/**
+ * What is already so may no longer be once the rest has changed: it becomes part of the plan. What only reads has no place
+ * in one; where people decide on the rest, it is left out of what they are shown.
+ */
 async function planned(session: ActorSession, judged: readonly JudgedStatement[], steps: Steps): Promise<Outcome> {
-  const nobodyAsked = judged.every(({ judgement }) => judgement.verdict !== 'hold');
-  const answersAll = judged.every(
+  const all = judged.map(
+    ({ statement, judgement }): JudgedStatement => ({
+      statement,
+      judgement: judgement.verdict === 'already so' ? judgement.otherwise : judgement,
+    }),
+  );
+  for (const { statement, judgement } of all) {
+    if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
+      return { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) };
+    }
+  }
+  const nobodyAsked = all.every(({ judgement }) => judgement.verdict !== 'hold');
+  const answersAll = all.every(
     ({ judgement }) => becomesPlan(judgement) || (judgement.verdict === 'run' && judgement.how === 'write'),
   );
   if (nobodyAsked && !answersAll) return { outcome: 'refused', refusal: READ_APART };
-  return steps.hold(session, judged);
+  return steps.hold(session, all);
 }
 
 /** A statement and what is to become of it, with the gateway's own relations filled in where it names them. */
 export async function judgeFilled(
   session: ActorSession,
-  steps: Pick<Steps, 'fill'>,
+  steps: Pick<Steps, 'fill' | 'look'>,
   asked: string,
   ahead: Ahead = NOTHING_AHEAD,
 ): Promise<{ readonly text: string; readonly judgement: Judgement }> {
   const judgement = session.judge(asked, ahead);
+  if (judgement.verdict === 'already so') {
+    // What is answered must be true now, not a second ago.
+    await steps.look();
+    return { text: asked, judgement: session.judge(asked, ahead) };
+  }
   const views = judgement.verdict === 'run' ? judgement.analysis.ownViews : undefined;
   if (views === undefined) return { text: asked, judgement };
   const text = await steps.fill(session, asked, views);

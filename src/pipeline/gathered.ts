@@ -23,7 +23,9 @@ export function canBeGathered({ class: kind, unknown }: Analysis): boolean {
 }
 
 /** What becomes of a statement that follows: the session's connection doesn't see what was only gathered. */
-export function judgeBeside(judgement: Judgement, gathered: Gathered, catalogue: Catalogue): Judgement {
+export function judgeBeside(seen: Judgement, gathered: Gathered, catalogue: Catalogue): Judgement {
+  // What is already so in the database may not be in the transaction.
+  const judgement = seen.verdict === 'already so' ? seen.otherwise : seen;
   if (judgement.verdict !== 'run' || !isTouched(judgement.analysis, gathered, catalogue)) return judgement;
   const { analysis, decision } = judgement;
   if (judgement.how === 'write' && analysis.takesRows !== true) return { verdict: 'plan', analysis, decision };

@@ -1,6 +1,6 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Allowed, Denied, Held } from '../domain/decision.ts';
-import type { Analysis, SessionAct, TransactionAct } from '../domain/effect.ts';
+import type { AlreadySo, Analysis, SessionAct, TransactionAct } from '../domain/effect.ts';
 import type { Refusal } from '../domain/refusal.ts';
 
 /** What is to become of one statement, before anything of it has run. */
@@ -14,6 +14,8 @@ export type Judgement =
   | { readonly verdict: 'transaction'; readonly act: TransactionAct; readonly analysis: Analysis }
   | { readonly verdict: 'session'; readonly act: SessionAct; readonly analysis: Analysis }
   | { readonly verdict: 'apply'; readonly plan: string; readonly analysis: Analysis }
+  /** `otherwise`: what becomes of it where it turns out not to be so, or not to stay so. */
+  | { readonly verdict: 'already so'; readonly so: AlreadySo; readonly analysis: Analysis; readonly otherwise: Judged }
   | { readonly verdict: 'hold'; readonly analysis: Analysis; readonly decision: Held }
   /** Policy lets it through, and no session's login may do it (G4): it becomes a plan that nothing is missing of. */
   | { readonly verdict: 'plan'; readonly analysis: Analysis; readonly decision: Allowed }
@@ -26,6 +28,8 @@ export type Judgement =
 export function becomesPlan<J extends Judgement>(judgement: J): judgement is Extract<J, { verdict: 'hold' | 'plan' }> {
   return judgement.verdict === 'hold' || judgement.verdict === 'plan';
 }
+
+type Judged = Extract<Judgement, { verdict: 'hold' | 'plan' | 'deny' | 'unsupported' | 'run' }>;
 
 export interface JudgeInputs {
   /** @throws never: text that can't be parsed comes back as a failure. */
@@ -56,16 +60,27 @@ export function judge(text: string, inputs: JudgeInputs): Judgement {
     case 'read':
     case 'write':
     case 'change': {
-      const decision = inputs.decide(analysis);
-      if (decision.decision === 'deny') return { verdict: 'deny', analysis, decision };
-      if (decision.decision === 'hold') return { verdict: 'hold', analysis, decision };
-      if (kind.kind === 'change' || empties(analysis)) return planned(analysis, decision);
-      const how = kind.kind === 'write' ? 'write' : kind.pure ? 'read' : 'pinned read';
-      return { verdict: 'run', how, analysis, decision };
+      const judged = judgeEffects(analysis, kind, inputs);
+      const { alreadySo: so } = analysis;
+      if (so === undefined || inputs.decide({ ...analysis, effects: so.shows }).decision !== 'allow') return judged;
+      return { verdict: 'already so', so, analysis, otherwise: judged };
     }
     default:
       return kind satisfies never;
   }
+}
+
+function judgeEffects(
+  analysis: Analysis,
+  kind: Extract<Analysis['class'], { kind: 'read' | 'write' | 'change' }>,
+  inputs: JudgeInputs,
+): Judged {
+  const decision = inputs.decide(analysis);
+  if (decision.decision === 'deny') return { verdict: 'deny', analysis, decision };
+  if (decision.decision === 'hold') return { verdict: 'hold', analysis, decision };
+  if (kind.kind === 'change' || empties(analysis)) return planned(analysis, decision);
+  const how = kind.kind === 'write' ? 'write' : kind.pure ? 'read' : 'pinned read';
+  return { verdict: 'run', how, analysis, decision };
 }
 
 function unsupported(what: string): Refusal {
@@ -80,7 +95,7 @@ function unsupported(what: string): Refusal {
  * Policy can't widen what a session's login may do, but it may ask for nobody's signature. Code that can't be looked into
  * is never run by the other credential without one, and rows that it would return have no way back to the actor.
  */
-function planned(analysis: Analysis, decision: Allowed): Judgement {
+function planned(analysis: Analysis, decision: Allowed): Judged {
   if (analysis.unknown.length === 0 && !RETURNS_ROWS.has(analysis.command)) {
     return { verdict: 'plan', analysis, decision };
   }

@@ -6,6 +6,7 @@ import { adviseIndexes } from '../engines/postgres/health/index-advice.ts';
 import { bind, describe, execute, parse, SYNC } from '../engines/postgres/wire-messages.ts';
 import { EngineFailure, type ExpectedReply, SessionLost } from '../engines/session.ts';
 import type { ActorSession, Runnable } from './actor-session.ts';
+import { answerAlreadySo } from './already-so.ts';
 import { type JudgedStatement, judgeFilled, type Steps } from './carry-query.ts';
 import { collectReplies, type Replies } from './collect-replies.ts';
 import type { PlanView, ResultBounds, Session, StatementReply } from './gateway.ts';
@@ -39,6 +40,11 @@ export function createStatementSession(deps: {
         return refused(NO_TRANSACTIONS);
       case 'apply':
         return replyOf(await steps.apply(session, judgement.plan));
+      case 'already so': {
+        const replies = collectReplies(bounds);
+        const outcome = await answerAlreadySo(session, judgement, replies);
+        return outcome.outcome === 'done' ? answer(replies, new Map(), outcome) : replyOf(outcome);
+      }
       case 'hold':
       case 'plan':
         return replyOf(await steps.hold(session, [judged]));

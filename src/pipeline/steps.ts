@@ -61,6 +61,7 @@ export function createSteps(deps: {
 
   return {
     split,
+    look: () => target.engine.refreshCatalogue(),
 
     fill: async (session, text, views) => withOwnViews(text, views, await deps.status(session.task)),
 

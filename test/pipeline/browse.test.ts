@@ -41,6 +41,7 @@ function catalogueOf(relations: readonly Relation[]): Catalogue {
     userOperators: new Map(),
     userTypes: new Map(),
     hiddenCasts: [],
+    extensions: [],
   };
 }
 

@@ -7,7 +7,8 @@ import { BIND_COMPLETE, CLOSE_COMPLETE, NO_DATA, readBind, readExecute } from '.
 import type { EngineSession, ReplySink } from '../../engines/session.ts';
 import { type PreparedStatement, prepareOn } from '../../execution/prepared-statements.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
-import type { Steps } from '../../pipeline/carry-query.ts';
+import { answerAlreadySo } from '../../pipeline/already-so.ts';
+import { judgeFilled, type Steps } from '../../pipeline/carry-query.ts';
 import { commitToPassing } from '../../pipeline/commitment.ts';
 import { becomesPlan } from '../../pipeline/judge.ts';
 import { MAX_PLANNED_BIND_MB, VALUES_TOO_LARGE } from '../../pipeline/planned-writes.ts';
@@ -57,7 +58,7 @@ export function createClientPortals(deps: {
   readonly sink: ReplySink;
   readonly room: ClientRoom;
 }): ClientPortals {
-  const { session, steps, outbox, statements } = deps;
+  const { session, steps, outbox, statements, sink } = deps;
   const portals = new Map<string, Portal>();
 
   async function onBind(frame: Buffer, body: Buffer): Promise<void> {
@@ -67,7 +68,7 @@ export function createClientPortals(deps: {
     const judgement = await statements.judgeAgain(statement);
     if (judgement === undefined) return;
     const portal = { prepared: statement, judgement, bindFrame: sentLater(judgement) ? frame : null };
-    if (judgement === 'empty' || judgement.verdict === 'transaction') {
+    if (judgement === 'empty' || judgement.verdict === 'transaction' || judgement.verdict === 'already so') {
       if (statements.isIgnored(judgement)) return outbox.fail(IN_FAILED_TRANSACTION);
       portals.set(bind.portal, { ...portal, connection: null, parameters: null });
       return outbox.answer(BIND_COMPLETE);
@@ -154,6 +155,7 @@ export function createClientPortals(deps: {
       assert(portal.bindFrame !== null);
       return executeWhole(deps, act, { statement, bind: portal.bindFrame, execute: frame });
     }
+    if (judgement.verdict === 'already so') return answer(portal);
     if (becomesPlan(judgement) || connection === null) return hold(portal);
     await outbox.turnTo(connection);
     if (outbox.skipping) return;
@@ -185,6 +187,21 @@ export function createClientPortals(deps: {
     }
     if (judgement.analysis.takesRows === true) return outbox.addTakingRows(connection, frame);
     outbox.add(connection, frame, { to: 'execute' });
+  }
+
+  /** A definition that was bound as what is already so: it may have changed since. */
+  async function answer(portal: Portal): Promise<void> {
+    await outbox.send('sync');
+    if (outbox.skipping) return;
+    const { text } = portal.prepared;
+    const { judgement } = await judgeFilled(session, steps, text);
+    if (judgement.verdict === 'failed') return outbox.fail(judgement.failure);
+    if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
+      return outbox.fail(failureOf(await steps.deny(session, { text, parameters: [] }, judgement)));
+    }
+    if (judgement.verdict !== 'already so') return hold({ ...portal, judgement });
+    const outcome = await answerAlreadySo(session, judgement, sink);
+    if (outcome.outcome === 'failed') await outbox.fail(outcome.failure);
   }
 
   /** What PREPARE and DEALLOCATE name is brought to the connection first: that makes the server forget the unnamed statement. */

@@ -155,8 +155,7 @@ export function createClientStatements(deps: {
    * gathered it would not know.
    */
   function isUnheard(judgement: Carried): boolean {
-    if (judgement.verdict === 'transaction' || judgement.verdict === 'apply') return true;
-    return session.gathered !== null && becomesPlan(judgement);
+    return NOT_THE_SERVERS.has(judgement.verdict) || (session.gathered !== null && becomesPlan(judgement));
   }
 
   function isIgnored(judgement: Carried | 'empty'): boolean {
@@ -220,5 +219,8 @@ export function createClientStatements(deps: {
     },
   };
 }
+
+/** None has parameters. */
+const NOT_THE_SERVERS: ReadonlySet<Carried['verdict']> = new Set(['transaction', 'apply', 'already so']);
 
 const ENDING: ReadonlySet<TransactionAct['act']> = new Set(['commit', 'rollback', 'rollback to']);

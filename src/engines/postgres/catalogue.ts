@@ -38,6 +38,7 @@ export async function loadCatalogue(ask: AskCatalogue): Promise<Catalogue> {
   const version = await catalogueVersion(ask);
   const [server] = await ask("SELECT pg_catalog.current_setting('server_version_num') AS version");
   const schemas = (await ask(SCHEMAS)).map((row) => text(row['name']));
+  const extensions = (await ask(EXTENSIONS)).map((row) => text(row['name']));
   const relations = await loadRelations(ask);
   const functions = new Map<string, Routine[]>();
   for (const row of await ask(ROUTINES)) {
@@ -64,6 +65,7 @@ export async function loadCatalogue(ask: AskCatalogue): Promise<Catalogue> {
     serverVersion: Number(server?.['version']),
     searchPath: ['public'],
     schemas,
+    extensions,
     relations,
     functions,
     userOperators,
@@ -97,6 +99,8 @@ async function loadRelations(ask: AskCatalogue): Promise<ReadonlyMap<string, Rel
 }
 
 const SCHEMAS = 'SELECT nspname AS name FROM pg_catalog.pg_namespace ORDER BY 1';
+
+const EXTENSIONS = 'SELECT extname AS name FROM pg_catalog.pg_extension ORDER BY 1';
 
 const SYSTEM = "(n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast'))";
 

@@ -61,5 +61,6 @@ export async function loadSmallCatalogue(pool: pg.Pool): Promise<Catalogue> {
     userOperators: new Map(),
     userTypes: new Map(),
     hiddenCasts: [],
+    extensions: [],
   };
 }
