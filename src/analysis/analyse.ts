@@ -62,7 +62,10 @@ function analysisOf(
   if ('sqlstate' in parsed) return parsed;
   const findings = createFindings(catalogue, searchPath, prepared, text);
   // What is prepared or executed is another text, or the same at another time.
-  if (parsed.kind === 'PrepareStmt' || parsed.kind === 'ExecuteStmt') findings.ownViews = null;
+  if (parsed.kind === 'PrepareStmt' || parsed.kind === 'ExecuteStmt') {
+    findings.ownViews = null;
+    findings.schemaViews = null;
+  }
   const { statementClass, command } = onlyRead(
     findings,
     parsed.kind === 'PrepareStmt' ? prepare(findings, parsed.node, text) : classify(findings, parsed),
@@ -77,6 +80,7 @@ function analysisOf(
     ...(findings.executes === undefined ? {} : { executes: findings.executes }),
     ...(findings.holdsCursor === undefined ? {} : { holdsCursor: findings.holdsCursor }),
     ...(findings.ownViews === null || findings.ownViews.length === 0 ? {} : { ownViews: findings.ownViews }),
+    ...(statementClass.kind !== 'read' || !findings.schemaViews?.length ? {} : { schemaViews: findings.schemaViews }),
     ...(so === undefined ? {} : { alreadySo: so }),
     ...(findings.takesRows ? { takesRows: true as const } : {}),
   };

@@ -1,4 +1,4 @@
-import type { Effect, OwnView, PreparedText, Verb } from '../domain/effect.ts';
+import type { Effect, OwnView, PreparedText, ServedView, Verb } from '../domain/effect.ts';
 import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue, Relation } from '../engines/catalogue.ts';
 import type { RelationUse } from './column-scope.ts';
@@ -27,6 +27,8 @@ export interface Findings {
   ownViews: OwnView[] | null;
   /** Where relations are named, and the columns touched there. */
   readonly uses: RelationUse[];
+  /** Views of `information_schema` that it names and for which others stand in; `null` as above, or where none may. */
+  schemaViews: ServedView[] | null;
 }
 
 export type PreparedLookup = (name: string) => PreparedText | undefined;
@@ -47,6 +49,7 @@ export function createFindings(
     takesRows: false,
     holdsCursor: undefined,
     ownViews: [],
+    schemaViews: [],
     text,
     effects: new Map(),
     unknown: new Set(),

@@ -3,8 +3,8 @@ import { addCascades } from './cascades.ts';
 import { noteColumns } from './columns.ts';
 import { addEffect, addUnknown, type Findings, resolveRelation } from './findings.ts';
 import { callSafety, routineSafety } from './functions.ts';
-import { ownViewAt } from './own-view.ts';
 import { isTree, names, parseStatement, type Tree } from './parse.ts';
+import { namesSchemaView, noteSchemaView, ownViewAt } from './served-view.ts';
 import { constantOf } from './settings.ts';
 
 /**
@@ -139,6 +139,7 @@ function visitNode(findings: Findings, kind: string, node: Tree, outer: Scope): 
       operator(findings, names(node['useOp']));
       break;
     case 'ColumnRef':
+      if (namesSchemaView(node)) findings.schemaViews = null;
       columnAsFunction(findings, names(node['fields']));
       return;
     case 'A_Indirection':
@@ -242,7 +243,10 @@ function readRelation(findings: Findings, node: Tree, scope: Scope): void {
     findings.pure = false;
     return;
   }
-  if (relation.system) return;
+  if (relation.system) {
+    if (relation.schema === 'information_schema') noteSchemaView(findings, node);
+    return;
+  }
   if (relation.kind === 'foreign table') {
     addUnknown(findings, `the foreign table ${object.schema}.${object.name}`, object);
     return;
@@ -271,6 +275,7 @@ function quoted(name: string): string {
 }
 
 const MAX_EXPANDED = 64;
+const NOT_ITS_TEXT = { ownViews: null, schemaViews: null };
 
 /** Looks into a view or a policy for code that it runs. What it reads is its owner's matter, not an effect of the statement. */
 function expand(
@@ -295,7 +300,7 @@ function expand(
     addUnknown(findings, `the ${what}`, { kind: 'view', schema: relation.schema, name: relation.name });
     return;
   }
-  const inner: Findings = { ...findings, searchPath: [], effects: new Map(), writes: false, ownViews: null };
+  const inner: Findings = { ...findings, searchPath: [], effects: new Map(), writes: false, ...NOT_ITS_TEXT };
   visitNode(inner, parsed.kind, parsed.node, NO_NAMES);
   findings.pure &&= inner.pure;
   for (const effect of inner.effects.values())

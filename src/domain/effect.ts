@@ -95,6 +95,8 @@ export interface Analysis {
   readonly holdsCursor?: string;
   /** Relations that it reads and that only the gateway has. */
   readonly ownViews?: readonly OwnView[];
+  /** Relations that it reads and that show a task less than it may know. */
+  readonly schemaViews?: readonly ServedView[];
   /** It asks for what is already so: nothing can come of it. */
   readonly alreadySo?: AlreadySo;
 }
@@ -107,15 +109,18 @@ export interface AlreadySo {
   readonly shows: readonly Effect[];
 }
 
-/** Where a query names a relation of the gateway's own. */
-export interface OwnView {
-  readonly view: 'plans' | 'status';
+/** Where a query names a relation for which the gateway puts another. */
+export interface ServedView<Name extends string = string> {
+  readonly view: Name;
   /** In bytes of UTF-8, of the name in the text. */
   readonly start: number;
   readonly end: number;
   /** An alias follows. */
   readonly named: boolean;
 }
+
+/** A relation that only the gateway has. */
+export type OwnView = ServedView<'plans' | 'status'>;
 
 /** A statement that a session has prepared under a name: by SQL (`text` is the PREPARE) or by protocol (the statement itself). */
 export interface PreparedText {

@@ -12,6 +12,8 @@ export interface Catalogue {
   readonly extensions: readonly string[];
   /** By `schema.name`, system catalogues included (they carry `system: true`). */
   readonly relations: ReadonlyMap<string, Relation>;
+  /** What stands in for views of `information_schema` that show a login without ownership less than it may know, by name. */
+  readonly schemaViews: ReadonlyMap<string, string>;
   /** Every function visible by name: `name` → all overloads in all schemas. */
   readonly functions: ReadonlyMap<string, readonly Routine[]>;
   /** Names of operators that exist outside `pg_catalog`, with the schema and the functions they run. */

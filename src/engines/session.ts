@@ -72,8 +72,8 @@ export interface BoundValue {
 export interface ExpectedReply {
   readonly to: 'query' | 'parse' | 'bind' | 'describe statement' | 'describe portal' | 'execute' | 'close' | 'sync';
   readonly hidden?: boolean;
-  /** For `query`: how many characters the actor's text has before this statement. Errors point into the whole text. */
-  readonly charactersBefore?: number;
+  /** Where in what the actor has sent a position in the statement lies: errors point into the whole text. */
+  readonly positionIn?: (position: number) => number;
   /** For `describe statement`: told the parameters' types when they come. */
   readonly onParameterTypes?: (types: readonly number[]) => void;
   /** For `parse` and `close`: the server knows the statement now, or no longer. */

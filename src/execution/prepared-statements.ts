@@ -12,8 +12,9 @@ export interface PreparedStatement extends PreparedText {
    * server forget the unnamed one.
    */
   readonly on: Map<EngineSession, number>;
-  /** As the client sent it, where the gateway has put its own relations into the text. */
+  /** As the client sent it, where the gateway has put relations into the text, and where positions in this one lie in that. */
   readonly asked?: string;
+  readonly positionIn?: (position: number) => number;
 }
 
 export function isKnownOn({ name, on }: PreparedStatement, connection: EngineSession): boolean {

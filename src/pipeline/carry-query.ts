@@ -1,5 +1,5 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
-import type { OwnView } from '../domain/effect.ts';
+import type { Analysis } from '../domain/effect.ts';
 import type { Statement } from '../domain/intent.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { query as queryFrame } from '../engines/postgres/wire-messages.ts';
@@ -9,12 +9,17 @@ import { type Ahead, createLookAhead, NOTHING_AHEAD } from './ahead.ts';
 import { answerAlreadySo } from './already-so.ts';
 import { becomesPlan, type Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
+import type { Spliced } from './splice.ts';
 import { writeAnswers } from './write-answers.ts';
 
 /** What happens to statements that don't simply run, wired together once and the same for every channel. */
 export interface Steps {
-  /** The text with the gateway's own relations put into it. */
-  readonly fill: (session: ActorSession, text: string, views: readonly OwnView[]) => Promise<string>;
+  /** The text with what the gateway has for relations that it names put into it. */
+  readonly fill: (
+    session: ActorSession,
+    text: string,
+    views: Pick<Analysis, 'ownViews' | 'schemaViews'>,
+  ) => Promise<Spliced>;
   /** Looks at the target's catalogue anew. */
   readonly look: () => Promise<unknown>;
   readonly split: (text: string) => readonly SplitStatement[] | DatabaseFailure;
@@ -32,9 +37,16 @@ export interface SplitStatement {
   readonly start: number;
 }
 
-export interface JudgedStatement {
+export interface JudgedStatement extends Pick<Filled, 'positionBefore'> {
   readonly statement: Statement;
   readonly judgement: Extract<Judgement, { analysis: unknown }>;
+}
+
+export interface Filled {
+  readonly text: string;
+  readonly judgement: Judgement;
+  /** Where the server's position in this text lies in the text that was sent; absent where the two are one. */
+  readonly positionBefore?: Spliced['positionBefore'];
 }
 
 export type Refusing = Extract<Judgement, { verdict: 'deny' | 'unsupported' }>;
@@ -83,13 +95,13 @@ export async function carryQuery(
   const judged: JudgedStatement[] = [];
   const ahead = createLookAhead(session.transaction !== 'idle');
   for (const part of parts) {
-    const { text, judgement } = await judgeFilled(session, steps, part.text, ahead);
+    const { text, judgement, positionBefore } = await judgeFilled(session, steps, part.text, ahead);
     const statement = { text, parameters: [] };
     if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
     if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
       return abort(session, { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) });
     }
-    judged.push({ statement, judgement });
+    judged.push({ statement, judgement, ...(positionBefore === undefined ? {} : { positionBefore }) });
     if (parts.length > 1 && !ahead.pass(judgement)) {
       return abort(session, { outcome: 'refused', refusal: SETTINGS_BETWEEN });
     }
@@ -105,9 +117,9 @@ export async function carryQuery(
     return abort(session, await planned(session, judged, steps));
   }
 
-  for (const [index, { statement, judgement: before }] of judged.entries()) {
+  for (const [index, { statement, judgement: asSent, positionBefore = asItIs }] of judged.entries()) {
     const { sink } = query;
-    const judgement = session.gathered === null ? before : session.judge(statement.text);
+    const judgement = session.gathered === null ? asSent : session.judge(statement.text);
     if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
     if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
       return abort(session, { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) });
@@ -125,7 +137,8 @@ export async function carryQuery(
       continue;
     }
     const rows = judgement.analysis.takesRows === true ? query.rows : undefined;
-    const replies: ExpectedReply[] = [{ to: 'query', charactersBefore: parts[index]?.start ?? 0 }];
+    const before = parts[index]?.start ?? 0;
+    const replies: ExpectedReply[] = [{ to: 'query', positionIn: (position) => before + positionBefore(position) }];
     const runnable = judgement as Runnable;
     const outcome = await run(session, { statement, judgement: runnable, frame, replies, sink, rows });
     if (outcome.outcome === 'applied') writeAnswers(sink, outcome);
@@ -133,6 +146,10 @@ export async function carryQuery(
     if (session.failedInBatch) break;
   }
   return session.settle(query.sink);
+}
+
+function asItIs(position: number): number {
+  return position;
 }
 
 /**
@@ -165,17 +182,23 @@ export async function judgeFilled(
   steps: Pick<Steps, 'fill' | 'look'>,
   asked: string,
   ahead: Ahead = NOTHING_AHEAD,
-): Promise<{ readonly text: string; readonly judgement: Judgement }> {
+): Promise<Filled> {
   const judgement = session.judge(asked, ahead);
   if (judgement.verdict === 'already so') {
     // What is answered must be true now, not a second ago.
     await steps.look();
     return { text: asked, judgement: session.judge(asked, ahead) };
   }
-  const views = judgement.verdict === 'run' ? judgement.analysis.ownViews : undefined;
-  if (views === undefined) return { text: asked, judgement };
-  const text = await steps.fill(session, asked, views);
-  return { text, judgement: session.judge(text, ahead) };
+  if (judgement.verdict !== 'run') return { text: asked, judgement };
+  const { ownViews, schemaViews, shape } = judgement.analysis;
+  if (ownViews === undefined && schemaViews === undefined) return { text: asked, judgement };
+  const { text, positionBefore } = await steps.fill(session, asked, judgement.analysis);
+  const filled = session.judge(text, ahead);
+  if (filled.verdict === 'run') {
+    return { text, judgement: { ...filled, analysis: { ...filled.analysis, shape } }, positionBefore };
+  }
+  // What stands in for a view of the server's doesn't fit everywhere; the view itself does.
+  return ownViews === undefined ? { text: asked, judgement } : { text, judgement: filled };
 }
 
 async function run(

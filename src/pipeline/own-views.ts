@@ -9,15 +9,8 @@ import type { TaskStatus } from './gateway.ts';
  * a query names one, its rows are put there as a constant, and the database does the rest: any client can select, join and
  * sort them.
  */
-export function withOwnViews(text: string, views: readonly OwnView[], status: TaskStatus): string {
-  const bytes = Buffer.from(text, 'utf8');
-  const parts: Buffer[] = [];
-  let at = 0;
-  for (const { view, start, end, named } of [...views].sort((a, b) => a.start - b.start)) {
-    parts.push(bytes.subarray(at, start), Buffer.from(constantRelation(view, status) + (named ? '' : ` AS ${view}`)));
-    at = end;
-  }
-  return Buffer.concat([...parts, bytes.subarray(at)]).toString('utf8');
+export function ownRelation({ view, named }: OwnView, status: TaskStatus): string {
+  return constantRelation(view, status) + (named ? '' : ` AS ${view}`);
 }
 
 type Cell = string | number | null;

@@ -50,14 +50,14 @@ export function createStatementSession(deps: {
         return replyOf(await steps.hold(session, [judged]));
       case 'run':
       case 'session':
-        return carry({ statement: judged.statement, judgement }, bounds, watch);
+        return carry({ ...judged, judgement }, bounds, watch);
       default:
         return judgement satisfies never;
     }
   }
 
   async function carry(
-    { statement, judgement }: { readonly statement: Statement; readonly judgement: Runnable },
+    { statement, judgement, positionBefore }: JudgedStatement & { readonly judgement: Runnable },
     bounds: ResultBounds,
     watch: Watch | undefined,
   ): Promise<StatementReply> {
@@ -78,7 +78,7 @@ export function createStatementSession(deps: {
     };
     watch?.signal.addEventListener('abort', abort, { once: true });
     try {
-      const send = () => session.relay(connection, frames, EXPECTED, session.output(replies));
+      const send = () => session.relay(connection, frames, expectedReplies(positionBefore), session.output(replies));
       if (!(await session.ready(judgement, connection, session.output(replies)))) {
         await session.settle(replies);
         return answer(replies, new Map(), { outcome: 'done' });
@@ -112,8 +112,10 @@ export function createStatementSession(deps: {
     const parts = steps.split(statement.text);
     if ('sqlstate' in parts) return parts;
     if (parts.length !== 1) return parts.length === 0 ? EMPTY : SEVERAL;
-    const { text, judgement } = await judgeFilled(session, steps, statement.text);
-    return judgement.verdict === 'failed' ? judgement.failure : { statement: { ...statement, text }, judgement };
+    const { text, judgement, ...filled } = await judgeFilled(session, steps, statement.text);
+    return judgement.verdict === 'failed'
+      ? judgement.failure
+      : { statement: { ...statement, text }, judgement, ...filled };
   }
 
   async function refused(refusal: Refusal): Promise<StatementReply> {
@@ -196,13 +198,15 @@ export function createStatementSession(deps: {
   };
 }
 
-const EXPECTED: readonly ExpectedReply[] = [
-  { to: 'parse' },
-  { to: 'bind' },
-  { to: 'describe portal' },
-  { to: 'execute' },
-  { to: 'sync' },
-];
+function expectedReplies(positionIn: JudgedStatement['positionBefore']): readonly ExpectedReply[] {
+  return [
+    { to: 'parse', ...(positionIn === undefined ? {} : { positionIn }) },
+    { to: 'bind' },
+    { to: 'describe portal' },
+    { to: 'execute' },
+    { to: 'sync' },
+  ];
+}
 
 function framesOf({ text, parameters }: Statement, maxRows: number): readonly Buffer[] {
   const values = parameters.map(({ value }) => (value === null ? null : Buffer.from(value, 'utf8')));

@@ -1,5 +1,6 @@
 import { createSplitCache } from '../analysis/analysis-cache.ts';
 import type { Allowed, Held } from '../domain/decision.ts';
+import type { ServedView } from '../domain/effect.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { noticeSaying } from '../domain/statement-answer.ts';
 import type { Task } from '../domain/task.ts';
@@ -17,11 +18,12 @@ import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
 import { becomesPlan } from './judge.ts';
 import type { Outcome } from './outcome.ts';
-import { withOwnViews } from './own-views.ts';
+import { ownRelation } from './own-views.ts';
 import { planNamed } from './plan-view.ts';
 import { plannedWrites } from './planned-writes.ts';
 import type { Proof } from './proof.ts';
 import { IN_FAILED_TRANSACTION } from './session-refusals.ts';
+import { splice } from './splice.ts';
 import { withSearchPath } from './waiting-plans.ts';
 
 /** One for all sessions: how a text is cut depends on nothing else. */
@@ -63,7 +65,14 @@ export function createSteps(deps: {
     split,
     look: () => target.engine.refreshCatalogue(),
 
-    fill: async (session, text, views) => withOwnViews(text, views, await deps.status(session.task)),
+    async fill({ task }, text, { ownViews = [], schemaViews = [] }) {
+      const status = ownViews.length === 0 ? undefined : await deps.status(task);
+      const definitions = target.catalogue().schemaViews;
+      return splice(text, [
+        ...(status === undefined ? [] : ownViews.map((view) => ({ ...view, text: ownRelation(view, status) }))),
+        ...schemaViews.map((view) => ({ ...view, text: schemaRelation(view, definitions) })),
+      ]);
+    },
 
     async hold(session, statements) {
       if (session.transaction === 'failed') return { outcome: 'failed', failure: IN_FAILED_TRANSACTION };
@@ -147,6 +156,12 @@ function changes({ judgement }: JudgedStatement): boolean {
 function strongest(statements: readonly JudgedStatement[]): Held | Allowed | undefined {
   const decisions = statements.flatMap(({ judgement }) => (becomesPlan(judgement) ? [judgement.decision] : []));
   return decisions.find(({ decision }) => decision === 'hold') ?? decisions[0];
+}
+
+function schemaRelation({ view, named }: ServedView, definitions: ReadonlyMap<string, string>): string {
+  // Since it was judged the catalogue may be another; the server's own view is always there.
+  const definition = definitions.get(view) ?? `information_schema.${view}`;
+  return named ? definition : `${definition} AS ${view}`;
 }
 
 function noSuchPlan(named: string): Refusal {

@@ -42,6 +42,7 @@ function catalogueOf(relations: readonly Relation[]): Catalogue {
     userTypes: new Map(),
     hiddenCasts: [],
     extensions: [],
+    schemaViews: new Map(),
   };
 }
 

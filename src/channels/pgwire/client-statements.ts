@@ -85,15 +85,17 @@ export function createClientStatements(deps: {
     const parts = steps.split(sql);
     if ('sqlstate' in parts) return outbox.fail(parts);
     if (parts.length > 1) return outbox.fail(SEVERAL_COMMANDS);
-    const { text, judgement } =
-      parts.length === 0 ? ({ text: sql, judgement: 'empty' } as const) : await judgeFilled(session, steps, sql);
+    const { text, judgement, positionBefore } =
+      parts.length === 0
+        ? ({ text: sql, judgement: 'empty', positionBefore: undefined } as const)
+        : await judgeFilled(session, steps, sql);
     if (judgement !== 'empty') {
       if (judgement.verdict === 'failed') return outbox.fail(judgement.failure);
       if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
         return outbox.fail(failureOf(await steps.deny(session, { text: sql, parameters: [] }, judgement)));
       }
     }
-    const asked = text === sql ? {} : { asked: sql };
+    const asked = positionBefore === undefined ? {} : { asked: sql, positionIn: positionBefore };
     const statement: PreparedStatement = { name, text, by: 'protocol', types, on: new Map(), ...asked };
     if (judgement === 'empty') empty.add(statement);
     const keep = (): void => {

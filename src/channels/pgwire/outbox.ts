@@ -79,7 +79,13 @@ export function createOutbox(deps: {
       const onDone = (): void => {
         parsing = parsing.filter((one) => one !== begun);
       };
-      outbox.add(connection, frame, { to: 'parse', hidden, onDone });
+      const { positionIn } = statement;
+      outbox.add(connection, frame, {
+        to: 'parse',
+        hidden,
+        onDone,
+        ...(positionIn === undefined ? {} : { positionIn }),
+      });
       statement.on.set(connection, connection.ownRuns);
     },
     async addTakingRows(connection, frame) {

@@ -1,4 +1,5 @@
 import type { Catalogue, Column, ForeignKey, Relation, Routine, Trigger, UserType } from '../catalogue.ts';
+import { loadSchemaViews } from './schema-views.ts';
 
 /** Runs SQL and returns rows by column name. */
 export type AskCatalogue = (sql: string) => Promise<readonly Record<string, unknown>[]>;
@@ -40,6 +41,7 @@ export async function loadCatalogue(ask: AskCatalogue): Promise<Catalogue> {
   const schemas = (await ask(SCHEMAS)).map((row) => text(row['name']));
   const extensions = (await ask(EXTENSIONS)).map((row) => text(row['name']));
   const relations = await loadRelations(ask);
+  const schemaViews = await loadSchemaViews(ask);
   const functions = new Map<string, Routine[]>();
   for (const row of await ask(ROUTINES)) {
     const routine = row['routine'] as Routine;
@@ -67,6 +69,7 @@ export async function loadCatalogue(ask: AskCatalogue): Promise<Catalogue> {
     schemas,
     extensions,
     relations,
+    schemaViews,
     functions,
     userOperators,
     userTypes,

@@ -177,7 +177,7 @@ export function createExchange(deps: {
     }
     if (sink === null) return false;
     if (instead !== undefined) return errorResponse(instead);
-    return expected.charactersBefore === undefined ? true : withPositionMoved(body, expected.charactersBefore);
+    return expected.positionIn === undefined ? true : withPositionMoved(body, expected.positionIn);
   }
 
   function onReady(expected: ExpectedReply, body: Buffer): void {

@@ -306,12 +306,12 @@ export function readFailure(body: Buffer): DatabaseFailure {
 }
 
 /** The same ErrorResponse, whole, with its position moved to where the statement stands in a longer text. */
-export function withPositionMoved(body: Buffer, characters: number): Buffer {
+export function withPositionMoved(body: Buffer, positionIn: (position: number) => number): Buffer {
   const cursor = reading(body);
   const parts: Buffer[] = [];
   for (let code = cursor.byte(); code !== 0; code = cursor.byte()) {
     const value = cursor.untilNul();
-    parts.push(Buffer.from([code]), code === POSITION ? text(String(Number(value) + characters)) : value);
+    parts.push(Buffer.from([code]), code === POSITION ? text(String(positionIn(Number(value)))) : value);
     if (code !== POSITION) parts.push(NUL);
   }
   cursor.end();

@@ -62,5 +62,6 @@ export async function loadSmallCatalogue(pool: pg.Pool): Promise<Catalogue> {
     userTypes: new Map(),
     hiddenCasts: [],
     extensions: [],
+    schemaViews: new Map(),
   };
 }
