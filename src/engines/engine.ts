@@ -90,7 +90,9 @@ export interface MeasureRequest {
   readonly untriable?: string;
   readonly bounds: MeasureBounds;
   readonly signal?: AbortSignal;
-  /** Told when the statements are about to be run: each dry run is made twice. */
+  /** Set when the analysis knows that no value can differ from run to run: then one run says it all. */
+  readonly repeatable?: true;
+  /** Told when the statements are about to be run. */
   readonly onTrial?: (trial: 'first' | 'second') => void;
 }
 

@@ -1,4 +1,5 @@
 import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
+import { isRepeatable } from '../analysis/repeatable.ts';
 import type { Analysis } from '../domain/effect.ts';
 import type { Measured } from '../engines/engine.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
@@ -20,6 +21,9 @@ export function dryRun(
     tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, catalogue)))],
     baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis)))],
     ...(untriable === undefined ? {} : { untriable }),
+    ...(writes.every((write) => isRepeatable(write.statement, write.analysis, catalogue))
+      ? { repeatable: true as const }
+      : {}),
     bounds: target.measureBounds,
     ...(watch === undefined ? {} : { signal: watch.signal, onTrial: (trial) => watch.step(TRIALS[trial]) }),
   });

@@ -141,7 +141,7 @@ describe.runIf(newest !== undefined)('what countersign doctor finds in a target,
 
   it('finds the schema countersign altered, which init mends', async () => {
     await run(site.databaseUrl, [
-      'DROP TABLE countersign.captured',
+      'DROP TABLE countersign.captured_rows',
       `CREATE OR REPLACE FUNCTION countersign.capture_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'`,
     ]);
     expect(wrong((await findings(site)).all)).toEqual(['server.schema', 'server.capture']);

@@ -5,7 +5,7 @@ import type { Statement } from '../../domain/intent.ts';
 import type { StatementAnswer } from '../../domain/statement-answer.ts';
 import type { AppliedState, ApplyOutcome, ApplyRequest } from '../engine.ts';
 import { type CallOff, endWhenCalledOff } from './call-off.ts';
-import { keepCaptured, liftCapture } from './capture.ts';
+import { liftCapture } from './capture.ts';
 import { baseStateOf, setBounds } from './measure.ts';
 import { answered, failureFrom } from './run-statements.ts';
 import { readFingerprint, tryEffect } from './try-effect.ts';
@@ -59,7 +59,6 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
       await client.query('ROLLBACK');
       return { outcome: 'stale', changed };
     }
-    await keepCaptured(client, request.plan);
     await liftCapture(client);
     await request.beforeCommit({ xid, effect });
     // The last moment at which it can be called off: a COMMIT is short, and is not disturbed.
@@ -94,12 +93,16 @@ async function runCompared(
   const tried = await tryEffect(client, {
     statements: request.statements,
     settings: request.settings,
-    tables,
     counted: approved.measured ? droppedIn(approved.effect) : [],
-    maxRows: request.bounds.maxRows,
+    capture: {
+      tables,
+      maxRows: request.bounds.maxRows,
+      masked: approved.measured ? approved.effect.volatileColumns : {},
+      sums: false,
+      change: request.plan,
+    },
   });
-  const volatileColumns = approved.measured ? approved.effect.volatileColumns : {};
-  const effect: MeasuredEffect = { ...tried.effect, volatileColumns, digest: await tried.digest(volatileColumns) };
+  const { effect } = tried;
   const beyond = [
     ...tried.missed.map((table) => `${table}: not approved, and changed now`),
     ...(tried.uncapturable === null ? [] : [tried.uncapturable]),

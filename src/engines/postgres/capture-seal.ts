@@ -8,7 +8,7 @@ import { TRIGGER_NAMES } from './capture.ts';
 export interface CaptureSeal {
   /** Trigger rows by the table's oid; a row that was touched lies elsewhere, even when it says the same again. */
   readonly triggers: ReadonlyMap<string, string>;
-  /** The capture function's row and the table that it fills. */
+  /** The capture function's row and the tables that it fills. */
   readonly machinery: string;
   /** Every table of the users' schemas by its oid. */
   readonly tables: ReadonlyMap<string, string>;
@@ -23,15 +23,18 @@ export async function sealCapture(client: pg.Client): Promise<CaptureSeal> {
   };
 }
 
-/** @returns what was done to capture since it was sealed, or `null`. A table that is gone took its triggers with it. */
-export async function brokenSeal(client: pg.Client, seal: CaptureSeal): Promise<string | null> {
+/**
+ * @param change the change whose rows are kept, `null` in a dry run.
+ * @returns what was done to capture since it was sealed, or `null`. A table that is gone took its triggers with it.
+ */
+export async function brokenSeal(client: pg.Client, seal: CaptureSeal, change: string | null): Promise<string | null> {
   const [triggers, tables] = [await layTriggers(client), await userTables(client)];
   for (const [oid, before] of seal.triggers) {
     const table = tables.get(oid);
     if (table !== undefined && triggers.get(oid) !== before) return `it changes the triggers that watch ${table}`;
   }
   if ((await captureMachinery(client)) !== seal.machinery) return 'it changes what watches it';
-  const { rows } = await client.query<{ whole: boolean }>(CAPTURED_WHOLE);
+  const { rows } = await client.query<{ whole: boolean }>(CAPTURED_WHOLE, [change]);
   return rows[0]?.whole === true ? null : 'it changes what was captured of it';
 }
 
@@ -46,17 +49,22 @@ async function layTriggers(client: pg.Client): Promise<ReadonlyMap<string, strin
 
 async function captureMachinery(client: pg.Client): Promise<string> {
   const { rows } = await client.query<{ machinery: string }>(
-    `SELECT pg_catalog.concat_ws(' ', p.ctid::text, pg_catalog.to_regclass('pg_temp.countersign_captured')::oid::text) AS machinery
+    `SELECT pg_catalog.concat_ws(' ', p.ctid::text, pg_catalog.to_regclass('pg_temp.countersign_captured')::oid::text,
+              pg_catalog.pg_relation_filenode(pg_catalog.to_regclass('countersign.captured_rows'))::text) AS machinery
      FROM pg_catalog.pg_proc AS p WHERE p.oid = pg_catalog.to_regprocedure('countersign.capture_change()')`,
   );
   return rows[0]?.machinery ?? '';
 }
 
-/** Capture counts the rows it keeps, and never changes one: as many must be there, as they were written. */
+/** Capture counts the rows that it sees, and never changes a line: as many must be there, as they were written. */
 const CAPTURED_WHOLE = `
-  SELECT (SELECT count(*) FROM pg_temp.countersign_captured) = pg_catalog.current_setting('countersign.kept')::bigint
-     AND coalesce((SELECT s.n_tup_upd + s.n_tup_del = 0 FROM pg_catalog.pg_stat_xact_all_tables AS s
-                   WHERE s.relid = pg_catalog.to_regclass('pg_temp.countersign_captured')), true) AS whole`;
+  WITH seen AS (SELECT pg_catalog.current_setting('countersign.kept')::bigint AS rows)
+  SELECT (SELECT coalesce(sum(c.rows), 0) FROM pg_temp.countersign_captured AS c) = seen.rows
+     AND ($1::text IS NULL OR (SELECT coalesce(sum(k.rows), 0) FROM countersign.captured_rows AS k WHERE k.change = $1) = seen.rows)
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_xact_all_tables AS s
+                     WHERE s.relid IN (pg_catalog.to_regclass('pg_temp.countersign_captured'), pg_catalog.to_regclass('countersign.captured_rows'))
+                       AND s.n_tup_upd + s.n_tup_del > 0) AS whole
+  FROM seen`;
 
 async function userTables(client: pg.Client): Promise<ReadonlyMap<string, string>> {
   const { rows } = await client.query<{ oid: string; name: string }>(

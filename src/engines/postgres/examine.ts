@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { CAPTURE_FUNCTION } from './capture.ts';
+import { CAPTURE_FUNCTION } from './capture-function.ts';
 
 /** What a PostgreSQL target says of itself, of the logins of Countersign, and of other ways into it. Plain data; nothing is changed. */
 export interface Examination {
@@ -200,7 +200,8 @@ async function readHbaRules(client: pg.Client): Promise<readonly HbaRule[] | nul
 const PROOF_TABLES: Readonly<Record<string, string>> = {
   applied: 'plan text, state text, xid xid8, at timestamp with time zone',
   written: 'intent text, xid xid8, at timestamp with time zone',
-  captured: 'change text, seq bigint, relation text, op text, before jsonb, after jsonb',
+  captured_rows:
+    'change text, seq bigint, relation text, op text, columns text[], rows integer, before text[], after text[]',
 };
 
 async function readProofSchema(

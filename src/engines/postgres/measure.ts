@@ -6,7 +6,8 @@ import { RefusalError } from '../../domain/refusal.ts';
 import type { StatementAnswer } from '../../domain/statement-answer.ts';
 import type { TargetIdentity } from '../../domain/target.ts';
 import type { Measured, MeasureRequest } from '../engine.ts';
-import { TOO_MANY_ROWS } from './capture.ts';
+import type { Capture } from './capture.ts';
+import { TOO_MANY_ROWS } from './capture-function.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import { failureFrom } from './run-statements.ts';
 import { readFingerprint, type Tried, tryEffect } from './try-effect.ts';
@@ -16,7 +17,8 @@ const MAX_WIDENINGS = 4;
 
 /**
  * The dry run (G2): the statements are run on the real data in a transaction that is bounded, watched and always rolled
- * back. It is run twice, in transactions of their own, so that values which differ from run to run are known.
+ * back. It is run twice, in transactions of their own, so that values which differ from run to run are known, unless it
+ * is known that none does; where some do, it is run once more with them left out.
  *
  * A rollback contains changes to tables and objects, and nothing else (sequences, files, other servers): what could do
  * more is `untriable` and never comes here.
@@ -105,18 +107,20 @@ function bounded(sqlstate: string): string | undefined {
   }
 }
 
-async function measuredEffect(
-  client: pg.Client,
-  request: MeasureRequest,
-): Promise<{ readonly effect: MeasuredEffect; readonly answers: readonly StatementAnswer[] } | string> {
+interface MeasuredOnTrial {
+  readonly effect: MeasuredEffect;
+  readonly answers: readonly StatementAnswer[];
+}
+
+async function measuredEffect(client: pg.Client, request: MeasureRequest): Promise<MeasuredOnTrial | string> {
   let tables = [...request.tables];
   let counted: readonly string[] = [];
+  const run = (how: Pick<Capture, 'masked' | 'sums'>) =>
+    trial(client, request, { counted, capture: { ...how, tables, maxRows: request.bounds.maxRows, change: null } });
+
   for (let widening = 0; widening < MAX_WIDENINGS; widening++) {
     request.onTrial?.('first');
-    const first = await trial(client, request, tables, counted, async (tried) => ({
-      tried,
-      columns: await tried.columns(),
-    }));
+    const first = await run({ masked: {}, sums: request.repeatable !== true });
     if (first.tried.uncapturable !== null) return first.tried.uncapturable;
     const uncounted = first.tried.droppedTables.filter((table) => !counted.includes(table));
     if (first.tried.missed.length > 0 || uncounted.length > 0) {
@@ -124,40 +128,38 @@ async function measuredEffect(
       counted = [...counted, ...uncounted];
       continue;
     }
+    if (request.repeatable === true) return asMeasured(first.tried);
     request.onTrial?.('second');
-    return trial(client, request, tables, counted, async (tried) => {
-      const volatileColumns = differing(first.columns, await tried.columns());
-      const { answers } = tried;
-      return {
-        effect: { ...tried.effect, volatileColumns, digest: await tried.digest(volatileColumns) },
-        answers,
-      };
-    });
+    const second = await run({ masked: {}, sums: true });
+    const masked = differing(first.sums, second.sums);
+    if (Object.keys(masked).length === 0) return asMeasured(second.tried);
+    return asMeasured((await run({ masked, sums: false })).tried);
   }
   return 'it keeps changing tables that were not expected';
 }
 
+interface Seen {
+  readonly tried: Tried;
+  readonly sums: ReadonlyMap<string, string>;
+}
+
+function asMeasured({ effect, answers }: Tried): MeasuredOnTrial {
+  return { effect, answers };
+}
+
 /** One run of the statements, looked at while its transaction is open, and rolled back whatever happens. */
-async function trial<Result>(
+async function trial(
   client: pg.Client,
   request: MeasureRequest,
-  tables: readonly string[],
-  counted: readonly string[],
-  look: (tried: Tried) => Promise<Result>,
-): Promise<Result> {
+  how: { readonly capture: Capture; readonly counted: readonly string[] },
+): Promise<Seen> {
   const { bounds, statements, settings } = request;
   await client.query('SELECT pg_catalog.pg_stat_force_next_flush()');
   await client.query('BEGIN');
   try {
     await setBounds(client, bounds);
-    const tried = await tryEffect(client, {
-      statements,
-      settings,
-      tables,
-      counted,
-      maxRows: bounds.maxRows,
-    });
-    return await look(tried);
+    const tried = await tryEffect(client, { statements, settings, ...how });
+    return { tried, sums: how.capture.sums ? await tried.sums() : new Map() };
   } finally {
     await client.query('ROLLBACK');
   }

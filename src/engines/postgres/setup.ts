@@ -1,5 +1,5 @@
 import { scramPassword } from '../../domain/scram.ts';
-import { CAPTURE_FUNCTION } from './capture.ts';
+import { CAPTURE_FUNCTION } from './capture-function.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
 
 /** One statement that `countersign init` will run as the database's administrator, and why. */
@@ -197,8 +197,10 @@ const PROOF_SCHEMA: readonly string[] = [
   `CREATE SCHEMA IF NOT EXISTS countersign AUTHORIZATION ${APPLY_ROLE}`,
   "CREATE TABLE IF NOT EXISTS countersign.applied (plan text PRIMARY KEY, state text NOT NULL DEFAULT 'done', xid xid8 NOT NULL, at timestamptz NOT NULL)",
   'CREATE TABLE IF NOT EXISTS countersign.written (intent text PRIMARY KEY, xid xid8 NOT NULL, at timestamptz NOT NULL)',
-  'CREATE TABLE IF NOT EXISTS countersign.captured (change text NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, relation text NOT NULL, op text NOT NULL, before jsonb, after jsonb, PRIMARY KEY (change, seq))',
-  ...['applied', 'written', 'captured'].map((table) => `ALTER TABLE countersign.${table} OWNER TO ${APPLY_ROLE}`),
+  'CREATE TABLE IF NOT EXISTS countersign.captured_rows (change text NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, relation text NOT NULL, op text NOT NULL, columns text[] NOT NULL, rows integer NOT NULL, before text[], after text[], PRIMARY KEY (change, seq))',
+  // Compressing them would take longer than anything else in an apply.
+  'ALTER TABLE countersign.captured_rows ALTER COLUMN before SET STORAGE EXTERNAL, ALTER COLUMN after SET STORAGE EXTERNAL',
+  ...['applied', 'written', 'captured_rows'].map((table) => `ALTER TABLE countersign.${table} OWNER TO ${APPLY_ROLE}`),
   CAPTURE_FUNCTION,
   `ALTER FUNCTION countersign.capture_change() OWNER TO ${APPLY_ROLE}`,
   'REVOKE ALL ON SCHEMA countersign FROM PUBLIC',

@@ -3,16 +3,10 @@ import { digestOf } from '../../domain/digest.ts';
 import type { MeasuredEffect, ObjectChange, TableEffect } from '../../domain/effect.ts';
 import type { Statement } from '../../domain/intent.ts';
 import type { StatementAnswer } from '../../domain/statement-answer.ts';
-import {
-  type CapturedRows,
-  capturedColumns,
-  capturedDigest,
-  capturedRows,
-  capturedSamples,
-  layCapture,
-} from './capture.ts';
+import { type Capture, layCapture } from './capture.ts';
 import { brokenSeal, type CaptureSeal, remadeTables, sealCapture } from './capture-seal.ts';
-import { keepCreatedRows } from './created-rows.ts';
+import { type CapturedRows, capturedDigest, capturedRows, capturedSamples, capturedSums } from './captured.ts';
+import { captureCreatedRows } from './created-rows.ts';
 import { FINGERPRINT, type Fingerprint } from './fingerprint.ts';
 import { quoteQualified } from './quote.ts';
 import { runStatements } from './run-statements.ts';
@@ -21,18 +15,15 @@ import { runStatements } from './run-statements.ts';
 export interface Trial {
   readonly statements: readonly Statement[];
   readonly settings: readonly { readonly name: string; readonly value: string }[];
-  /** Tables that capture is laid on. */
-  readonly tables: readonly string[];
+  readonly capture: Capture;
   /** Tables whose rows are counted beforehand, because they may be dropped. */
   readonly counted: readonly string[];
-  readonly maxRows: number;
 }
 
 export interface Tried {
-  readonly effect: Omit<MeasuredEffect, 'digest' | 'volatileColumns'>;
-  /** The effect's digest with these columns left out. */
-  digest(volatile: MeasuredEffect['volatileColumns']): Promise<string>;
-  columns(): Promise<ReadonlyMap<string, string>>;
+  readonly effect: MeasuredEffect;
+  /** A sum over each column's values, where that was asked for. */
+  sums(): Promise<ReadonlyMap<string, string>>;
   /** Tables that changed without being captured: the trial says less than the truth. */
   readonly missed: readonly string[];
   readonly uncapturable: string | null;
@@ -45,7 +36,8 @@ const SAMPLES_PER_TABLE = 3;
 
 /** Runs statements inside the open transaction and finds out exactly what they did. Whoever calls ends the transaction. */
 export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried> {
-  const uncapturable = await layCapture(client, trial.tables, trial.maxRows);
+  const { capture } = trial;
+  const uncapturable = await layCapture(client, capture);
   const rowsBefore = await countRows(client, trial.counted);
   const before = await readFingerprint(client);
   const seal = await sealCapture(client);
@@ -55,7 +47,7 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
   const walBytes = (await walPosition(client)) - walBefore;
 
-  const doubt = (await brokenSeal(client, seal)) ?? (await keepCreatedRows(client, seal, trial.maxRows));
+  const doubt = (await brokenSeal(client, seal, capture.change)) ?? (await captureCreatedRows(client, seal, capture));
   const captured = await capturedRows(client);
   const objects = changesBetween(before, await readFingerprint(client), {
     rowsBefore,
@@ -63,16 +55,24 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
   });
   const locks = await heldLocks(client);
   const samples = await capturedSamples(client, SAMPLES_PER_TABLE);
+  const digest = digestOf({
+    rows: await capturedDigest(client),
+    objects: objects.map((object) => ({ ...object })),
+    definitions: await changedDefinitions(client, objects),
+  });
   const [refused] = uncapturable;
   return {
-    effect: { tables: captured.map(asTableEffect), objects, locks, samples, durationMs, walBytes },
-    digest: async (volatile) =>
-      digestOf({
-        rows: await capturedDigest(client, volatile),
-        objects: objects.map((object) => ({ ...object })),
-        definitions: await changedDefinitions(client, objects),
-      }),
-    columns: () => capturedColumns(client),
+    effect: {
+      tables: captured.map(asTableEffect),
+      objects,
+      locks,
+      samples,
+      durationMs,
+      walBytes,
+      volatileColumns: capture.masked,
+      digest,
+    },
+    sums: () => capturedSums(client),
     answers,
     missed: await changedUncaptured(client, seal),
     uncapturable: refused === undefined ? doubt : `${refused.table} can't be watched: ${refused.why}`,

@@ -12,7 +12,7 @@ import { identityDigest, readIdentity } from '../../../src/engines/postgres/conn
 import type { ServerBinaries } from '../../../src/engines/postgres/server-binaries.ts';
 import { APPLY_ROLE, planSetup, SESSION_ROLE } from '../../../src/engines/postgres/setup.ts';
 import { openPostgresTarget } from '../../../src/engines/postgres/target.ts';
-import { asSuperuser, rentalDatabase, startTestServer } from '../../fixtures/postgres.ts';
+import { asSuperuser, rentalDatabase, startTestServer, type TestServerOptions } from '../../fixtures/postgres.ts';
 
 const BOUNDS = { statementTimeoutMs: 10_000, lockTimeoutMs: 300, blockingToleranceMs: 100, maxRows: 100_000 };
 const PASSWORDS = { session: 'session-secret', apply: 'apply-secret' };
@@ -35,8 +35,11 @@ export interface RentalTarget {
   remove(): Promise<void>;
 }
 
-export async function openRentalTarget(binaries: ServerBinaries): Promise<RentalTarget> {
-  const server = await startTestServer(binaries);
+export async function openRentalTarget(
+  binaries: ServerBinaries,
+  options: TestServerOptions = {},
+): Promise<RentalTarget> {
+  const server = await startTestServer(binaries, options);
   const url = await rentalDatabase(server);
   for (const { sql } of await planSetup((ask) => asSuperuser(url, ask), PASSWORDS)) await asSuperuser(url, sql);
   const endpoint = { host: server.host, port: server.port, database: 'rental', tls: 'disable' as const };

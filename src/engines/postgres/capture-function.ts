@@ -1,0 +1,120 @@
+/**
+ * What capture does with the rows before and after one statement, or one level of a cascade: a line about all of them in
+ * `pg_temp.countersign_captured`, which says how many there are and what they are by a digest; and, when a plan is
+ * applied, the rows themselves in `countersign.captured_rows`, as the way back (G8).
+ *
+ * Each is a query over any set of rows, because a table that a plan has made itself is looked at without a trigger.
+ */
+
+/** A longer row goes into the digest by its own: what is sorted stays small. */
+const LONG_BYTES = 128;
+
+/** @param rows what stands after FROM. @param exact @param masked SQL expressions: arguments 3 and 2 of {@link CAPTURE_FUNCTION}. */
+export function digestOfRows(rows: string, exact: string, masked: string): string {
+  // Sorted, so that equal digests mean the same rows in whatever order they were changed. Both texts end where they say
+  // themselves, and neither begins as what stands for a long one: no two sets of rows are one text.
+  return `
+    SELECT sha256(string_agg(image, '')) FROM (
+      SELECT CASE WHEN octet_length(image) > ${LONG_BYTES} THEN '\\xffffffff'::bytea || sha256(image) ELSE image END AS image
+      FROM (SELECT CASE WHEN ${exact} THEN record_send(r) ELSE convert_to((to_jsonb(r) - ${masked})::text, 'UTF8') END AS image
+            FROM ${rows} AS r OFFSET 0) AS written
+      ORDER BY 1) AS sorted`;
+}
+
+/** A sum over each column's values, whatever the order of the rows: columns that differ between two runs are volatile. */
+export function sumsOfColumns(rows: string): string {
+  return `
+    SELECT jsonb_object_agg(key, sum) FROM (
+      SELECT v.key, sum(hashtextextended(coalesce(v.value, ''), 0))::text AS sum
+      FROM ${rows} AS r, jsonb_each_text(to_jsonb(r)) AS v GROUP BY v.key) AS summed`;
+}
+
+const SAMPLES = 3;
+
+/** The first rows: a look, not a record. */
+export function samplesOfRows(rows: string): string {
+  return `SELECT array_agg(image) FROM (SELECT to_jsonb(r) AS image FROM ${rows} AS r LIMIT ${SAMPLES}) AS few`;
+}
+
+/** As many rows lie in one row of `countersign.captured_rows`, so that a large change costs no tuple and no key for each. */
+const CHUNK = 64;
+
+/** Rows as text that a cast to the table's type reads back, in arrays whose order is that of the rows. */
+export function imagesOfRows(rows: string): string {
+  return `
+    SELECT n / ${CHUNK} AS chunk, count(*) AS rows, array_agg(image ORDER BY n) AS images
+    FROM (SELECT row_number() OVER () - 1 AS n, r::text AS image FROM ${rows} AS r) AS numbered GROUP BY 1`;
+}
+
+const BEFORE = 'before_rows';
+const AFTER = 'after_rows';
+const KEEP = 'INSERT INTO countersign.captured_rows (change, relation, op, columns, rows, before, after)';
+
+/**
+ * Arguments come with each trigger (`capture.ts`), and stand in its definition and not in settings: who changes them
+ * breaks the seal. 0 `schema.name` that people know the table by · 1 the change whose rows are kept, empty in a dry run ·
+ * 2 columns left out of the digest · 3 whether rows are digested in binary, else as JSON · 4 the names of the columns, in
+ * order · 5 whether to sum up columns.
+ *
+ * Runs with its owner's rights, because foreign keys cascade with the rights of whoever owns the table. Its settings are
+ * those under which text is written as it can be read back, whatever the actor's.
+ */
+export const CAPTURE_FUNCTION = `
+CREATE OR REPLACE FUNCTION countersign.capture_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = 'hex' SET lc_monetary = 'C'
+AS $capture$
+DECLARE
+  masked constant text[] := tg_argv[2];
+  exact constant boolean := tg_argv[3];
+  rows_met bigint;
+  digest_before bytea; digest_after bytea;
+  some_before jsonb[]; some_after jsonb[];
+  sums jsonb;
+BEGIN
+  IF tg_op = 'TRUNCATE' THEN
+    EXECUTE format('SELECT count(*) FROM ONLY %s', tg_relid::regclass) INTO rows_met;
+    EXECUTE format($q$${digestOfRows('ONLY %s', '$1', '$2')}$q$, tg_relid::regclass) INTO digest_before USING exact, masked;
+    EXECUTE format($q$${samplesOfRows('ONLY %s')}$q$, tg_relid::regclass) INTO some_before;
+  ELSIF tg_op = 'INSERT' THEN
+    SELECT count(*) INTO rows_met FROM ${AFTER};
+  ELSE
+    SELECT count(*) INTO rows_met FROM ${BEFORE};
+  END IF;
+  IF rows_met = 0 THEN RETURN NULL; END IF;
+
+  IF rows_met + current_setting('countersign.kept')::bigint > current_setting('countersign.max_rows')::bigint THEN
+    RAISE EXCEPTION 'more than % rows would change', current_setting('countersign.max_rows') USING ERRCODE = 'CSROW';
+  END IF;
+  PERFORM set_config('countersign.kept', (rows_met + current_setting('countersign.kept')::bigint)::text, true);
+
+  IF tg_op IN ('UPDATE', 'DELETE') THEN
+    digest_before := (${digestOfRows(BEFORE, 'exact', 'masked')});
+    some_before := (${samplesOfRows(BEFORE)});
+  END IF;
+  IF tg_op IN ('UPDATE', 'INSERT') THEN
+    digest_after := (${digestOfRows(AFTER, 'exact', 'masked')});
+    some_after := (${samplesOfRows(AFTER)});
+    IF tg_argv[5]::boolean THEN
+      sums := (${sumsOfColumns(AFTER)});
+    END IF;
+  END IF;
+  INSERT INTO pg_temp.countersign_captured (relation, op, rows, before, after, some_before, some_after, sums)
+  VALUES (tg_argv[0], lower(tg_op), rows_met, digest_before, digest_after, some_before, some_after, sums);
+
+  IF tg_argv[1] = '' THEN RETURN NULL; END IF;
+  IF tg_op = 'TRUNCATE' THEN
+    EXECUTE format($q$${KEEP} SELECT $1, $2, 'truncate', $3, rows, images, NULL FROM (${imagesOfRows('ONLY %s')}) AS b$q$, tg_relid::regclass)
+      USING tg_argv[1], tg_argv[0], tg_argv[4]::text[];
+  ELSIF tg_op = 'INSERT' THEN
+    ${KEEP} SELECT tg_argv[1], tg_argv[0], 'insert', tg_argv[4]::text[], rows, NULL, images FROM (${imagesOfRows(AFTER)}) AS a;
+  ELSIF tg_op = 'DELETE' THEN
+    ${KEEP} SELECT tg_argv[1], tg_argv[0], 'delete', tg_argv[4]::text[], rows, images, NULL FROM (${imagesOfRows(BEFORE)}) AS b;
+  ELSE
+    ${KEEP} SELECT tg_argv[1], tg_argv[0], 'update', tg_argv[4]::text[], b.rows, b.images, a.images
+    FROM (${imagesOfRows(BEFORE)}) AS b JOIN (${imagesOfRows(AFTER)}) AS a USING (chunk);
+  END IF;
+  RETURN NULL;
+END $capture$`;
+
+/** The SQLSTATE with which capture ends a run that changes more rows than it may keep. */
+export const TOO_MANY_ROWS = 'CSROW';
