@@ -17,8 +17,19 @@ export interface Transaction {
   readonly intent: IntentId;
   /** Parts of it can be taken back by themselves. */
   hasSavepoints: boolean;
+  /** How many settings had been made in it when it first wrote; `null` before that. */
+  madeBeforeWrites: number | null;
   /** How much of texts and values is kept with its writes. */
   keptBytes: number;
+}
+
+export function settingsMade({ settings, localSettings }: Pick<Transaction, 'settings' | 'localSettings'>): number {
+  return settings.length + localSettings.length;
+}
+
+/** Its writes don't all mean what they say under the same settings: they can't be run again as one. */
+export function mixesSettings(transaction: Transaction): boolean {
+  return transaction.madeBeforeWrites !== null && transaction.madeBeforeWrites !== settingsMade(transaction);
 }
 
 export interface WrittenStatement {

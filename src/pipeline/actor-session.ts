@@ -62,6 +62,8 @@ export interface ActorSession {
   /** Keeps what was tried for COMMIT. */
   gather(writes: readonly WrittenStatement[], decision: Held | Allowed): void;
   readonly gathered: Gathered | null;
+  /** What the open transaction wrote can't be planned: settings changed in between. */
+  readonly mixesSettings: boolean;
   /** Undoes what the actor's open transaction did and lets its locks go: a dry run of it must not wait for them. */
   takeBack(): Promise<void>;
   /** Writes of the open transaction that are not committed yet, those that were gathered among them. */

@@ -117,35 +117,54 @@ export async function carryQuery(
     return abort(session, await planned(session, judged, steps));
   }
 
-  for (const [index, { statement, judgement: asSent, positionBefore = asItIs }] of judged.entries()) {
-    const { sink } = query;
-    const judgement = session.gathered === null ? asSent : session.judge(statement.text);
-    if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
-    if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
-      return abort(session, { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) });
-    }
-    if (becomesPlan(judgement)) {
-      const outcome = await abort(session, await steps.hold(session, [{ statement, judgement }]));
-      if (outcome.outcome !== 'gathered' && outcome.outcome !== 'applied') return outcome;
-      writeAnswers(sink, outcome);
-      continue;
-    }
-    const frame = statement.text === query.text ? query.frame : queryFrame(statement.text);
-    if (judgement.verdict === 'already so') {
-      const answered = await answerAlreadySo(session, judgement, sink);
-      if (answered.outcome !== 'done') return abort(session, answered);
-      continue;
-    }
-    const rows = judgement.analysis.takesRows === true ? query.rows : undefined;
-    const before = parts[index]?.start ?? 0;
-    const replies: ExpectedReply[] = [{ to: 'query', positionIn: (position) => before + positionBefore(position) }];
-    const runnable = judgement as Runnable;
-    const outcome = await run(session, { statement, judgement: runnable, frame, replies, sink, rows });
-    if (outcome.outcome === 'applied') writeAnswers(sink, outcome);
-    else if (outcome.outcome !== 'done') return outcome;
+  for (const [index, one] of judged.entries()) {
+    const frame = one.statement.text === query.text ? query.frame : queryFrame(one.statement.text);
+    const outcome = await carryOne(session, one, { ...query, frame, before: parts[index]?.start ?? 0 }, steps);
+    if (outcome.outcome !== 'done') return outcome;
     if (session.failedInBatch) break;
   }
   return session.settle(query.sink);
+}
+
+/** One statement of a text, at its place. Done: what it was answered has been said. */
+async function carryOne(
+  session: ActorSession,
+  { statement, judgement: asSent, positionBefore = asItIs }: JudgedStatement,
+  {
+    frame,
+    sink,
+    rows,
+    before,
+  }: {
+    readonly frame: Buffer;
+    readonly sink: ReplySink;
+    readonly rows?: CopySource;
+    /** Characters of the text before the statement. */
+    readonly before: number;
+  },
+  steps: Steps,
+): Promise<Outcome> {
+  // Definitions that were gathered meanwhile are none that it was judged by.
+  const judgement = session.gathered === null ? asSent : session.judge(statement.text);
+  if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
+  if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
+    return abort(session, { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) });
+  }
+  if (judgement.verdict === 'already so') return abort(session, await answerAlreadySo(session, judgement, sink));
+  if (becomesPlan(judgement)) {
+    return abort(session, said(sink, await steps.hold(session, [{ statement, judgement }])));
+  }
+  const runnable = judgement as Runnable;
+  const replies: ExpectedReply[] = [{ to: 'query', positionIn: (position) => before + positionBefore(position) }];
+  const taken = judgement.analysis.takesRows === true ? rows : undefined;
+  return said(sink, await run(session, { statement, judgement: runnable, frame, replies, sink, rows: taken }));
+}
+
+/** What a plan answered in place of the statement is said where the statement's answer is due. */
+function said(sink: ReplySink, outcome: Outcome): Outcome {
+  if (outcome.outcome !== 'applied' && outcome.outcome !== 'gathered') return outcome;
+  writeAnswers(sink, outcome);
+  return { outcome: 'done' };
 }
 
 function asItIs(position: number): number {

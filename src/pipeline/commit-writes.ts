@@ -1,5 +1,5 @@
 import { attributeEffects } from '../analysis/attribute-effects.ts';
-import type { Allowed, Decision } from '../domain/decision.ts';
+import type { Allowed, Decision, Held } from '../domain/decision.ts';
 import { rowsChanged, type TableEffect } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
@@ -20,7 +20,7 @@ import type { Hold } from './hold.ts';
 import type { Outcome } from './outcome.ts';
 import type { Proof } from './proof.ts';
 import type { ReadLog } from './read-log.ts';
-import { CALLED_OFF } from './session-refusals.ts';
+import { CALLED_OFF, SETTINGS_MIXED } from './session-refusals.ts';
 import type { WaitingPlans } from './waiting-plans.ts';
 import type { Watch } from './watch.ts';
 
@@ -34,6 +34,8 @@ export interface CommitRequest {
   readonly task: Task;
   readonly channel: Channel;
   readonly settings: readonly { readonly name: string; readonly value: string }[];
+  /** They don't all mean what they say under these: they can't become a plan. */
+  readonly mixesSettings: boolean;
   readonly watch?: Watch | undefined;
   /** Sends the COMMIT; resolves to what it was answered where the actor's own COMMIT was sent. */
   commit(): Promise<Relayed | undefined>;
@@ -68,7 +70,7 @@ export function createCommitWrites(deps: {
     if (decision.decision !== 'allow') {
       await connection.own('ROLLBACK');
       if (decision.decision === 'deny') return { outcome: 'refused', refusal: target.denial(decision) };
-      return deps.hold({ ...request, decision });
+      return held(request, decision);
     }
     const rows = rowsChanged(tables);
     if (rows === 0) return withoutEffect(request);
@@ -106,7 +108,12 @@ export function createCommitWrites(deps: {
   async function byItsPlan(request: CommitRequest, decision: Allowed): Promise<Outcome> {
     const approved = await deps.waiting.approved(request);
     if (approved !== undefined) return deps.waiting.answer(approved, request);
-    return deps.hold({ ...request, decision: target.overTaskLimit(request.task, decision) });
+    return held(request, target.overTaskLimit(request.task, decision));
+  }
+
+  function held(request: CommitRequest, decision: Held): Promise<Outcome> | Outcome {
+    if (request.mixesSettings) return { outcome: 'refused', refusal: SETTINGS_MIXED };
+    return deps.hold({ ...request, decision });
   }
 
   /** Nothing changed: there is nothing to be proven before it happens, and nothing to be found out after a crash. */

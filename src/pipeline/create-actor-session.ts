@@ -151,6 +151,9 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     get gathered() {
       return transaction.gathered;
     },
+    get mixesSettings() {
+      return transaction.mixesSettings;
+    },
     takeBack: transaction.takeBack,
     get pendingWrites() {
       return transaction.open?.writes ?? [];

@@ -68,6 +68,15 @@ export const NO_SAVEPOINT_NOW: Refusal = {
   hint: 'Leave out savepoints around definitions (psql: \\set ON_ERROR_ROLLBACK off).',
 };
 
+/** Each is tried with all before it. */
+export const MAX_GATHERED = 500;
+
+export const TOO_MANY_GATHERED: Refusal = {
+  refused: 'overLimit',
+  message: `One transaction changes at most ${MAX_GATHERED} definitions, statement by statement.`,
+  hint: 'Send them as one text: then they are tried, and planned, together.',
+};
+
 /** @param why it could not be tried. */
 export function notTried(why: string): Refusal {
   return {

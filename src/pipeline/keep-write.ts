@@ -1,4 +1,4 @@
-import type { Transaction, WrittenStatement } from '../execution/transaction.ts';
+import { settingsMade, type Transaction, type WrittenStatement } from '../execution/transaction.ts';
 import { commitment } from './commitment.ts';
 
 /** What one transaction may keep of texts and values, so that it can become a plan. */
@@ -9,6 +9,7 @@ const MAX_KEPT_BYTES = 64 * 1024 * 1024;
  * transaction can't become a plan any more.
  */
 export function keepWrite(transaction: Transaction, write: WrittenStatement): void {
+  transaction.madeBeforeWrites ??= settingsMade(transaction);
   const bytes = sizeOf(write);
   if (transaction.keptBytes + bytes <= MAX_KEPT_BYTES) {
     transaction.keptBytes += bytes;

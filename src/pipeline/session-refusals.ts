@@ -26,6 +26,11 @@ export const IN_FAILED_TRANSACTION: DatabaseFailure = {
   message: 'current transaction is aborted, commands ignored until end of transaction block',
 };
 
+export const SETTINGS_MIXED: Refusal = {
+  refused: 'unsupported',
+  message: 'It would become a plan with what the transaction wrote before, and settings were changed in between.',
+  hint: 'Send SET before the first write of the transaction, or write out the schemas of names.',
+};
 export const CALLED_OFF: Refusal = {
   refused: 'unavailable',
   message: 'The call was cancelled.',

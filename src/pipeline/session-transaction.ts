@@ -11,14 +11,15 @@ import type { Connections, Purpose } from '../execution/connections.ts';
 import type { HeldBack } from '../execution/copy-rows.ts';
 import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
 import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
-import type { Transaction, WrittenStatement } from '../execution/transaction.ts';
+import { mixesSettings, type Transaction, type WrittenStatement } from '../execution/transaction.ts';
 import type { CarryTransaction } from './actor-session.ts';
 import type { CommitWrites } from './commit-writes.ts';
 import { canBeGathered, type Gathered, NO_SAVEPOINT_NOW } from './gathered.ts';
 import type { Hold } from './hold.ts';
 import type { Holdings } from './holdings.ts';
+import { keepWrite } from './keep-write.ts';
 import type { Outcome } from './outcome.ts';
-import { ANSWER_TOO_LARGE, HELD_OUTPUT_MB, LOST } from './session-refusals.ts';
+import { ANSWER_TOO_LARGE, HELD_OUTPUT_MB, LOST, SETTINGS_MIXED } from './session-refusals.ts';
 import type { Watch } from './watch.ts';
 
 /**
@@ -41,6 +42,8 @@ export interface SessionTransaction {
   readonly gathered: Gathered | null;
   gathers(writes: readonly Pick<WrittenStatement, 'analysis'>[]): boolean;
   gather(writes: readonly WrittenStatement[], decision: Held | Allowed): void;
+  /** What it wrote can't be planned: settings changed in between. */
+  readonly mixesSettings: boolean;
   takeBack(): Promise<void>;
   /** Brings it into the failed state after a refusal, as PostgreSQL does after an error. */
   fail(): Promise<void>;
@@ -89,6 +92,7 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
       localSettings: [],
       intent,
       hasSavepoints: false,
+      madeBeforeWrites: null,
       keptBytes: 0,
     };
   }
@@ -134,6 +138,7 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
       task,
       channel: deps.channel,
       settings: underSettings,
+      mixesSettings: mixesSettings(transaction),
       watch: deps.watch(),
       commit: () => commit(connection),
     });
@@ -146,9 +151,11 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
   async function commitGathered(connection: EngineSession, { decision }: Gathered): Promise<Outcome> {
     assert(transaction !== null);
     const { writes, settings: made } = transaction;
+    const mixed = mixesSettings(transaction);
     const settings = deps.holdings().settings();
     transaction = null;
     await connection.own('ROLLBACK');
+    if (mixed) return { outcome: 'refused', refusal: SETTINGS_MIXED };
     const { channel, planTransaction } = deps;
     const outcome = await planTransaction({ task, channel, writes, settings, decision, watch: deps.watch() });
     if (outcome.outcome !== 'applied') return outcome;
@@ -312,15 +319,18 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
     },
     gather(writes, decision) {
       assert(transaction !== null, 'G2: only a transaction of the actor’s own is gathered for');
-      transaction.writes.push(...writes);
+      for (const write of writes) keepWrite(transaction, write);
       const before = gathered();
       const all = [...(before?.writes ?? []), ...writes];
       const strongest = before?.decision.decision === 'hold' ? before.decision : decision;
       kept = { of: transaction, gathered: { writes: all, decision: strongest } };
     },
+    get mixesSettings() {
+      return transaction !== null && mixesSettings(transaction);
+    },
     async takeBack() {
       const connection = current();
-      if (transaction === null || transaction.implicit || connection?.transaction !== 'open') return;
+      if (transaction === null || connection?.transaction !== 'open') return;
       await connection.own('ROLLBACK');
       await connection.own('BEGIN');
     },

@@ -13,7 +13,7 @@ import type { JudgedStatement, Steps } from './carry-query.ts';
 import { commitment } from './commitment.ts';
 import { dryRun } from './dry-run.ts';
 import type { TaskStatus } from './gateway.ts';
-import { notTried, SEEN_AT_COMMIT } from './gathered.ts';
+import { MAX_GATHERED, notTried, SEEN_AT_COMMIT, TOO_MANY_GATHERED } from './gathered.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
 import { becomesPlan } from './judge.ts';
@@ -22,7 +22,7 @@ import { ownRelation } from './own-views.ts';
 import { planNamed } from './plan-view.ts';
 import { plannedWrites } from './planned-writes.ts';
 import type { Proof } from './proof.ts';
-import { IN_FAILED_TRANSACTION } from './session-refusals.ts';
+import { IN_FAILED_TRANSACTION, SETTINGS_MIXED } from './session-refusals.ts';
 import { splice } from './splice.ts';
 import { withSearchPath } from './waiting-plans.ts';
 
@@ -50,6 +50,7 @@ export function createSteps(deps: {
     const before = session.gathered;
     const all = plannedWrites([...(before?.writes ?? []), ...writes]);
     if ('refused' in all) return { outcome: 'refused', refusal: all };
+    if (all.length > MAX_GATHERED) return { outcome: 'refused', refusal: TOO_MANY_GATHERED };
     const settings = withSearchPath(session.settings(), target);
     const tried = await dryRun(target, { writes: all, settings, watch: session.watch });
     if (tried.failure !== undefined) return { outcome: 'failed', failure: tried.failure };
@@ -81,6 +82,7 @@ export function createSteps(deps: {
       const writes = statements
         .filter(changes)
         .map(({ statement, judgement }) => ({ statement, analysis: judgement.analysis }));
+      if (session.mixesSettings) return { outcome: 'refused', refusal: SETTINGS_MIXED };
       if (session.gathers(writes)) return gather(session, writes, decision);
       const request = {
         task: session.task,

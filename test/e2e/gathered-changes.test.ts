@@ -133,6 +133,21 @@ describe.each(servers)('definitions in a transaction of the actor’s, before $n
     });
   });
 
+  it('are not planned with writes that meant something else by the same names', async () => {
+    await withClient(task.postgres, async (client) => {
+      await client.query('BEGIN');
+      await client.query('CREATE TABLE mine (id int)');
+      await client.query("SET LOCAL search_path = 'pg_catalog'");
+      await expect(client.query('CREATE TABLE public.other (id int)')).rejects.toMatchObject({ code: 'CS008' });
+      await client.query('ROLLBACK');
+      await client.query('BEGIN');
+      await client.query('CREATE TABLE mine (id int)');
+      await client.query("SET LOCAL search_path = 'pg_catalog'");
+      await expect(client.query('COMMIT')).rejects.toMatchObject({ code: 'CS008' });
+      expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+    });
+  });
+
   it('over a limit or not allowed are refused at their place', async () => {
     await withClient(task.postgres, async (client) => {
       await client.query('BEGIN');

@@ -25,6 +25,7 @@ describe('writes that a transaction keeps', () => {
       intent: asId<IntentId>('intent_1'),
       keptBytes: 0,
       hasSavepoints: false,
+      madeBeforeWrites: null,
     };
     const statement = (megabytes: number) => ({
       text: 'UPDATE notes SET body = $1',
