@@ -135,16 +135,28 @@ describe.each(servers)('ORMs before $name', ({ binaries }) => {
       expect(await contents()).toBe(now);
     });
 
-    it('has migrate held inside its transaction, and nothing is left of it', async () => {
+    it('migrates: its own table and then the migration, each held, approved and applied when it runs again', async () => {
       const directory = project(
-        "import { integer, pgTable } from 'drizzle-orm/pg-core'; export const trips = pgTable('trips', { id: integer() });",
+        `import { integer, pgTable } from 'drizzle-orm/pg-core';
+         export const trips = pgTable('trips', { id: integer().primaryKey(), km: integer().notNull() });
+         export const stops = pgTable('stops', { trip: integer().references(() => trips.id) });`,
       );
       await kit(directory, 'generate');
-      const migrating = migrate(db, { migrationsFolder: join(directory, 'migrations'), migrationsSchema: 'public' });
+      const migrating = () =>
+        migrate(db, { migrationsFolder: join(directory, 'migrations'), migrationsSchema: 'public' });
       const now = await contents();
-      const plan = await heldPlan(migrating);
-      expect(JSON.stringify(await site.ask('plan', 'show', plan))).toContain('CREATE SCHEMA IF NOT EXISTS');
+      const table = await heldPlan(migrating());
       expect(await contents()).toBe(now);
+      await approve(table);
+      const migration = await heldPlan(migrating());
+      expect(await site.ask('plan', 'show', migration)).toMatchObject({ plan: { statements: { length: 4 } } });
+      await approve(migration);
+      await migrating();
+      await migrating();
+      expect(await asSuperuser(site.databaseUrl, 'SELECT count(*)::int AS n FROM public.__drizzle_migrations')).toEqual(
+        [{ n: 1 }],
+      );
+      expect(await asSuperuser(site.databaseUrl, 'SELECT count(*)::int AS n FROM public.stops')).toEqual([{ n: 0 }]);
     });
 
     it('is held when it resets, and nothing is lost', async () => {
@@ -164,7 +176,7 @@ describe.each(servers)('ORMs before $name', ({ binaries }) => {
         out: './migrations',
         schema: './schema.ts',
         // What else there is would be dropped, or asked about.
-        tablesFilter: ['loans', 'returns', 'trips'].filter((table) => schema.includes(`'${table}'`)),
+        tablesFilter: ['loans', 'returns', 'trips', 'stops'].filter((table) => schema.includes(`'${table}'`)),
         dbCredentials: { url: task.postgres },
       };
       writeFileSync(join(directory, 'drizzle.config.json'), JSON.stringify(config));
