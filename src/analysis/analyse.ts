@@ -15,6 +15,8 @@ import {
   type PreparedLookup,
   resolveRelation,
 } from './findings.ts';
+import { maskedReads } from './masked-reads.ts';
+import { isOwnSchema } from './own-schemas.ts';
 import { names, type ParsedStatement, parseStatement, shapeOf, type Tree } from './parse.ts';
 import { classifySetConfig, classifySetting, constantOf } from './settings.ts';
 import { walkQuery } from './walk.ts';
@@ -71,6 +73,7 @@ function analysisOf(
     parsed.kind === 'PrepareStmt' ? prepare(findings, parsed.node, text) : classify(findings, parsed),
   );
   const so = statementClass.kind === 'change' ? alreadySo(findings, parsed) : undefined;
+  const { rewrites, unmasked } = maskedReads(findings, statementClass, parsed.node);
   return {
     class: statementClass,
     effects: [...findings.effects.values()].map((effect) => withColumns(effect, findings.uses)),
@@ -82,6 +85,8 @@ function analysisOf(
     ...(findings.ownViews === null || findings.ownViews.length === 0 ? {} : { ownViews: findings.ownViews }),
     ...(statementClass.kind !== 'read' || !findings.schemaViews?.length ? {} : { schemaViews: findings.schemaViews }),
     ...(so === undefined ? {} : { alreadySo: so }),
+    ...(rewrites.length === 0 ? {} : { rewrites }),
+    ...(unmasked.length === 0 ? {} : { unmasked }),
     ...(findings.takesRows ? { takesRows: true as const } : {}),
   };
 }
@@ -183,6 +188,7 @@ function execute(findings: Findings, node: Tree): Classified {
   const command = ROW_STATEMENTS[kind];
   if (command === undefined) return unsupported(`EXECUTE of ${spoken(kind)}`);
   findings.executes = known;
+  findings.ownText = false;
   return rows(findings, kind, query, command);
 }
 
@@ -373,7 +379,7 @@ function truncate(findings: Findings, node: Tree): Classified {
 
 /** The schema that proves what was applied is nobody's to change. */
 function isOwn(object: ObjectRef): boolean {
-  return object.schema === 'countersign';
+  return isOwnSchema(object.schema);
 }
 
 function relationOf(findings: Findings, node: Tree) {

@@ -3,8 +3,12 @@ import type { Relation } from '../engines/catalogue.ts';
 /** One place where a statement names a relation, and the columns that it touches there. */
 export interface RelationUse {
   readonly relation: Relation;
-  /** `target`: its rows are changed. `from`: they are read. */
-  readonly place: 'from' | 'target';
+  /** `target`: its rows are changed. `from`: they are read. `masked`: they are read through its masking view. */
+  readonly place: 'from' | 'target' | 'masked';
+  /** Where it is named in the statement's own text, in bytes; `null` in another text. */
+  readonly named: { readonly start: number; readonly aliased: boolean } | null;
+  /** Where its columns are qualified with its schema, in bytes. */
+  readonly qualified: number[];
   readonly read: Set<string>;
   readonly inserted: Set<string>;
   readonly updated: Set<string>;
@@ -77,7 +81,7 @@ export function joinSource(alias: string, parts: readonly Source[], renamed: rea
  * Notes what `a`, `t.a`, `s.t.a`, `t.*` or `*` reads, as PostgreSQL resolves it: a column of the innermost level that has
  * one; else a whole row by its name. Where more than one can be meant, all are noted.
  */
-export function noteReference(level: Level, fields: readonly (string | '*')[]): void {
+export function noteReference(level: Level, fields: readonly (string | '*')[], location = 0): void {
   const last = fields.at(-1);
   if (last === undefined) return;
   const [name, schema] = [fields.at(-2), fields.at(-3)];
@@ -89,10 +93,11 @@ export function noteReference(level: Level, fields: readonly (string | '*')[]): 
   const source = sourceNamed(level, name, schema);
   if (source === undefined) {
     // `row.column.field`, or a name that the database doesn't find either.
-    if (schema !== undefined) noteReference(level, fields.slice(0, -1));
+    if (schema !== undefined) noteReference(level, fields.slice(0, -1), location);
     else noteUnqualified(level, name);
     return;
   }
+  if (schema !== undefined) source.use?.qualified.push(location);
   const columns = last === '*' ? undefined : source.columns?.get(last);
   // `row.name` may call a function that takes the row.
   noteAll(columns ?? source.whole);

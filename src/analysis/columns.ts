@@ -1,4 +1,5 @@
 import type { Effect } from '../domain/effect.ts';
+import { MASK_SCHEMA } from '../domain/masking.ts';
 import { objectName } from '../domain/object.ts';
 import {
   derivedSource,
@@ -17,7 +18,8 @@ import { type Alias, aliasOf, fieldsOf, list, plainName, shownBy } from './resul
 
 /** Which columns a query or a row change reads and writes, relation by relation. Too many rather than too few (G1). */
 export function noteColumns(findings: Findings, kind: string, node: Tree): void {
-  const walk: Walk = { findings, uses: findings.uses };
+  // A table that is copied as such is no place for a view.
+  const walk: Walk = { findings, uses: findings.uses, nameable: findings.ownText && kind !== 'RangeVar' };
   if (kind === 'RangeVar') {
     const { columns, whole } = relation(walk, node, 'from');
     const copied = names(node['attlist']);
@@ -47,6 +49,8 @@ function columnsFor(use: RelationUse, verb: 'read' | 'insert' | 'update'): Reado
 interface Walk {
   readonly findings: Findings;
   readonly uses: RelationUse[];
+  /** Another name may stand where a relation is named. */
+  readonly nameable: boolean;
 }
 
 /** Output columns of WITH queries by name; `null` where they can't be told. */
@@ -200,9 +204,22 @@ function fromRelation(walk: Walk, node: Tree, queries: Queries): Source {
 function relation(walk: Walk, node: Tree, place: RelationUse['place']): Source {
   const schema = typeof node['schemaname'] === 'string' ? node['schemaname'] : null;
   const alias = aliasOf(node['alias']);
-  const found = resolveRelation(walk.findings, schema, String(node['relname'])).relation;
+  const { catalogue } = walk.findings;
+  const masked = schema === MASK_SCHEMA ? catalogue.masking.byView.get(String(node['relname'])) : undefined;
+  const found =
+    masked === undefined
+      ? resolveRelation(walk.findings, schema, String(node['relname'])).relation
+      : catalogue.relations.get(masked.relation);
   if (found === undefined) return derivedSource(alias.name ?? String(node['relname']), null);
-  const use: RelationUse = { relation: found, place, read: new Set(), inserted: new Set(), updated: new Set() };
+  const use: RelationUse = {
+    relation: found,
+    place: masked === undefined ? place : 'masked',
+    named: walk.nameable ? { start: Number(node['location'] ?? 0), aliased: alias.name !== null } : null,
+    qualified: [],
+    read: new Set(),
+    inserted: new Set(),
+    updated: new Set(),
+  };
   walk.uses.push(use);
   return relationSource(use, alias.name, alias.columns);
 }
@@ -299,7 +316,8 @@ function expressions(walk: Walk, value: unknown, level: Level, queries: Queries)
   }
   if (!isTree(value)) return;
   for (const [key, found] of Object.entries(value)) {
-    if (key === 'ColumnRef') noteReference(level, fieldsOf((found as Tree)['fields']));
+    if (key === 'ColumnRef')
+      noteReference(level, fieldsOf((found as Tree)['fields']), Number((found as Tree)['location'] ?? 0));
     else if (STATEMENTS.has(key)) statement(walk, key, found as Tree, queries, level);
     else expressions(walk, found, level, queries);
   }

@@ -1,6 +1,7 @@
 import type { Verb } from '../domain/effect.ts';
 import type { ObjectKind, ObjectRef } from '../domain/object.ts';
 import { addEffect, type Findings, resolveRelation } from './findings.ts';
+import { isOwnSchema } from './own-schemas.ts';
 import { names, type Tree } from './parse.ts';
 import type { walkQuery } from './walk.ts';
 
@@ -260,7 +261,7 @@ function walkInner(findings: Findings, query: unknown, walk: Walk): void {
 function guardOwnSchema(findings: Findings): void {
   for (const effect of [...findings.effects.values()]) {
     const { object } = effect;
-    const own = object.schema === 'countersign' || (object.kind === 'schema' && object.name === 'countersign');
+    const own = isOwnSchema(object.schema) || (object.kind === 'schema' && isOwnSchema(object.name));
     if (own || object.schema === 'pg_catalog') addEffect(findings, 'server', object);
   }
 }

@@ -25,6 +25,8 @@ export interface Findings {
   holdsCursor: string | undefined;
   /** Relations of the gateway's own that the statement's own text names; `null` where another text is walked over. */
   ownViews: OwnView[] | null;
+  /** What is walked over is the statement's own text, so that places in it can be told. */
+  ownText: boolean;
   /** Where relations are named, and the columns touched there. */
   readonly uses: RelationUse[];
   /** Views of `information_schema` that it names and for which others stand in; `null` as above, or where none may. */
@@ -56,6 +58,7 @@ export function createFindings(
     pure: true,
     writes: false,
     expanding: new Set(),
+    ownText: true,
     uses: [],
   };
 }

@@ -1,8 +1,10 @@
+import { MASK_SCHEMA } from '../domain/masking.ts';
 import { isAlwaysTrue } from './always-true.ts';
 import { addCascades } from './cascades.ts';
 import { noteColumns } from './columns.ts';
-import { addEffect, addUnknown, type Findings, resolveRelation } from './findings.ts';
+import { addEffect, addUnknown, type Findings, objectOf, resolveRelation } from './findings.ts';
 import { callSafety, routineSafety } from './functions.ts';
+import { isOwnSchema } from './own-schemas.ts';
 import { isTree, names, parseStatement, type Tree } from './parse.ts';
 import { namesSchemaView, noteSchemaView, ownViewAt } from './served-view.ts';
 import { constantOf } from './settings.ts';
@@ -230,8 +232,14 @@ function readRelation(findings: Findings, node: Tree, scope: Scope): void {
   const schema = typeof node['schemaname'] === 'string' ? node['schemaname'] : null;
   const name = String(node['relname']);
   if (schema === null && scope.has(name)) return;
+  const masked = schema === MASK_SCHEMA ? findings.catalogue.masking.byView.get(name) : undefined;
+  const base = masked === undefined ? undefined : findings.catalogue.relations.get(masked.relation);
+  if (base !== undefined) {
+    addEffect(findings, 'read', objectOf(base));
+    return;
+  }
   const { object, relation } = resolveRelation(findings, schema, name);
-  if (object.schema === 'countersign') {
+  if (isOwnSchema(object.schema)) {
     const own = ownViewAt(findings, node);
     if (own === undefined) addEffect(findings, 'server', object);
     else findings.ownViews?.push(own);
@@ -436,7 +444,7 @@ function changeRows(findings: Findings, node: Tree, verb: 'insert' | 'update' | 
   const target = node['relation'] as Tree;
   const schema = typeof target['schemaname'] === 'string' ? target['schemaname'] : null;
   const { object, relation } = resolveRelation(findings, schema, String(target['relname']));
-  if (relation?.system === true || object.schema === 'countersign') {
+  if (relation?.system === true || isOwnSchema(object.schema)) {
     addEffect(findings, 'server', object);
     return;
   }
@@ -465,7 +473,7 @@ function createInto(findings: Findings, clause: Tree): void {
   const target = (clause['rel'] ?? {}) as Tree;
   const schema = typeof target['schemaname'] === 'string' ? target['schemaname'] : null;
   const { object } = resolveRelation(findings, schema, String(target['relname']));
-  addEffect(findings, object.schema === 'countersign' ? 'server' : 'create', object);
+  addEffect(findings, isOwnSchema(object.schema) ? 'server' : 'create', object);
 }
 
 function merge(findings: Findings, node: Tree): void {

@@ -4,6 +4,7 @@ import type { Actor, Agent, Person, Role } from '../domain/actor.ts';
 import type { ChangeWindow, Freeze } from '../domain/change-time.ts';
 import type { Environment, Tier } from '../domain/environment.ts';
 import { type ActorId, asId, type Digest, type EnvironmentId, type RoleId, type TargetId } from '../domain/ids.ts';
+import { maskRule } from '../domain/masking.ts';
 import type { StateLocation } from '../domain/state-location.ts';
 import type { Target } from '../domain/target.ts';
 import { readFreezes, readWindows } from './change-times.ts';
@@ -162,6 +163,7 @@ function targetOf(
         ...(authorities === undefined ? {} : { tlsAuthorities: authorities }),
       },
       identity: asId<Digest>(entry.identity),
+      masks: Object.entries(entry.masks).map(([pattern, mask]) => maskRule(pattern, mask)),
     },
     session: login(entry.credentials.session),
     apply: login(entry.credentials.apply),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { TIERS } from '../domain/environment.ts';
+import { MASKS } from '../domain/masking.ts';
 import { HOW_SCOPE_IS_WRITTEN, SCOPE_PATTERN } from '../domain/scope.ts';
 import { DEFAULT_LEASE_MS } from '../domain/state-location.ts';
 
@@ -93,6 +94,10 @@ const environment = z.strictObject({
   windows: z.record(name, window).default({}),
 });
 
+const maskPattern = z
+  .string()
+  .regex(/^(\*|[^.*]+)\.(\*|[^.*]+)\.(\*|[^.*]+)$/, 'write schema.table.column, with * for a whole part');
+
 const target = z.strictObject({
   engine: z.literal('postgres').default('postgres'),
   environment: name,
@@ -106,6 +111,8 @@ const target = z.strictObject({
   }),
   identity: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'the pinned identity: countersign init writes it'),
   credentials: z.strictObject({ session: credential, apply: credential }),
+  /** Columns that actors see only through a mask; `none` takes one out that a wider pattern names. */
+  masks: z.record(maskPattern, z.enum([...MASKS, 'none'])).default({}),
 });
 
 const person = z.strictObject({

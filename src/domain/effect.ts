@@ -93,12 +93,23 @@ export interface Analysis {
   readonly takesRows?: true;
   /** The cursor that it declares and that outlives its transaction. */
   readonly holdsCursor?: string;
+  /** Where a masking view is to be named in place of a relation; it is judged again with these made. */
+  readonly rewrites?: readonly Rewrite[];
+  /** Masked columns whose values it would see as they are. */
+  readonly unmasked?: readonly string[];
   /** Relations that it reads and that only the gateway has. */
   readonly ownViews?: readonly OwnView[];
   /** Relations that it reads and that show a task less than it may know. */
   readonly schemaViews?: readonly ServedView[];
   /** It asks for what is already so: nothing can come of it. */
   readonly alreadySo?: AlreadySo;
+}
+
+/** A place in a text, in bytes of UTF-8, and what is to stand there instead. */
+export interface Rewrite {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
 }
 
 /** What PostgreSQL answers a definition that finds everything as it wants it, and what that answer tells. */

@@ -1,4 +1,5 @@
 import type { TargetId } from './ids.ts';
+import type { MaskedRelation } from './masking.ts';
 
 /**
  * What the database itself must enforce for a task on one target: two logins, each with exactly these grants and no more.
@@ -12,6 +13,8 @@ export interface Profile {
   readonly write: readonly string[];
   /** Relations of which not all columns are given for reading or for writing. Sorted; none of them is in `read`, or in `write`. */
   readonly columns: readonly ColumnGrants[];
+  /** Masking views with the columns of each to be granted SELECT. The columns that they mask are granted nowhere else. */
+  readonly masked?: readonly { readonly relation: MaskedRelation; readonly read: readonly string[] }[];
   readonly statementTimeoutMs: number;
 }
 

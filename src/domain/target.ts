@@ -1,4 +1,5 @@
 import type { ActorId, Digest, EnvironmentId, TargetId } from './ids.ts';
+import type { MaskRule } from './masking.ts';
 
 /** One governed database in one environment. */
 export interface Target {
@@ -9,6 +10,8 @@ export interface Target {
   readonly endpoint: Endpoint;
   /** Digest of the pinned identity; a connection that reaches anything else is refused (G9). */
   readonly identity: Digest;
+  /** Which columns actors see only through a mask. */
+  readonly masks?: readonly MaskRule[];
 }
 
 export interface Endpoint {

@@ -1,3 +1,5 @@
+import type { Mask, Masking } from '../domain/masking.ts';
+
 /**
  * What the analyser must know of a target's objects: a snapshot of its catalogue, plain data, loaded by the engine.
  * Built-in things of `pg_catalog` are in it only where the analyser judges them (functions); users' objects are whole.
@@ -10,6 +12,8 @@ export interface Catalogue {
   readonly searchPath: readonly string[];
   readonly schemas: readonly string[];
   readonly extensions: readonly string[];
+  /** What is masked in it, by configuration. */
+  readonly masking: Masking;
   /** By `schema.name`, system catalogues included (they carry `system: true`). */
   readonly relations: ReadonlyMap<string, Relation>;
   /** What stands in for views of `information_schema` that show a login without ownership less than it may know, by name. */
@@ -67,6 +71,8 @@ export interface Column {
   readonly default: string | null;
   readonly generated: boolean;
   readonly comment: string | null;
+  /** As what its values are shown to whoever sees this catalogue. */
+  readonly mask?: Mask;
 }
 
 export interface Trigger {

@@ -208,16 +208,17 @@ export async function judgeFilled(
     await steps.look();
     return { text: asked, judgement: session.judge(asked, ahead) };
   }
-  if (judgement.verdict !== 'run') return { text: asked, judgement };
+  const meant = judgement.instead ?? asked;
+  if (judgement.verdict !== 'run') return { text: meant, judgement };
   const { ownViews, schemaViews, shape } = judgement.analysis;
-  if (ownViews === undefined && schemaViews === undefined) return { text: asked, judgement };
-  const { text, positionBefore } = await steps.fill(session, asked, judgement.analysis);
+  if (ownViews === undefined && schemaViews === undefined) return { text: meant, judgement };
+  const { text, positionBefore } = await steps.fill(session, meant, judgement.analysis);
   const filled = session.judge(text, ahead);
   if (filled.verdict === 'run') {
     return { text, judgement: { ...filled, analysis: { ...filled.analysis, shape } }, positionBefore };
   }
   // What stands in for a view of the server's doesn't fit everywhere; the view itself does.
-  return ownViews === undefined ? { text: asked, judgement } : { text, judgement: filled };
+  return ownViews === undefined ? { text: meant, judgement } : { text, judgement: filled };
 }
 
 async function run(

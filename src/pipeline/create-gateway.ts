@@ -117,7 +117,8 @@ export function createGateway(deps: {
       if (!task.radius.some((radius) => radius.target === id)) return { refused: notInTask(task, id) };
       const target = await deps.target(id);
       if ('refused' in target) return { refused: target };
-      return visibleCatalogue(await target.engine.refreshCatalogue(), target.reach(task));
+      await target.engine.refreshCatalogue();
+      return visibleCatalogue(target.catalogue(), target.reach(task));
     },
 
     plan,

@@ -1,6 +1,9 @@
+import assert from 'node:assert/strict';
 import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
 import { type Analyse, isOfOneSession } from '../analysis/analysis-cache.ts';
 import { attributeEffects } from '../analysis/attribute-effects.ts';
+import { rewritten } from '../analysis/masked-reads.ts';
+import { createMaskedCatalogue } from '../analysis/masking.ts';
 import { schemasOf } from '../analysis/settings.ts';
 import type { Approved } from '../domain/approval.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
@@ -8,11 +11,11 @@ import type { Decision } from '../domain/decision.ts';
 import type { Analysis, Effect, PreparedText, TableEffect } from '../domain/effect.ts';
 import type { Channel } from '../domain/intent.ts';
 import type { Profile } from '../domain/profile.ts';
-import { RefusalError } from '../domain/refusal.ts';
+import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import type { ApplyRequest, MeasureBounds, TargetEngine } from '../engines/engine.ts';
-import { type Judgement, judge } from './judge.ts';
+import { type JudgeInputs, type Judgement, judge } from './judge.ts';
 import type { TargetRules } from './target-rules.ts';
 import { profileOf } from './task-reach.ts';
 
@@ -56,14 +59,16 @@ export function createGovernedTarget(deps: {
   readonly analyse: Analyse;
 }): GovernedTarget {
   const { rules, engine } = deps;
+  const withMasks = createMaskedCatalogue();
+  const catalogue = () => withMasks(engine.currentCatalogue(), rules.masks);
 
   function searchPath(settings: readonly Setting[]): readonly string[] {
     const set = settings.find((setting) => setting.name.toLowerCase() === 'search_path');
-    return set === undefined ? engine.currentCatalogue().searchPath : schemasOf(set.value);
+    return set === undefined ? catalogue().searchPath : schemasOf(set.value);
   }
 
   const analyse: GovernedTarget['analyse'] = (text, settings, prepared) =>
-    deps.analyse(text, engine.currentCatalogue(), searchPath(settings), prepared);
+    deps.analyse(text, catalogue(), searchPath(settings), prepared);
 
   return {
     ...rules,
@@ -74,12 +79,15 @@ export function createGovernedTarget(deps: {
     get people() {
       return rules.people;
     },
+    get masks() {
+      return rules.masks;
+    },
     get edition() {
       return rules.edition;
     },
     engine,
     measureBounds: MEASURE_BOUNDS,
-    catalogue: () => engine.currentCatalogue(),
+    catalogue,
     analyse,
     judging(task, channel) {
       let judgements = new Map<string, Judgement>();
@@ -89,7 +97,7 @@ export function createGovernedTarget(deps: {
       return (text, settings, prepared) => {
         const now = [
           rules.edition,
-          engine.currentCatalogue(),
+          catalogue(),
           rules.changeTime(),
           settings.find((s) => s.name === 'search_path')?.value,
         ];
@@ -100,26 +108,29 @@ export function createGovernedTarget(deps: {
         }
         const known = judgements.get(text);
         if (known !== undefined) return known;
-        const made = judge(text, {
+        const inputs: JudgeInputs = {
           analyse: (sql) => analyse(sql, settings, prepared),
           decide(analysis) {
+            const unmasking = rules.unmasking(analysis);
+            if (unmasking !== undefined) return unmasking;
             const effects = JSON.stringify(analysis.effects);
             const decided = decisions.get(effects) ?? rules.decideStatement(task, channel, analysis);
             if (decisions.size >= MAX_JUDGEMENTS) decisions.clear();
             decisions.set(effects, decided);
             return decided;
           },
-        });
+        };
+        const made = judgeMasked(text, inputs);
         if (isOfOneSession(made.verdict === 'failed' ? made.failure : made.analysis)) return made;
         if (judgements.size >= MAX_JUDGEMENTS) judgements.clear();
         if (text.length <= MAX_REMEMBERED_CHARS) judgements.set(text, made);
         return made;
       };
     },
-    attribute: (tables, effects) => attributeEffects(tables, effects, engine.currentCatalogue()),
-    profile: (task) => profileOf(task, rules.reach(task), engine.currentCatalogue()),
+    attribute: (tables, effects) => attributeEffects(tables, effects, catalogue()),
+    profile: (task) => profileOf(task, rules.reach(task), catalogue()),
     applyRequest(plan) {
-      const catalogue = engine.currentCatalogue();
+      const known = catalogue();
       const prepared = new Map<string, PreparedText>();
       const analyses = plan.statements.map((statement) => {
         const analysis = analyse(statement.text, plan.settings, (name) => prepared.get(name));
@@ -129,6 +140,7 @@ export function createGovernedTarget(deps: {
             message: analysis.message,
             hint: 'Send the statement again: it becomes a new plan.',
           });
+        if (analysis.unmasked !== undefined || analysis.rewrites !== undefined) throw new RefusalError(MASKED_SINCE);
         const act = analysis.class.kind === 'session' ? analysis.class.act : undefined;
         if (act?.act === 'prepare') prepared.set(act.name, { ...act, by: 'sql' });
         return analysis;
@@ -136,7 +148,7 @@ export function createGovernedTarget(deps: {
       return {
         statements: plan.statements,
         settings: plan.settings,
-        tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, catalogue)))],
+        tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, known)))],
         baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis)))],
         baseState: plan.baseState,
         identity: plan.identity,
@@ -148,4 +160,24 @@ export function createGovernedTarget(deps: {
       };
     },
   };
+}
+
+const MASKED_SINCE: Refusal = {
+  refused: 'stale',
+  message: 'The plan reads a column that is masked since it was made.',
+  hint: 'Send the statement again: it becomes a new plan.',
+};
+
+/** Judged as it will be carried: what the views show is what it may do something with. */
+function judgeMasked(text: string, inputs: JudgeInputs): Judgement {
+  const made = judge(text, inputs);
+  const rewrites = made.verdict === 'failed' ? undefined : made.analysis.rewrites;
+  if (rewrites === undefined || made.verdict === 'deny') return made;
+  const instead = rewritten(text, rewrites);
+  const again = judge(instead, inputs);
+  assert(
+    again.verdict === 'failed' || again.analysis.rewrites === undefined,
+    'G1: every masked column is read by its view',
+  );
+  return { ...again, instead };
 }

@@ -14,6 +14,7 @@ import { reserveRows } from '../store/tasks.ts';
 import { commitment } from './commitment.ts';
 import { dryRun } from './dry-run.ts';
 import type { GovernedTarget } from './governed-target.ts';
+import { hideMasked } from './hide-masked.ts';
 import type { Outcome } from './outcome.ts';
 import { plannedWrites } from './planned-writes.ts';
 import type { Proof } from './proof.ts';
@@ -52,7 +53,7 @@ export function createHold(deps: {
     if (request.watch?.signal.aborted) return { outcome: 'refused', refusal: CALLED_OFF };
     if (measured.failure !== undefined) return { outcome: 'failed', failure: measured.failure };
     const effects = request.writes.flatMap((write) => write.analysis.effects);
-    const measurement = attributed(measured.measurement, request);
+    const measurement = hideMasked(attributed(measured.measurement, request), target.catalogue().masking);
     const decision = target.decidePlan({
       task: request.task,
       channel: request.channel,

@@ -4,7 +4,12 @@ import type { AlreadySo, Analysis, SessionAct, TransactionAct } from '../domain/
 import type { Refusal } from '../domain/refusal.ts';
 
 /** What is to become of one statement, before anything of it has run. */
-export type Judgement =
+export type Judgement = Verdict & {
+  /** What is carried in place of the text that was asked for: masked columns are read through their views. */
+  readonly instead?: string;
+};
+
+type Verdict =
   | {
       readonly verdict: 'run';
       readonly how: 'read' | 'pinned read' | 'write';

@@ -1,12 +1,13 @@
 import type { Agent, Person, Role, Service } from '../domain/actor.ts';
 import type { ChangeTime, Freeze } from '../domain/change-time.ts';
-import type { Allowed, Decision, Held } from '../domain/decision.ts';
+import type { Allowed, Decision, Denied, Held } from '../domain/decision.ts';
 import { describeObligation } from '../domain/describe-change-time.ts';
 import { type Analysis, type Effect, rowsChanged, type TableEffect } from '../domain/effect.ts';
 import type { Environment } from '../domain/environment.ts';
-import type { ActorId, TargetId } from '../domain/ids.ts';
+import type { ActorId, Digest, TargetId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
-import type { ObjectRef } from '../domain/object.ts';
+import type { MaskRule } from '../domain/masking.ts';
+import { type ObjectRef, objectName } from '../domain/object.ts';
 import type { Measurement, Plan } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
@@ -23,10 +24,13 @@ export interface TargetRules {
   readonly people: ReadonlyMap<ActorId, Person>;
   /** Another object after each reload: what was decided under another one no longer counts. */
   readonly edition: object;
+  readonly masks: readonly MaskRule[];
   /** Whether now is a time to change the environment. Equal objects mean equal decisions. */
   changeTime(): ChangeTime;
   /** What the task may touch here. @throws RefusalError when it declares nothing of this target, or its actor is gone. */
   reach(task: Task): Reach;
+  /** Denied, where a statement would see masked values as they are; whatever policy says. */
+  unmasking(analysis: Analysis): Denied | undefined;
   /** Before anything has run. */
   decideStatement(task: Task, channel: Channel, analysis: Analysis): Decision;
   /** After it has run, and before it is committed (G5). */
@@ -62,6 +66,8 @@ export function createTargetRules(deps: {
   readonly actor: (id: ActorId) => { readonly actor: Agent | Service; readonly role: Role } | undefined;
   readonly changeTime: ChangeCalendar;
   readonly decide: Decide;
+  readonly masks: readonly MaskRule[];
+  readonly policyDigest: Digest;
   readonly edition: object;
   readonly now: () => number;
 }): TargetRules {
@@ -103,6 +109,8 @@ export function createTargetRules(deps: {
     environment,
     people: deps.people,
     edition: deps.edition,
+    masks: deps.masks,
+    unmasking: (analysis) => (deps.masks.length === 0 ? undefined : unmasking(analysis, deps.policyDigest)),
     changeTime: deps.changeTime,
     reach(task) {
       const { radius, role } = known(task);
@@ -164,8 +172,12 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     get edition() {
       return rules().edition;
     },
+    get masks() {
+      return rules().masks;
+    },
     changeTime: () => rules().changeTime(),
     reach: (task) => rules().reach(task),
+    unmasking: (analysis) => rules().unmasking(analysis),
     decideStatement: (...asked) => rules().decideStatement(...asked),
     decideMeasured: (measured) => rules().decideMeasured(measured),
     decidePlan: (asked) => rules().decidePlan(asked),
@@ -174,6 +186,28 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     denial: (decision) => rules().denial(decision),
     overTaskLimit: (...asked) => rules().overTaskLimit(...asked),
   };
+}
+
+/** Code that nobody can look into could read a masked column, and tell by its effect what it has found. */
+function unmasking({ unmasked = [], effects, unknown }: Analysis, policyDigest: Digest): Denied | undefined {
+  if (unmasked.length > 0) {
+    return deniedAsMasked(
+      `It would see masked values as they are: ${unmasked.join(', ')}.`,
+      'Select them in a query, where the mask stands for the value; change and return other columns. A person who needs the values reads them without Countersign.',
+      policyDigest,
+    );
+  }
+  const code = effects.find(({ verb, object }) => verb === 'unknown' && object.kind !== 'channel');
+  if (code === undefined) return undefined;
+  return deniedAsMasked(
+    `Columns are masked here, and ${unknown.join(', ') || objectName(code.object)} could read them.`,
+    'Use the server’s own functions only; what else is to run, a person runs.',
+    policyDigest,
+  );
+}
+
+function deniedAsMasked(reason: string, instead: string, policyDigest: Digest): Denied {
+  return { decision: 'deny', policies: [{ policy: 'masked-columns', reason }], instead, policyDigest };
 }
 
 function isDirect(effect: Effect): boolean {

@@ -1,4 +1,5 @@
 import type { Role } from '../domain/actor.ts';
+import type { MaskedRelation } from '../domain/masking.ts';
 import type { ColumnGrants, Profile } from '../domain/profile.ts';
 import { type Columns, columnsWithin, commonColumns } from '../domain/scope.ts';
 import type { TargetRadius, Task } from '../domain/task.ts';
@@ -35,9 +36,18 @@ export function profileOf(task: Task, reach: Reach, catalogue: Catalogue): Profi
   const read: string[] = [];
   const write: string[] = [];
   const columns: ColumnGrants[] = [];
+  const masked: { relation: MaskedRelation; read: readonly string[] }[] = [];
+  const { masking } = catalogue;
   for (const [name, relation] of catalogue.relations) {
     if (relation.system || relation.kind === 'index' || relation.kind === 'composite type') continue;
-    const readable = readableColumns(relation, reach);
+    if (relation.schema === 'countersign' || masking.closed.has(name)) continue;
+    const declared = readableColumns(relation, reach);
+    const view = masking.byRelation.get(name);
+    const readable = view === undefined ? declared : unmaskedColumns(view, declared);
+    if (view !== undefined) {
+      const read = view.columns.map((column) => column.name).filter((column) => has(declared, column));
+      if (read.length > 0) masked.push({ relation: view, read });
+    }
     const writable = WRITABLE_KINDS.has(relation.kind) ? writableColumns(relation, reach) : new Set<string>();
     if (readable === 'all') read.push(name);
     if (writable === 'all') write.push(name);
@@ -49,6 +59,7 @@ export function profileOf(task: Task, reach: Reach, catalogue: Catalogue): Profi
     read: read.sort(),
     write: write.sort(),
     columns: columns.sort((a, b) => (a.relation < b.relation ? -1 : 1)),
+    ...(masked.length === 0 ? {} : { masked: masked.sort((a, b) => (a.relation.view < b.relation.view ? -1 : 1)) }),
     statementTimeoutMs: task.limits.statementTimeoutMs,
   };
 }
@@ -57,4 +68,14 @@ export function profileOf(task: Task, reach: Reach, catalogue: Catalogue): Profi
 function existing(relation: Relation, columns: Columns): readonly string[] {
   if (columns === 'all') return [];
   return relation.columns.map(({ name }) => name).filter((name) => columns.has(name));
+}
+
+/** What may be read of the relation itself: everything else is read through its masking view. */
+function unmaskedColumns(view: MaskedRelation, declared: Columns): Columns {
+  const plain = view.columns.filter(({ name, mask }) => mask === null && has(declared, name));
+  return new Set(plain.map(({ name }) => name));
+}
+
+function has(columns: Columns, name: string): boolean {
+  return columns === 'all' || columns.has(name);
 }

@@ -1,3 +1,4 @@
+import type { MaskedRelation } from '../domain/masking.ts';
 import { matchesPattern } from '../domain/scope.ts';
 import type { Catalogue, ForeignKey, Relation } from '../engines/catalogue.ts';
 import { type Reach, readableColumns } from './task-reach.ts';
@@ -6,10 +7,12 @@ import { type Reach, readableColumns } from './task-reach.ts';
 export function visibleCatalogue(catalogue: Catalogue, reach: Reach): Catalogue {
   const seen: [string, Relation][] = [];
   for (const [name, relation] of catalogue.relations) {
-    if (relation.system) continue;
+    if (relation.system || relation.schema === 'countersign') continue;
+    if (catalogue.masking.closed.has(name)) continue;
     const columns = readableColumns(relation, reach);
-    if (columns === 'all') seen.push([name, relation]);
-    else if (columns.size > 0) seen.push([name, inPart(relation, columns)]);
+    const shown = withMasks(relation, catalogue.masking.byRelation.get(name));
+    if (columns === 'all') seen.push([name, shown]);
+    else if (columns.size > 0) seen.push([name, inPart(shown, columns)]);
   }
   const patterns = [...reach.radius.read, ...reach.radius.write];
   const functions = [...catalogue.functions].map(
@@ -38,4 +41,14 @@ function inPart(relation: Relation, columns: ReadonlySet<string>): Relation {
     referencedBy: relation.referencedBy.filter((key) => all(key.referencedColumns)),
     securityExpressions: [],
   };
+}
+
+function withMasks(relation: Relation, masked: MaskedRelation | undefined): Relation {
+  if (masked === undefined) return relation;
+  const masks = new Map(masked.columns.map(({ name, mask }) => [name, mask]));
+  const columns = relation.columns.map((column) => {
+    const mask = masks.get(column.name) ?? null;
+    return mask === null ? column : { ...column, mask };
+  });
+  return { ...relation, columns };
 }

@@ -70,7 +70,7 @@ export function inForce(
     people,
     targets,
     rules: new Map(
-      [...targets].map(([id, { environment }]) => [
+      [...targets].map(([id, { target, environment }]) => [
         id,
         createTargetRules({
           id,
@@ -79,6 +79,8 @@ export function inForce(
           actor,
           changeTime: calendarOf(environment),
           decide,
+          masks: target.masks ?? [],
+          policyDigest: policies.digest,
           edition: governance,
           now: deps.now,
         }),

@@ -265,6 +265,16 @@ describe('countersign.yaml', () => {
       '20 roles.migrator.read.1: write schema.table, with * for a whole part, or schema.table(column, column)',
     ],
     [
+      'a mask of what is no column',
+      (text) => text.replace('    identity:', '    masks: { public.customers: email }\n    identity:'),
+      '10 targets.rental.masks.public.customers: write schema.table.column, with * for a whole part',
+    ],
+    [
+      'a mask that there isn’t',
+      (text) => text.replace('    identity:', '    masks: { "*.*.email": blur }\n    identity:'),
+      '10 targets.rental.masks.*.*.email: Invalid option: expected one of "null"|"fixed"|"hash"|"last4"|"email"|"none"',
+    ],
+    [
       'a store that there isn’t',
       (text) => `${text}state: redis://db\n`,
       '21 state: write sqlite: and a path, or postgres://user@host:port/database, or url, password, tls, authorities and lease',

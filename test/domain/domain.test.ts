@@ -5,6 +5,7 @@ import { canonicalJson, digestOf, digestOfBytes, isDigest, type Json } from '../
 import { rowsChanged, VERBS } from '../../src/domain/effect.ts';
 import { ENTRY_KINDS } from '../../src/domain/entry.ts';
 import { instantOf } from '../../src/domain/ids.ts';
+import { maskOf, maskRule } from '../../src/domain/masking.ts';
 import { objectName } from '../../src/domain/object.ts';
 import { shortId } from '../../src/domain/plan.ts';
 import { failureOf, RefusalError, SQLSTATES } from '../../src/domain/refusal.ts';
@@ -188,6 +189,22 @@ describe('patterns', () => {
   it('and names are written as people write them', () => {
     expect(objectName({ kind: 'table', schema: 'public', name: 'a' })).toBe('public.a');
     expect(objectName({ kind: 'role', schema: '', name: 'a' })).toBe('a');
+  });
+});
+
+describe('masks', () => {
+  it('are those of the rule that names the most, and of two the stricter', () => {
+    const rules = [
+      maskRule('*.*.email', 'email'),
+      maskRule('public.*.email', 'last4'),
+      maskRule('*.customers.email', 'fixed'),
+      maskRule('public.companies.email', 'none'),
+    ];
+    expect(maskOf(rules, 'shop', 'people', 'email')).toBe('email');
+    expect(maskOf(rules, 'public', 'people', 'email')).toBe('last4');
+    expect(maskOf(rules, 'public', 'customers', 'email')).toBe('fixed');
+    expect(maskOf(rules, 'public', 'companies', 'email')).toBe(null);
+    expect(maskOf(rules, 'public', 'customers', 'name')).toBe(null);
   });
 });
 

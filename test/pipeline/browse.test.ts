@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { NOTHING_MASKED } from '../../src/domain/masking.ts';
 import type { Catalogue, Relation } from '../../src/engines/catalogue.ts';
 import { describeObject, searchObjects } from '../../src/pipeline/browse.ts';
 import { searchParts } from '../../src/pipeline/browse-parts.ts';
@@ -34,6 +35,7 @@ function catalogueOf(relations: readonly Relation[]): Catalogue {
   return {
     version: '1',
     serverVersion: 180_000,
+    masking: NOTHING_MASKED,
     searchPath: ['public'],
     schemas: ['public'],
     relations: new Map(relations.map((each) => [`${each.schema}.${each.name}`, each])),

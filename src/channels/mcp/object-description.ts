@@ -24,6 +24,10 @@ export const OBJECT_DESCRIPTION = z.object({
       default: z.string().nullable(),
       generated: z.boolean(),
       comment: z.string().nullable(),
+      mask: z
+        .string()
+        .optional()
+        .describe('Its values are shown as this mask, also to WHERE; it can’t be used in a change.'),
     }),
   ),
   primaryKey: z.array(z.string()),

@@ -16,7 +16,13 @@ import type { ActorSession } from '../../pipeline/actor-session.ts';
 import { judgeFilled, type Steps } from '../../pipeline/carry-query.ts';
 import { becomesPlan, type Judgement } from '../../pipeline/judge.ts';
 import { IN_FAILED_TRANSACTION } from '../../pipeline/session-refusals.ts';
-import { BOUND_BY_PROTOCOL, duplicateStatement, SEVERAL_COMMANDS, unknownStatement } from './extended-failures.ts';
+import {
+  BOUND_BY_PROTOCOL,
+  duplicateStatement,
+  MASKED_SINCE,
+  SEVERAL_COMMANDS,
+  unknownStatement,
+} from './extended-failures.ts';
 import type { Outbox } from './outbox.ts';
 
 /** A judgement that has something to carry; `'empty'` stands for a text without a statement. */
@@ -141,6 +147,10 @@ export function createClientStatements(deps: {
     const now = session.judge(text);
     if (now.verdict === 'failed') {
       await outbox.fail(now.failure);
+      return undefined;
+    }
+    if (now.instead !== undefined) {
+      await outbox.fail(failureOf(MASKED_SINCE));
       return undefined;
     }
     if (becomesPlan(now) && statement.by === 'sql') {

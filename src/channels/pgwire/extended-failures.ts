@@ -15,6 +15,12 @@ export const BOUND_BY_PROTOCOL: Refusal = {
   hint: 'Send EXECUTE with its values, or let the driver prepare the statement itself.',
 };
 
+export const MASKED_SINCE: Refusal = {
+  refused: 'unsupported',
+  message: 'Columns that the statement reads are masked since it was prepared.',
+  hint: 'Prepare it again.',
+};
+
 export function duplicateStatement(name: string): DatabaseFailure {
   return { severity: 'ERROR', sqlstate: '42P05', message: `prepared statement "${name}" already exists` };
 }

@@ -70,7 +70,7 @@ async function userTables(client: pg.Client): Promise<ReadonlyMap<string, string
   const { rows } = await client.query<{ oid: string; name: string }>(
     `SELECT c.oid::text, n.nspname || '.' || c.relname AS name
      FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')`,
+     WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')`,
   );
   return new Map(rows.map((row) => [row.oid, row.name]));
 }

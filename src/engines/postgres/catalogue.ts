@@ -1,3 +1,4 @@
+import { MASK_SCHEMA, NOTHING_MASKED } from '../../domain/masking.ts';
 import type { Catalogue, Column, ForeignKey, Relation, Routine, Trigger, UserType } from '../catalogue.ts';
 import { loadSchemaViews } from './schema-views.ts';
 
@@ -68,6 +69,7 @@ export async function loadCatalogue(ask: AskCatalogue): Promise<Catalogue> {
     searchPath: ['public'],
     schemas,
     extensions,
+    masking: NOTHING_MASKED,
     relations,
     schemaViews,
     functions,
@@ -133,7 +135,7 @@ const RELATIONS = `
     'indexes', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', ic.relname, 'definition', pg_catalog.pg_get_indexdef(i.indexrelid)) ORDER BY ic.relname) FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS ic ON ic.oid = i.indexrelid WHERE i.indrelid = c.oid AND NOT ${SYSTEM}), '[]'::jsonb)
   ) AS relation
   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE n.nspname !~ '^pg_(toast|temp)' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c', 'i', 'I')
+  WHERE n.nspname !~ '^pg_(toast|temp)' AND n.nspname <> '${MASK_SCHEMA}' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c', 'i', 'I')
   ORDER BY n.nspname, c.relname`;
 
 const ACTION = (column: string) =>

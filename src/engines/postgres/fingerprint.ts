@@ -5,7 +5,7 @@
  */
 export const FINGERPRINT = `
   WITH ns AS (
-    SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'countersign')
+    SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
   ), member AS (
     SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e'
   ), rel AS (

@@ -1,10 +1,12 @@
 import { createHmac } from 'node:crypto';
 import type pg from 'pg';
 import { digestOf, type Json } from '../../domain/digest.ts';
+import { MASK_SCHEMA } from '../../domain/masking.ts';
 import type { Profile } from '../../domain/profile.ts';
 import { scramPassword } from '../../domain/scram.ts';
 import type { Target } from '../../domain/target.ts';
 import type { Credential, ProfileLogins } from '../engine.ts';
+import { bringAboutMaskView, viewOf } from './masks.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './quote.ts';
 
 /**
@@ -36,6 +38,7 @@ export async function provisionProfile(
       "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('countersign profiles', 0))",
     );
     const grantable = await grantablePart(client, profile);
+    for (const { relation } of grantable.masked ?? []) await bringAboutMaskView(client, relation);
     for (const credential of [read, ...(write === undefined ? [] : [write])]) {
       const wanted: Login = { ...credential, profile: grantable, digest, writes: credential === write };
       await bringAbout(client, wanted, deps.target.endpoint.database);
@@ -74,6 +77,9 @@ async function grantablePart(client: pg.Client, profile: Profile): Promise<Grant
       read: readable.has(relation) ? columns.read : [],
       write: readable.has(relation) && writable.has(relation) ? columns.write : [],
     })),
+    ...(profile.masked === undefined
+      ? {}
+      : { masked: profile.masked.filter(({ relation }) => readable.has(relation.relation)) }),
     sequences: profile.write.filter((name) => sequences.has(name)),
   };
 }
@@ -116,19 +122,22 @@ async function bringAbout(client: pg.Client, login: Login, database: string): Pr
 }
 
 /** Every relation of which anything is granted. */
-function relationsOf({ read, write, columns }: Profile): readonly string[] {
-  return [...new Set([...read, ...write, ...columns.map(({ relation }) => relation)])].sort();
+function relationsOf({ read, write, columns, masked = [] }: Profile): readonly string[] {
+  const behind = masked.map(({ relation }) => relation.relation);
+  return [...new Set([...read, ...write, ...columns.map(({ relation }) => relation), ...behind])].sort();
 }
 
 async function holdsItsGrants(client: pg.Client, { user, profile, writes }: Login): Promise<boolean> {
   const tables = [
-    ...[...profile.read, ...profile.write].map((relation) => ({ relation, right: 'SELECT' })),
+    ...profile.read.map((relation) => ({ relation, right: 'SELECT' })),
     ...(writes ? profile.write.map((relation) => ({ relation, right: 'DELETE' })) : []),
   ];
   const columns = profile.columns.flatMap(({ relation, read, write }) => [
     ...read.map((column) => ({ relation, column, right: 'SELECT' })),
     ...(writes ? write.map((column) => ({ relation, column, right: 'UPDATE' })) : []),
   ]);
+  for (const { relation, read } of profile.masked ?? [])
+    columns.push(...read.map((column) => ({ relation: `${MASK_SCHEMA}.${relation.view}`, column, right: 'SELECT' })));
   const { rows } = await client.query<{ holds: boolean }>(
     `SELECT coalesce(bool_and(CASE WHEN w.column IS NULL THEN pg_catalog.has_table_privilege($1, c.oid, w.right)
                                    ELSE pg_catalog.has_column_privilege($1, c.oid, w.column, w.right) END), true) AS holds
@@ -150,14 +159,19 @@ async function grant(client: pg.Client, login: Login, database: string): Promise
   await client.query(`GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${role}`);
   const schemas = new Set(relationsOf(profile).map((relation) => relation.slice(0, relation.indexOf('.'))));
   for (const schema of schemas) await client.query(`GRANT USAGE ON SCHEMA ${quoteIdentifier(schema)} TO ${role}`);
-  const whole = [...new Set([...profile.read, ...profile.write])].sort();
-  if (whole.length > 0) await client.query(`GRANT SELECT ON ${whole.map(quoteQualified).join(', ')} TO ${role}`);
-  for (const { relation, read } of profile.columns) await grantColumns(client, ['SELECT'], relation, read, role);
+  if (profile.read.length > 0)
+    await client.query(`GRANT SELECT ON ${profile.read.map(quoteQualified).join(', ')} TO ${role}`);
+  for (const { relation, read } of profile.columns)
+    await grantColumns(client, ['SELECT'], quoteQualified(relation), read, role);
+  if (profile.masked !== undefined && profile.masked.length > 0)
+    await client.query(`GRANT USAGE ON SCHEMA ${MASK_SCHEMA} TO ${role}`);
+  for (const { relation, read } of profile.masked ?? [])
+    await grantColumns(client, ['SELECT'], viewOf(relation), read, role);
   if (!writes) return;
   if (profile.write.length > 0)
     await client.query(`GRANT INSERT, UPDATE, DELETE ON ${profile.write.map(quoteQualified).join(', ')} TO ${role}`);
   for (const { relation, write } of profile.columns)
-    await grantColumns(client, ['INSERT', 'UPDATE'], relation, write, role);
+    await grantColumns(client, ['INSERT', 'UPDATE'], quoteQualified(relation), write, role);
   const written = [
     ...profile.write,
     ...profile.columns.filter(({ write }) => write.length > 0).map(({ relation }) => relation),
@@ -180,7 +194,7 @@ async function grantColumns(
   if (columns.length === 0) return;
   const listed = columns.map(quoteIdentifier).join(', ');
   const each = rights.map((right) => `${right} (${listed})`).join(', ');
-  await client.query(`GRANT ${each} ON ${quoteQualified(relation)} TO ${role}`);
+  await client.query(`GRANT ${each} ON ${relation} TO ${role}`);
 }
 
 function settingsOf(profile: Profile, writes: boolean): readonly (readonly [string, string])[] {

@@ -1,3 +1,4 @@
+import { MASK_SCHEMA } from '../../domain/masking.ts';
 import { scramPassword } from '../../domain/scram.ts';
 import { CAPTURE_FUNCTION } from './capture-function.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
@@ -103,6 +104,12 @@ export async function planSetup(
   for (const sql of PROOF_SCHEMA)
     add(sql, 'where the target itself keeps what was applied (exactly once) and what it was before (undo)');
 
+  add(
+    `CREATE SCHEMA IF NOT EXISTS ${MASK_SCHEMA} AUTHORIZATION ${SESSION_ROLE}`,
+    'where masking views are made, if the configuration masks columns',
+  );
+  add(`REVOKE ALL ON SCHEMA ${MASK_SCHEMA} FROM PUBLIC`, 'nobody reads them but by a task');
+
   const logins = (await ask(LOGINS)).map((row) => quoteIdentifier(String(row['rolname'])));
   const keep =
     logins.length === 0
@@ -138,7 +145,7 @@ export async function planSetup(
 
 const USER_SCHEMAS = `
   SELECT nspname FROM pg_catalog.pg_namespace
-  WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'countersign')
+  WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
   ORDER BY nspname`;
 
 const OWNERS = `
@@ -146,7 +153,7 @@ const OWNERS = `
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
   ORDER BY 1`;
 
@@ -160,14 +167,14 @@ const SUPERUSER_OBJECTS = `
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
-  WHERE r.rolsuper AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+  WHERE r.rolsuper AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype IN ('e', 'a', 'i') AND (d.deptype = 'e' OR c.relkind = 'S'))
   UNION ALL
   SELECT CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, pg_catalog.format('%I.%I', n.nspname, t.typname), 2
   FROM pg_catalog.pg_type AS t
   JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = t.typowner
-  WHERE r.rolsuper AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+  WHERE r.rolsuper AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
   UNION ALL
@@ -177,7 +184,7 @@ const SUPERUSER_OBJECTS = `
   JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
   JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
-  WHERE r.rolsuper AND NOT p.prosecdef AND (l.lanpltrusted OR p.prokind = 'a') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+  WHERE r.rolsuper AND NOT p.prosecdef AND (l.lanpltrusted OR p.prokind = 'a') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
   ORDER BY 3, 2`;
 

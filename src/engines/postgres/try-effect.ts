@@ -145,7 +145,7 @@ async function heldLocks(client: pg.Client): Promise<MeasuredEffect['locks']> {
     SELECT DISTINCT n.nspname || '.' || c.relname AS table, l.mode
     FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_class AS c ON c.oid = l.relation JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm')
-      AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+      AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
       AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ExclusiveLock', 'AccessExclusiveLock')
     ORDER BY 1, 2`);
   return rows;

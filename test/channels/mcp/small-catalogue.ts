@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { NOTHING_MASKED } from '../../../src/domain/masking.ts';
 import type { Catalogue, Relation } from '../../../src/engines/catalogue.ts';
 
 /** Tables and views of `public` with their columns, comments and foreign keys: what the tests look at. */
@@ -54,6 +55,7 @@ export async function loadSmallCatalogue(pool: pg.Pool): Promise<Catalogue> {
   return {
     version: '1',
     serverVersion: 180_000,
+    masking: NOTHING_MASKED,
     searchPath: ['public'],
     schemas: ['public'],
     relations: new Map(relations.map((relation) => [`${relation.schema}.${relation.name}`, relation])),

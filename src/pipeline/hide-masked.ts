@@ -1,0 +1,23 @@
+import type { RowSample } from '../domain/effect.ts';
+import { isMasked, type Masking } from '../domain/masking.ts';
+import type { Measurement } from '../domain/plan.ts';
+
+/** A measurement whose examples of rows show no masked value: plans are shown to agents too, and kept. */
+export function hideMasked(measurement: Measurement, masking: Masking): Measurement {
+  if (!measurement.measured || masking.byRelation.size === 0) return measurement;
+  const { effect } = measurement;
+  return { ...measurement, effect: { ...effect, samples: effect.samples.map((sample) => hidden(sample, masking)) } };
+}
+
+function hidden({ table, before, after }: RowSample, masking: Masking): RowSample {
+  const hide = (row: RowSample['before'], other: RowSample['before']): RowSample['before'] =>
+    row === null
+      ? null
+      : Object.fromEntries(
+          Object.entries(row).map(([column, value]) => {
+            if (value === null || !isMasked(masking, table, column)) return [column, value];
+            return [column, other !== null && other[column] !== value ? '(masked, changes)' : '(masked)'];
+          }),
+        );
+  return { table, before: hide(before, after), after: hide(after, before) };
+}
