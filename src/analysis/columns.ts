@@ -53,6 +53,9 @@ interface Walk {
   readonly nameable: boolean;
 }
 
+/** A name is looked for in each of them: many names times many relations would hold everybody up. */
+const MOST_RELATIONS = 1000;
+
 /** Output columns of WITH queries by name; `null` where they can't be told. */
 type Queries = ReadonlyMap<string, readonly string[] | null>;
 const NO_QUERIES: Queries = new Map();
@@ -221,6 +224,7 @@ function relation(walk: Walk, node: Tree, place: RelationUse['place']): Source {
     updated: new Set(),
   };
   walk.uses.push(use);
+  if (walk.uses.length > MOST_RELATIONS) throw new RangeError(`more than ${MOST_RELATIONS} relations`);
   return relationSource(use, alias.name, alias.columns);
 }
 

@@ -1,5 +1,6 @@
-import { hasSqlDetails, loadModule, normalizeSync, parseSync, type SqlErrorDetails } from 'libpg-query';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
+import { loadParser, normalise, ParserExhausted, parseToJson, type SyntaxComplaint } from './parser.ts';
+import { hasTooManyTokens } from './text-size.ts';
 
 /** A node of PostgreSQL's parse tree as libpg_query writes it: `{ SelectStmt: { … } }`. */
 export type Tree = { readonly [key: string]: unknown };
@@ -15,7 +16,7 @@ const MAX_TEXT_CHARS = 1024 * 1024;
 
 /** Loads the parser. Must be awaited once before anything is analysed. */
 export async function initAnalyser(): Promise<void> {
-  await loadModule();
+  await loadParser();
 }
 
 /**
@@ -60,15 +61,20 @@ export function parseStatement(text: string): ParsedStatement | DatabaseFailure 
 
 /** The text with its constants taken out. */
 export function shapeOf(text: string): string {
-  return withoutLiterals(normalised(text)).replace(/\s+/g, ' ').trim().slice(0, 2000);
+  const bare = text.length > LONGEST_NORMALISED ? text.replace(LITERALS, '?').replace(NUMBERS, '?') : normalised(text);
+  return withoutLiterals(bare).replace(/\s+/g, ' ').trim().slice(0, 2000);
 }
 
+/** The parser takes longer to normalise a long text than to parse it, and only its beginning is kept. */
+const LONGEST_NORMALISED = 32 * 1024;
+const NUMBERS = /(?<![\w$"])[\d.]+(?:e[+-]?\d+)?/gi;
+
+/** Some texts can't be normalised; their literals are taken out all the same. */
 function normalised(text: string): string {
   try {
-    return normalizeSync(text);
+    return normalise(text) ?? text;
   } catch (error) {
-    // Some texts can't be normalised; their literals are taken out all the same.
-    if (error instanceof Error) return text;
+    if (error instanceof ParserExhausted) return text;
     throw error;
   }
 }
@@ -98,26 +104,33 @@ function parseTree(
   }
   if (!text.isWellFormed()) return syntaxError('the statement is not valid Unicode');
   if (text.trim() === '') return [];
+  if (hasTooManyTokens(text)) return tooComplex('the statement has too many words and signs');
   try {
-    const { stmts = [] } = parseSync(text) as { stmts?: { stmt?: Tree; stmt_location?: number; stmt_len?: number }[] };
+    const parsed = parseToJson(text);
+    if ('wrong' in parsed) return asTheServerSays(parsed.wrong);
+    const { stmts = [] } = JSON.parse(parsed.tree) as ParseResult;
     return stmts.flatMap(({ stmt, stmt_location: location = 0, stmt_len: length = 0 }) => {
       const [kind] = Object.keys(stmt ?? {});
       if (stmt === undefined || kind === undefined) return [];
       return [{ kind, node: stmt[kind] as Tree, location, length }];
     });
   } catch (error) {
-    const details = hasSqlDetails(error) ? error.sqlDetails : undefined;
-    if (details !== undefined) {
-      return asTheServerSays(details);
-    }
-    const why = error instanceof Error ? error.message : String(error);
-    // "empty query" is a text of comments only.
-    return /empty/i.test(why) ? [] : syntaxError(why);
+    if (error instanceof ParserExhausted) return tooComplex(error.message);
+    throw error;
   }
 }
 
+interface ParseResult {
+  readonly stmts?: readonly { readonly stmt?: Tree; readonly stmt_location?: number; readonly stmt_len?: number }[];
+}
+
+/** statement_too_complex (PostgreSQL, "Error Codes"). */
+function tooComplex(message: string): DatabaseFailure {
+  return { severity: 'ERROR', sqlstate: '54001', message, hint: 'Send it in parts, or its values by COPY.' };
+}
+
 /** The parser tells neither SQLSTATE nor hint; these are the ones that are not the usual. */
-function asTheServerSays({ message, cursorPosition, fileName }: SqlErrorDetails): DatabaseFailure {
+function asTheServerSays({ message, cursorPosition, fileName }: SyntaxComplaint): DatabaseFailure {
   if (message.startsWith('invalid byte sequence for encoding')) return { ...syntaxError(message), sqlstate: '22021' };
   const error = { ...syntaxError(message), position: String(cursorPosition + 1) };
   if (message === 'invalid Unicode escape') {
