@@ -1,5 +1,4 @@
-import { createRequire } from 'node:module';
-import { pathToFileURL } from 'node:url';
+import createModule, { type Module } from 'libpg-query/wasm/libpg-query.js';
 
 /** What PostgreSQL's parser says against a text. */
 export interface SyntaxComplaint {
@@ -15,21 +14,6 @@ export class ParserExhausted extends Error {
     super('the statement is too large or nested too deeply', options);
     this.name = 'ParserExhausted';
   }
-}
-
-/** libpg_query's C interface, compiled to WebAssembly (its `wasm_wrapper.c`). */
-interface Module {
-  readonly HEAPU8: Uint8Array;
-  _malloc(size: number): number;
-  _free(pointer: number): void;
-  _wasm_parse_query_raw(text: number): number;
-  _wasm_free_parse_result(result: number): void;
-  _wasm_normalize_query(text: number): number;
-  _wasm_free_string(text: number): void;
-  lengthBytesUTF8(text: string): number;
-  stringToUTF8(text: string, pointer: number, size: number): void;
-  UTF8ToString(pointer: number): string;
-  getValue(pointer: number, type: 'i32'): number;
 }
 
 /**
@@ -54,12 +38,8 @@ export async function loadParser(): Promise<void> {
 }
 
 async function loadOne(): Promise<void> {
-  const factory = createRequire(import.meta.url).resolve('libpg-query/wasm/libpg-query.js');
-  const { default: create } = (await import(pathToFileURL(factory).href)) as {
-    default(options: { printErr(line: string): void }): Promise<Module>;
-  };
   // What it prints when it is at its end is a list of memory contexts.
-  const made = await create({ printErr: () => undefined });
+  const made = await createModule({ printErr: () => undefined });
   if (working === null) working = made;
   else standby.push(made);
 }
