@@ -1,3 +1,4 @@
+/// <reference path="./libpg-query.d.ts" />
 import createModule, { type Module } from 'libpg-query/wasm/libpg-query.js';
 
 /** What PostgreSQL's parser says against a text. */
