@@ -39,7 +39,7 @@ export async function toolCalls(report: Report): Promise<void> {
     await ours.close();
     await theirs.close();
   } finally {
-    peer?.kill('SIGTERM');
+    if (peer !== undefined) end(peer);
     await site.remove();
   }
 }
@@ -63,7 +63,8 @@ async function startDbhub(url: string): Promise<ChildProcess | undefined> {
   const child = spawn(
     'npx',
     ['--yes', DBHUB, '--transport', 'http', '--port', String(DBHUB_PORT), '--dsn', `${url}?sslmode=disable`],
-    { stdio: 'ignore' },
+    // npx begins another process: both are ended as a group.
+    { stdio: 'ignore', detached: true },
   );
   for (let waitedMs = 0; waitedMs < 90_000 && child.exitCode === null; waitedMs += 500) {
     const answered = await fetch(`http://127.0.0.1:${DBHUB_PORT}/`).then(
@@ -73,6 +74,10 @@ async function startDbhub(url: string): Promise<ChildProcess | undefined> {
     if (answered) return child;
     await sleep(500);
   }
-  child.kill('SIGTERM');
+  end(child);
   return undefined;
+}
+
+function end({ pid, exitCode }: ChildProcess): void {
+  if (pid !== undefined && exitCode === null) process.kill(-pid, 'SIGTERM');
 }

@@ -1,5 +1,6 @@
 /// <reference path="./libpg-query.d.ts" />
 import createModule, { type Module } from 'libpg-query/wasm/libpg-query.js';
+import { compiledOnce } from './compiled-once.ts';
 
 /** What PostgreSQL's parser says against a text. */
 export interface SyntaxComplaint {
@@ -39,10 +40,22 @@ export async function loadParser(): Promise<void> {
 }
 
 async function loadOne(): Promise<void> {
-  // What it prints when it is at its end is a list of memory contexts.
-  const made = await createModule({ printErr: () => undefined });
+  const made = await compiledOnce(async () => {
+    // What it prints when it is at its end is a list of memory contexts.
+    const module = await createModule({ printErr: () => undefined });
+    tryOut(module);
+    return module;
+  });
   if (working === null) working = made;
   else standby.push(made);
+}
+
+/** The first call compiles what it calls. */
+function tryOut(module: Module): void {
+  const pointer = module._malloc(16);
+  module.stringToUTF8('SELECT 1', pointer, 16);
+  module._wasm_free_parse_result(module._wasm_parse_query_raw(pointer));
+  module._free(pointer);
 }
 
 function giveUp(module: Module): void {
