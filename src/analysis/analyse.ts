@@ -238,11 +238,17 @@ function transactionAct(kind: string, name: string, node: Tree): TransactionAct 
   switch (kind) {
     case 'BEGIN':
     case 'START': {
-      const readOnly = ((node['options'] as Tree[] | undefined) ?? []).some((item) => {
+      const options = (node['options'] as Tree[] | undefined) ?? [];
+      const readOnly = options.some((item) => {
         const option = item['DefElem'] as Tree | undefined;
         return option?.['defname'] === 'transaction_read_only' && constantOf(option['arg']) === '1';
       });
-      return { act: 'begin', readOnly };
+      return {
+        act: 'begin',
+        readOnly,
+        plain: options.length === 0,
+        tag: kind === 'BEGIN' ? 'BEGIN' : 'START TRANSACTION',
+      };
     }
     case 'COMMIT':
       return { act: 'commit' };

@@ -57,7 +57,8 @@ export type StatementClass =
   | { readonly kind: 'unsupported'; readonly what: string };
 
 export type TransactionAct =
-  | { readonly act: 'begin'; readonly readOnly: boolean }
+  /** `plain`: without a word on what kind of transaction it is to be. */
+  | { readonly act: 'begin'; readonly readOnly: boolean; readonly plain: boolean; readonly tag: string }
   | { readonly act: 'commit' }
   | { readonly act: 'rollback' }
   | { readonly act: 'savepoint' | 'release' | 'rollback to'; readonly name: string };

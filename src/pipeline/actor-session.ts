@@ -42,6 +42,10 @@ export interface ActorSession {
   mayWrite(judgement: Judgement): boolean;
   /** The connection on which a judged statement runs, in the transaction it needs. */
   enter(judgement: Runnable): EngineSession | Promise<EngineSession>;
+  /** It is in a transaction that nobody but the gateway has begun. */
+  readonly inBlock: boolean;
+  /** Several statements of one text are one transaction: begins it, where none is open. @param rest what comes of the text. */
+  beginBlock(rest: readonly Judgement[]): Promise<void>;
   /** Whether entering begins or ends a transaction: then no message of the actor's may be half-way. */
   mustBegin(judgement: Runnable): boolean;
   /** What the actor has prepared, by name. */

@@ -22,11 +22,9 @@ export interface LookAhead extends Ahead {
   pass(judgement: Judgement): boolean;
 }
 
-/** @param open a transaction of the actor's is open as the text begins. */
-export function createLookAhead(open: boolean): LookAhead {
+export function createLookAhead(): LookAhead {
   const settings: SettingAhead[] = [];
   const prepared = new Map<string, PreparedText | null>();
-  let inside = open;
   let ended = false;
   return {
     settings,
@@ -36,11 +34,7 @@ export function createLookAhead(open: boolean): LookAhead {
       if (ended && settings.length > 0 && judgement.verdict !== 'transaction') return false;
       if (judgement.verdict === 'transaction') {
         const { act } = judgement.act;
-        if (act === 'begin') inside = true;
-        else if (act === 'commit' || act === 'rollback' || act === 'rollback to') {
-          ended = true;
-          if (act !== 'rollback to') inside = false;
-        }
+        if (act === 'commit' || act === 'rollback' || act === 'rollback to') ended = true;
         return true;
       }
       if (judgement.verdict !== 'session') return true;
@@ -52,8 +46,6 @@ export function createLookAhead(open: boolean): LookAhead {
         prepared.set(act.name, null);
       }
       if (act.act !== 'set' || !changesMeaning(act.name)) return true;
-      // Whether SET LOCAL does anything outside of BEGIN depends on what ran before it.
-      if (act.local && !inside) return false;
       settings.push({ name: act.name, value: act.value });
       return true;
     },

@@ -63,6 +63,12 @@ const READ_APART: Refusal = {
   hint: 'Send what changes definitions in a text of its own, or all of it between BEGIN and COMMIT.',
 };
 
+const PLAN_APART: Refusal = {
+  refused: 'unsupported',
+  message: 'A change that must become a plan came in one text with the end of a transaction and other statements.',
+  hint: 'What was committed before it stays; of the rest nothing was run. Send the change by itself.',
+};
+
 const SETTINGS_BETWEEN: Refusal = {
   refused: 'unsupported',
   message:
@@ -93,7 +99,7 @@ export async function carryQuery(
   if (parts.length === 0) return { outcome: 'empty' };
 
   const judged: JudgedStatement[] = [];
-  const ahead = createLookAhead(session.transaction !== 'idle');
+  const ahead = createLookAhead();
   for (const part of parts) {
     const { text, judgement, positionBefore } = await judgeFilled(session, steps, part.text, ahead);
     const statement = { text, parameters: [] };
@@ -118,9 +124,17 @@ export async function carryQuery(
   }
 
   for (const [index, one] of judged.entries()) {
+    if (parts.length > 1 && one.judgement.verdict !== 'transaction' && !becomesPlan(one.judgement)) {
+      await session.beginBlock(judged.slice(index).map(({ judgement }) => judgement));
+    }
     const frame = one.statement.text === query.text ? query.frame : queryFrame(one.statement.text);
     const outcome = await carryOne(session, one, { ...query, frame, before: parts[index]?.start ?? 0 }, steps);
-    if (outcome.outcome !== 'done') return outcome;
+    if (outcome.outcome !== 'done') {
+      await abort(session, outcome);
+      // What was answered before it is said before it, and nothing of the text stays.
+      await session.settle(query.sink);
+      return outcome;
+    }
     if (session.failedInBatch) break;
   }
   return session.settle(query.sink);
@@ -152,6 +166,7 @@ async function carryOne(
   }
   if (judgement.verdict === 'already so') return abort(session, await answerAlreadySo(session, judgement, sink));
   if (becomesPlan(judgement)) {
+    if (session.inBlock) return abort(session, { outcome: 'refused', refusal: PLAN_APART });
     return abort(session, said(sink, await steps.hold(session, [{ statement, judgement }])));
   }
   const runnable = judgement as Runnable;

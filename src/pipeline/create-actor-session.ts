@@ -14,6 +14,7 @@ import type { CommitWrites } from './commit-writes.ts';
 import { judgeBeside } from './gathered.ts';
 import type { Hold } from './hold.ts';
 import { createHoldings } from './holdings.ts';
+import { needsBlock } from './implicit-block.ts';
 import { becomesPlan, type Judgement } from './judge.ts';
 import { keepWrite } from './keep-write.ts';
 import type { Outcome } from './outcome.ts';
@@ -93,6 +94,10 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     return judgement.verdict === 'run' && judgement.how === 'write' ? 'write' : 'read';
   }
 
+  function begins(judgement: Runnable): judgement is Extract<Runnable, { verdict: 'run' }> {
+    return judgement.verdict === 'run' && judgement.how !== 'read' && !needsBlock(judgement.analysis);
+  }
+
   function leavesReading(judgement: Runnable): boolean {
     const writes = judgement.verdict === 'run' && judgement.how === 'write';
     return writes && transaction.open?.implicit === true && transaction.open.purpose === 'read';
@@ -144,6 +149,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     },
     mayWrite: (judgement) =>
       judgement.verdict === 'run' &&
+      (transaction.open !== null || begins(judgement)) &&
       (judgement.how === 'write' || (judgement.how === 'pinned read' && transaction.open?.purpose === 'write')),
     settings: () => holdings.settings(),
     gathers: transaction.gathers,
@@ -168,13 +174,16 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
         // A batch that read in a pinned transaction now writes: the read is over and its transaction too.
         return transaction.settle(NOWHERE).then(() => transaction.begin('write', false));
       }
-      if (judgement.verdict === 'run' && judgement.how !== 'read') {
+      if (begins(judgement)) {
         return transaction.begin(judgement.how === 'write' ? 'write' : 'read', judgement.how === 'pinned read');
       }
       return connections.opened('read') ?? connections.open('read');
     },
-    mustBegin: (judgement) =>
-      transaction.open === null ? judgement.verdict === 'run' && judgement.how !== 'read' : leavesReading(judgement),
+    get inBlock() {
+      return transaction.open?.implicit === true;
+    },
+    beginBlock: transaction.beginBlock,
+    mustBegin: (judgement) => (transaction.open === null ? begins(judgement) : leavesReading(judgement)),
     connectionFor(judgement) {
       const inside = transaction.connection();
       if (inside !== undefined) return inside;

@@ -72,7 +72,7 @@ export function createHoldings(deps: {
     const transaction = deps.transaction();
     const setting = settingOf(act.name, act.value);
     if (act.local) transaction?.localSettings.push(setting);
-    else if (transaction === null || transaction.implicit) await connections.adopt(setting, made);
+    else if (transaction === null) await connections.adopt(setting, made);
     else transaction.settings.push(setting);
   }
 

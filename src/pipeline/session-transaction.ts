@@ -6,6 +6,7 @@ import type { Channel } from '../domain/intent.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { StatementAnswer } from '../domain/statement-answer.ts';
 import type { Task } from '../domain/task.ts';
+import { commandComplete } from '../engines/postgres/wire-messages.ts';
 import { EngineFailure, type EngineSession, type Relayed, type ReplySink } from '../engines/session.ts';
 import type { Connections, Purpose } from '../execution/connections.ts';
 import type { HeldBack } from '../execution/copy-rows.ts';
@@ -17,6 +18,8 @@ import type { CommitWrites } from './commit-writes.ts';
 import { canBeGathered, type Gathered, NO_SAVEPOINT_NOW } from './gathered.ts';
 import type { Hold } from './hold.ts';
 import type { Holdings } from './holdings.ts';
+import { blockFor, NOBODY_BEGAN, notInBlock } from './implicit-block.ts';
+import type { Judgement } from './judge.ts';
 import { keepWrite } from './keep-write.ts';
 import type { Outcome } from './outcome.ts';
 import { ANSWER_TOO_LARGE, HELD_OUTPUT_MB, LOST, SETTINGS_MIXED } from './session-refusals.ts';
@@ -32,6 +35,8 @@ export interface SessionTransaction {
   connection(): EngineSession | undefined;
   /** Begins one around a batch. @param pinned it reads, and nothing in it may write. */
   begin(purpose: Purpose, pinned: boolean): Promise<EngineSession>;
+  /** Begins the one around several statements of one text, where none is open. @param rest what comes of the text. */
+  beginBlock(rest: readonly Judgement[]): Promise<void>;
   /** Carries BEGIN, COMMIT and their kin. COMMIT measures first. */
   transact(act: TransactionAct, carry: CarryTransaction, sink: ReplySink): Promise<Outcome>;
   /** Ends the one around a batch: measured and committed, or undone. */
@@ -105,6 +110,7 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
     const connection = await connections.open(purpose);
     if (purpose === 'write') await beginMeasured(connection);
     else if (pinned) await connection.own('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY', PIN);
+    else await connection.own('BEGIN READ ONLY');
     transaction = begun(purpose, true);
     held = purpose === 'write' ? createHeldOutput(HELD_OUTPUT_BYTES) : null;
     return connection;
@@ -183,8 +189,11 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
       return { outcome: 'refused', refusal: LOST };
     }
     if (transaction.purpose === 'read') {
+      const ended = transaction;
+      const failed = connection.transaction === 'failed';
       transaction = null;
       await connection.own('COMMIT');
+      if (!failed) await deps.holdings().committed(ended, connection);
       return DONE;
     }
     const output = held;
@@ -223,13 +232,20 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
   async function transact(act: TransactionAct, carry: CarryTransaction, sink: ReplySink): Promise<Outcome> {
     const refusal = act.act === 'commit' ? undefined : await releaseHeld(sink);
     if (refusal !== undefined) return { outcome: 'refused', refusal };
+    const nobodyBegan = transaction?.implicit === true;
+    const ending: CarryTransaction = (connection, to) => {
+      if (nobodyBegan) to.write(NOBODY_BEGAN);
+      return carry(connection, to);
+    };
     switch (act.act) {
       case 'begin': {
         if (transaction !== null) {
           const connection = current();
           assert(connection !== undefined);
           transaction.implicit = false;
-          await carry(connection, sink);
+          // The server would be told to begin what it is in.
+          if (nobodyBegan && act.plain) sink.write(commandComplete(act.tag));
+          else await carry(connection, sink);
           return DONE;
         }
         const purpose = connections.canWrite && !act.readOnly ? 'write' : 'read';
@@ -252,17 +268,17 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
         if (changes !== null && connection.transaction === 'open') return commitGathered(connection, changes);
         const measured = transaction?.purpose === 'write' && connection.transaction === 'open';
         if (!measured || transaction?.writes.length === 0) {
-          const ending = transaction;
-          if (ending !== null) noteUndone(ending);
+          const ended = transaction;
+          if (ended !== null) noteUndone(ended);
           transaction = null;
-          const { failure, commands } = await carry(connection, sink);
+          const { failure, commands } = await ending(connection, sink);
           const committed = failure === null && commands.at(-1) === 'COMMIT';
-          if (committed && ending !== null) await deps.holdings().committed(ending, connection);
+          if (committed && ended !== null) await deps.holdings().committed(ended, connection);
           return DONE;
         }
         const output = createHeldOutput(HELD_OUTPUT_BYTES);
         const earlier = held;
-        const outcome = await commitMeasured(() => carry(connection, output));
+        const outcome = await commitMeasured(() => ending(connection, output));
         held = null;
         if (outcome.outcome === 'done') {
           await earlier?.release(sink);
@@ -278,12 +294,16 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
         if (transaction !== null) noteUndone(transaction);
         transaction = null;
         held = null;
-        await carry(connection, sink);
+        await ending(connection, sink);
         return DONE;
       }
       case 'savepoint':
       case 'release':
       case 'rollback to': {
+        if (nobodyBegan) {
+          await rollBack();
+          return { outcome: 'failed', failure: notInBlock(act.act) };
+        }
         if (gathered() !== null && current()?.transaction === 'open') {
           await fail();
           return { outcome: 'refused', refusal: NO_SAVEPOINT_NOW };
@@ -304,6 +324,11 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
     },
     connection: current,
     begin,
+    async beginBlock(rest) {
+      if (transaction !== null) return;
+      const { purpose, pinned } = blockFor(rest, connections.canWrite);
+      await begin(purpose, pinned);
+    },
     transact,
     settle,
     get gathered() {

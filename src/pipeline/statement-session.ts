@@ -68,7 +68,7 @@ export function createStatementSession(deps: {
       return refused(CALLED_OFF);
     }
     watch?.step('running');
-    const writes = judgement.verdict === 'run' && judgement.how === 'write';
+    const writes = session.mayWrite(judgement);
     // A write runs to its end, whatever it returns; a read need not return more than is looked at.
     const frames = framesOf(statement, writes ? 0 : bounds.maxRows + 1);
     if (writes) session.note({ statement, analysis: judgement.analysis });

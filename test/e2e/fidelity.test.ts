@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasPsql, type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
+import { BATCHES } from './fidelity/batches.ts';
 import { META_COMMANDS } from './fidelity/meta-commands.ts';
 import { SPECIMENS } from './fidelity/schema.ts';
 import { COPIES, CURSORS, PREPARED, SETTINGS, TRANSACTIONS } from './fidelity/sessions.ts';
@@ -17,6 +18,7 @@ const SCRIPTS: Readonly<Record<string, readonly string[]>> = {
   errors: ERRORS,
   writes: WRITES,
   transactions: TRANSACTIONS,
+  'several statements in one text': BATCHES,
   cursors: CURSORS,
   settings: SETTINGS,
   'prepared statements': PREPARED,
