@@ -104,7 +104,7 @@ interface Classified {
 }
 
 function classify(findings: Findings, { kind, node }: ParsedStatement): Classified {
-  const setConfig = kind === 'SelectStmt' ? classifySetConfig(node) : undefined;
+  const setConfig = kind === 'SelectStmt' && isServersOwn(findings) ? classifySetConfig(node) : undefined;
   if (setConfig !== undefined) return { statementClass: setConfig, command: 'SELECT' };
   const row = ROW_STATEMENTS[kind];
   if (row !== undefined) return rows(findings, kind, node, row);
@@ -162,6 +162,13 @@ function classify(findings: Findings, { kind, node }: ParsedStatement): Classifi
     default:
       return definitionOf(findings, kind, node);
   }
+}
+
+/** No user has a function of these names, which another search path could bring before the server's. */
+function isServersOwn({ catalogue }: Findings): boolean {
+  return ['set_config', 'pg_show_all_settings'].every((name) =>
+    (catalogue.functions.get(name) ?? []).every((routine) => routine.builtIn),
+  );
 }
 
 /** Prepared is only what may also be executed; whether that may run is asked each time it is. */

@@ -69,10 +69,11 @@ export function classifySetting(node: Tree): StatementClass | { readonly kind: '
 export function classifySetConfig(select: Tree): StatementClass | undefined {
   if (isDumpsOwnRestriction(select)) return session({ act: 'show' });
   const plain = Object.keys(select).every((key) => ['targetList', 'limitOption', 'op'].includes(key));
+  const fromSettings = plain ? undefined : settingLookedUp(select);
   const [only, ...more] = (select['targetList'] as Tree[] | undefined) ?? [];
   const target = only?.['ResTarget'] as Tree | undefined;
   const call = (target?.['val'] as Tree | undefined)?.['FuncCall'] as Tree | undefined;
-  if (!plain || more.length > 0 || call === undefined) return undefined;
+  if ((!plain && fromSettings === undefined) || more.length > 0 || call === undefined) return undefined;
   const name = ((call['funcname'] as Tree[] | undefined) ?? []).map((part) =>
     String((part['String'] as Tree | undefined)?.['sval']),
   );
@@ -80,9 +81,24 @@ export function classifySetConfig(select: Tree): StatementClass | undefined {
   const [setting, value, local, ...others] = ((call['args'] as unknown[] | undefined) ?? []).map(constantOf);
   if (setting === undefined || value === undefined || local === undefined || others.length > 0) return undefined;
   const lower = setting.toLowerCase();
-  if (!isHarmless(lower, value)) return undefined;
+  if (!isHarmless(lower, value) || (fromSettings !== undefined && fromSettings !== setting)) return undefined;
   return session({ act: 'set', name: lower, value, local: local === 'true' });
 }
+
+/** `… FROM pg_show_all_settings() WHERE name = 'bytea_output'`, as administration consoles begin: one row where there is such a setting. */
+function settingLookedUp(select: Tree): string | undefined {
+  const { fromClause, whereClause, ...rest } = select;
+  if (!Object.keys(rest).every((key) => ['targetList', 'limitOption', 'op'].includes(key))) return undefined;
+  const written = (node: unknown) => JSON.stringify(node)?.replaceAll(/,?"location":\d+/g, '');
+  const named = constantOf(((whereClause as Tree | undefined)?.['A_Expr'] as Tree | undefined)?.['rexpr']);
+  if (named === undefined || written(fromClause) !== ALL_SETTINGS) return undefined;
+  return written(whereClause) === NAMED.replace('NAME', () => JSON.stringify(named)) ? named : undefined;
+}
+
+const ALL_SETTINGS =
+  '[{"RangeFunction":{"functions":[{"List":{"items":[{"FuncCall":{"funcname":[{"String":{"sval":"pg_show_all_settings"}}],"funcformat":"COERCE_EXPLICIT_CALL"}},{}]}}]}}]';
+const NAMED =
+  '{"A_Expr":{"kind":"AEXPR_OP","name":[{"String":{"sval":"="}}],"lexpr":{"ColumnRef":{"fields":[{"String":{"sval":"name"}}]}},"rexpr":{"A_Const":{"sval":{"sval":NAME}}}}}';
 
 /** What pg_dump sends to forbid itself views and foreign tables; it changes nothing but what this session may read. */
 function isDumpsOwnRestriction(select: Tree): boolean {

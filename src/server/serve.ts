@@ -5,13 +5,13 @@ import { type MountedChannel, startHttp } from '../channels/http/server.ts';
 import { createMcpEndpoint } from '../channels/mcp/endpoint.ts';
 import { listenPgwire } from '../channels/pgwire/listener.ts';
 import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
-import { asId, type TargetId } from '../domain/ids.ts';
 import type { Metrics } from '../observing/metrics.ts';
 import type { Tracing } from '../observing/open-tracing.ts';
 import { createGateway } from '../pipeline/create-gateway.ts';
 import { expirePlans } from '../pipeline/expire-plans.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
 import { createReadLog } from '../pipeline/read-log.ts';
+import { targetNamed } from '../pipeline/target-named.ts';
 import { liveNodes } from '../store/nodes.ts';
 import { countPlans, waitingSince } from '../store/plans.ts';
 import { taskById } from '../store/tasks.ts';
@@ -128,7 +128,8 @@ export async function serve(
     const stored = await taskById(store, user);
     if (stored === undefined)
       return { refused: { refused: 'denied', message: 'The task is over.', hint: 'Open a new task.' } };
-    const target = asId<TargetId>(database);
+    const targets = [...countersign.targets.values()].map((known) => known.target);
+    const target = targetNamed(database, stored.task, targets);
     return sessions.open({
       task: stored.task,
       target,
