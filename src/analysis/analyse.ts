@@ -18,7 +18,8 @@ import {
 import { maskedReads } from './masked-reads.ts';
 import { isOwnSchema } from './own-schemas.ts';
 import { names, type ParsedStatement, parseStatement, shapeOf, type Tree } from './parse.ts';
-import { classifySetConfig, classifySetting, constantOf } from './settings.ts';
+import { sessionQuery } from './session-queries.ts';
+import { classifySetting, constantOf } from './settings.ts';
 import { walkQuery } from './walk.ts';
 
 const ROW_STATEMENTS: Readonly<Record<string, string>> = {
@@ -104,8 +105,8 @@ interface Classified {
 }
 
 function classify(findings: Findings, { kind, node }: ParsedStatement): Classified {
-  const setConfig = kind === 'SelectStmt' && isServersOwn(findings) ? classifySetConfig(node) : undefined;
-  if (setConfig !== undefined) return { statementClass: setConfig, command: 'SELECT' };
+  const act = kind === 'SelectStmt' ? sessionQuery(findings, node) : undefined;
+  if (act !== undefined) return { statementClass: act, command: 'SELECT' };
   const row = ROW_STATEMENTS[kind];
   if (row !== undefined) return rows(findings, kind, node, row);
   switch (kind) {
@@ -162,13 +163,6 @@ function classify(findings: Findings, { kind, node }: ParsedStatement): Classifi
     default:
       return definitionOf(findings, kind, node);
   }
-}
-
-/** No user has a function of these names, which another search path could bring before the server's. */
-function isServersOwn({ catalogue }: Findings): boolean {
-  return ['set_config', 'pg_show_all_settings'].every((name) =>
-    (catalogue.functions.get(name) ?? []).every((routine) => routine.builtIn),
-  );
 }
 
 /** Prepared is only what may also be executed; whether that may run is asked each time it is. */

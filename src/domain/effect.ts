@@ -75,6 +75,8 @@ export type SessionAct =
   | { readonly act: 'cursor'; readonly name: string | null; readonly closes: boolean }
   | { readonly act: 'listen'; readonly channel: string }
   | { readonly act: 'unlisten'; readonly channel: string | null }
+  /** Held until the session ends or gives it back; `null`: all of them. */
+  | { readonly act: 'advisory lock'; readonly key: string | null; readonly takes: boolean }
   | { readonly act: 'show' }
   | { readonly act: 'constraints' };
 

@@ -28,6 +28,8 @@ export type ObjectKind =
   | 'file'
   /** What one listens to and notifies: in the schema `pg_notify`, which nobody can make. */
   | 'channel'
+  /** In the schema `pg_advisory`, which nobody can make; named by its key, or both. */
+  | 'advisory lock'
   | 'server'
   | 'object';
 

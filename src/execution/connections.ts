@@ -5,12 +5,15 @@ import type { EngineSession } from '../engines/session.ts';
 /** Which of a task's two logins a statement runs under. */
 export type Purpose = 'read' | 'write';
 
-/** The connections of one actor's session: one for each purpose, opened when first needed, alike in their settings. */
+/** What holds locks of the session's own has a connection to itself: it outlives a change of logins, and no transaction ends it. */
+type Use = Purpose | 'locks';
+
+/** The connections of one actor's session: one for each use, opened when first needed, alike in their settings. */
 export interface Connections {
   /** Opens it when it isn't open. @throws RefusalError when the target can't be reached or is not the pinned one. */
-  open(purpose: Purpose): Promise<EngineSession>;
+  open(use: Use): Promise<EngineSession>;
   /** The connection if it is open: what the hot path asks. */
-  opened(purpose: Purpose): EngineSession | undefined;
+  opened(use: Use): EngineSession | undefined;
   readonly canWrite: boolean;
   /** Remembers a setting that the actor made on `made`, and makes it on the other connection too, now or when that opens. */
   adopt(setting: Setting, made: EngineSession | null): Promise<void>;
@@ -37,14 +40,14 @@ export function createConnections(
   firstLogins: ProfileLogins,
   told: { readonly onLost: (reason: Error) => void; readonly onNotification: (message: Buffer) => void },
 ): Connections {
-  const sessions = new Map<Purpose, EngineSession>();
-  const opening = new Map<Purpose, Promise<EngineSession>>();
+  const sessions = new Map<Use, EngineSession>();
+  const opening = new Map<Use, Promise<EngineSession>>();
   const settings = new Map<string, Setting>();
   let logins = firstLogins;
   let ended = false;
 
-  async function begin(purpose: Purpose): Promise<EngineSession> {
-    const login = logins[purpose];
+  async function begin(use: Use): Promise<EngineSession> {
+    const login = logins[use === 'locks' ? 'read' : use];
     if (login === undefined) {
       throw new RefusalError({
         refused: 'denied',
@@ -58,12 +61,12 @@ export function createConnections(
       throw new RefusalError({ refused: 'unavailable', message: 'The session is closing.', hint: 'Connect again.' });
     }
     session.onLost((reason) => {
-      sessions.delete(purpose);
+      sessions.delete(use);
       if (!ended) told.onLost(reason instanceof Error ? reason : new Error(reason.message));
     });
     session.onNotification(told.onNotification);
     for (const setting of settings.values()) await session.own(setting.sql);
-    sessions.set(purpose, session);
+    sessions.set(use, session);
     return session;
   }
 
@@ -75,12 +78,12 @@ export function createConnections(
     get canWrite() {
       return logins.write !== undefined;
     },
-    opened: (purpose) => sessions.get(purpose),
-    open(purpose) {
-      const open = sessions.get(purpose);
+    opened: (use) => sessions.get(use),
+    open(use) {
+      const open = sessions.get(use);
       if (open !== undefined) return Promise.resolve(open);
-      const pending = opening.get(purpose) ?? begin(purpose).finally(() => opening.delete(purpose));
-      opening.set(purpose, pending);
+      const pending = opening.get(use) ?? begin(use).finally(() => opening.delete(use));
+      opening.set(use, pending);
       return pending;
     },
     async adopt(setting, made) {
@@ -98,9 +101,9 @@ export function createConnections(
       const same = next.read.user === logins.read.user && next.write?.user === logins.write?.user;
       logins = next;
       if (same) return;
-      const before = [...sessions.values()];
-      sessions.clear();
-      await Promise.allSettled(before.map((session) => session.close()));
+      const before = [...sessions].filter(([use]) => use !== 'locks');
+      for (const [use] of before) sessions.delete(use);
+      await Promise.allSettled(before.map(([, session]) => session.close()));
     },
     async close() {
       ended = true;

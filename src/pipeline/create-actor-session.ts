@@ -20,7 +20,15 @@ import { keepWrite } from './keep-write.ts';
 import type { Outcome } from './outcome.ts';
 import type { ReadLog } from './read-log.ts';
 import { createRunning } from './running.ts';
-import { CLOSED, expired, LOST, RESET_INSIDE, TOO_MANY_CURSORS, UNRECORDED } from './session-refusals.ts';
+import {
+  CLOSED,
+  expired,
+  LOST,
+  RESET_INSIDE,
+  TOO_MANY_CURSORS,
+  TOO_MANY_LOCKS,
+  UNRECORDED,
+} from './session-refusals.ts';
 import { createSessionTransaction } from './session-transaction.ts';
 
 const DONE: Outcome = { outcome: 'done' };
@@ -85,6 +93,10 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   }
 
   function noteShape({ shape }: Analysis): void {
+    note(shape);
+  }
+
+  function note(shape: string): void {
     deps.readLog.note({ task: task.id, target: engine.target.id, channel: deps.channel, shape });
   }
 
@@ -107,6 +119,8 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     if (act.act === 'discard' && act.what === 'settings' && transaction.open !== null) {
       return { outcome: 'refused', refusal: RESET_INSIDE };
     }
+    // Its shape would not say which.
+    if (act.act === 'advisory lock' && act.takes) note(`advisory lock ${act.key}`);
     const { failure } = await holdings.adopt(act, made, carry);
     if (failure !== null) failedInBatch = true;
     return DONE;
@@ -119,6 +133,11 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     });
     const { gathered } = transaction;
     if (gathered !== null) return judgeBeside(judgement, gathered, engine.currentCatalogue());
+    if (judgement.verdict === 'session' && judgement.act.act === 'advisory lock') {
+      const { key, takes } = judgement.act;
+      if (takes && key !== null && !holdings.mayLock(key))
+        return { verdict: 'unsupported', analysis: judgement.analysis, refusal: TOO_MANY_LOCKS };
+    }
     if (judgement.verdict !== 'run') return judgement;
     const { analysis } = judgement;
     if (analysis.holdsCursor === undefined || holdings.hasRoomFor(analysis.holdsCursor)) return judgement;

@@ -10,7 +10,7 @@ import type { SettingAhead } from './ahead.ts';
 
 /**
  * What an actor's session holds in the database from one statement to the next: settings, prepared statements, cursors
- * WITH HOLD, channels that it listens to. The actor has one session, the gateway several connections: they are kept alike,
+ * WITH HOLD, channels that it listens to, advisory locks. The actor has one session, the gateway several connections: they are kept alike,
  * and what is on one of them only is found again there.
  */
 export interface Holdings {
@@ -19,7 +19,7 @@ export interface Holdings {
   settings(ahead?: readonly SettingAhead[]): readonly { readonly name: string; readonly value: string }[];
   preset(name: string, value: string): Promise<void>;
   /** The connection on which an act must run, because what it names is there. */
-  place(act: SessionAct): EngineSession | undefined;
+  place(act: SessionAct): EngineSession | Promise<EngineSession> | undefined;
   /** Carries SET and its kin, and keeps the session's connections alike. */
   adopt(act: SessionAct, made: EngineSession, carry: () => Promise<Relayed>): Promise<Relayed>;
   /** Settings that a transaction made hold from its commit on. */
@@ -34,10 +34,14 @@ export interface Holdings {
   readonly onConnections: boolean;
   /** Whether one more cursor may be held. */
   hasRoomFor(cursor: string): boolean;
+  /** Whether it may hold this advisory lock besides those it holds. */
+  mayLock(key: string): boolean;
 }
 
 /** Each keeps its rows in the database until it is closed. */
 export const MAX_HELD_CURSORS = 16;
+/** They lie in a table that all sessions of the server share. */
+export const MAX_ADVISORY_LOCKS = 16;
 
 export function createHoldings(deps: {
   readonly connections: Connections;
@@ -49,6 +53,8 @@ export function createHoldings(deps: {
   const prepared = new Map<string, PreparedStatement>();
   const cursors = new Map<string, EngineSession>();
   const channels = new Map<string, EngineSession>();
+  /** Advisory locks by key, and how often each was asked for: too many rather than too few. */
+  const locks = new Map<string, number>();
 
   async function elsewhere(made: EngineSession, sql: string): Promise<void> {
     for (const connection of connections.all()) {
@@ -103,13 +109,21 @@ export function createHoldings(deps: {
           await elsewhere(made, 'UNLISTEN *');
         }
         return;
+      case 'advisory lock': {
+        if (act.key === null) return locks.clear();
+        const held = (locks.get(act.key) ?? 0) + (act.takes ? 1 : -1);
+        if (held > 0) locks.set(act.key, held);
+        else locks.delete(act.key);
+        return;
+      }
       case 'discard':
         if (act.what === 'all' || act.what === 'settings') await connections.forgetSettings(made);
         if (act.what !== 'all') return;
         await deallocate(null, made);
         cursors.clear();
         channels.clear();
-        return elsewhere(made, 'CLOSE ALL; UNLISTEN *');
+        locks.clear();
+        return elsewhere(made, 'CLOSE ALL; UNLISTEN *; SELECT pg_catalog.pg_advisory_unlock_all()');
       case 'show':
       case 'constraints':
         return;
@@ -134,6 +148,7 @@ export function createHoldings(deps: {
       // In a failed transaction everything fails alike.
       if (deps.current()?.transaction === 'failed') return undefined;
       if (act.act === 'cursor' && act.name !== null) return cursors.get(act.name);
+      if (act.act === 'advisory lock') return act.takes ? connections.open('locks') : connections.opened('locks');
       const listens = act.act === 'listen' || act.act === 'unlisten';
       return listens && act.channel !== null ? channels.get(act.channel) : undefined;
     },
@@ -169,6 +184,7 @@ export function createHoldings(deps: {
     get onConnections() {
       return cursors.size > 0 || channels.size > 0;
     },
+    mayLock: (key) => locks.size < MAX_ADVISORY_LOCKS || locks.has(key),
     hasRoomFor: (cursor) => cursors.size < MAX_HELD_CURSORS || cursors.has(cursor),
   };
 }

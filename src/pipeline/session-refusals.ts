@@ -1,7 +1,7 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
-import { MAX_HELD_CURSORS } from './holdings.ts';
+import { MAX_ADVISORY_LOCKS, MAX_HELD_CURSORS } from './holdings.ts';
 
 /** Replies to a write are kept up to this size until its commit; a write is at most a few thousand rows. */
 export const HELD_OUTPUT_MB = 32;
@@ -45,6 +45,11 @@ export const TOO_MANY_CURSORS: Refusal = {
   refused: 'unsupported',
   message: `The session holds ${MAX_HELD_CURSORS} cursors WITH HOLD already.`,
   hint: 'Close one first, or declare it without HOLD inside a transaction.',
+};
+export const TOO_MANY_LOCKS: Refusal = {
+  refused: 'unsupported',
+  message: `The session holds ${MAX_ADVISORY_LOCKS} advisory locks already.`,
+  hint: 'Give one back first (pg_advisory_unlock).',
 };
 export const CLOSED: Refusal = { refused: 'unavailable', message: 'The session is closed.', hint: 'Connect again.' };
 export const LOST: Refusal = {

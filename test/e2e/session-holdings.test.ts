@@ -13,7 +13,9 @@ describe.each(servers)('what a session holds beyond a statement, before $name', 
   beforeAll(async () => {
     site = await startSite(binaries);
     // A role is the ceiling, for channels as for tables.
-    site.edit((config) => config.replace(/( {4}read:\n)/, '$1      - pg_notify.*\n'));
+    site.edit((config) =>
+      config.replace(/( {4}read:\n)/, '$1      - pg_notify.*\n').replace(/( {4}write:\n)/, '$1      - pg_advisory.*\n'),
+    );
     await site.serve();
     task = await site.openTask(WORK.replace('read: [public.*]', 'read: [public.*, pg_notify.jobs]'));
   }, 60_000);
@@ -34,6 +36,59 @@ describe.each(servers)('what a session holds beyond a statement, before $name', 
       () => 'it was not refused',
       (error: { code?: string }) => error.code,
     );
+
+  it('advisory locks that the task names keep others out, until they are given back or the session ends', async () => {
+    const migrates = await site.openTask(
+      WORK.replace('write: [', 'write: [public.*, pg_advisory.42, pg_advisory.7_8, ').replace('10s', '1s'),
+    );
+    const connected = async (url = migrates.postgres) => {
+      const client = new pg.Client({ connectionString: url });
+      await client.connect();
+      return client;
+    };
+    const [one, two, truth] = [await connected(), await connected(), await connected(site.databaseUrl)];
+    const held = async () =>
+      (await truth.query("SELECT objid::int AS key FROM pg_locks WHERE locktype = 'advisory' AND granted ORDER BY 1"))
+        .rows;
+    try {
+      expect((await one.query('SELECT pg_advisory_lock(42)')).rows).toEqual([{ pg_advisory_lock: '' }]);
+      await one.query({ text: 'SELECT pg_catalog.pg_try_advisory_lock(7, 8) AS got', values: [] });
+      expect(await held()).toEqual([{ key: 8 }, { key: 42 }]);
+      expect((await two.query('SELECT pg_try_advisory_lock(42) AS got')).rows).toEqual([{ got: false }]);
+      // It waits as long as any statement of the task may.
+      expect(await codeOf(two.query('SELECT pg_advisory_lock(42)'))).toBe('CS005');
+      // A migration under it: held, approved, and then the new table is reached with the lock still held.
+      const make = 'CREATE TABLE migrations_made (name text)';
+      expect(await codeOf(one.query(make))).toBe('CS001');
+      const { rows } = await one.query("SELECT id FROM countersign.plans WHERE state = 'held'");
+      await site.ask('plan', 'approve', rows[0].id, '--as', 'ada');
+      await one.query(make);
+      await one.query("INSERT INTO migrations_made VALUES ('first')");
+      expect(await held()).toEqual([{ key: 8 }, { key: 42 }]);
+      expect((await one.query('SELECT pg_advisory_unlock(42) AS back')).rows).toEqual([{ back: true }]);
+      expect((await two.query('SELECT pg_try_advisory_lock(42) AS got')).rows).toEqual([{ got: true }]);
+      await one.query('DISCARD ALL');
+      expect(await held()).toEqual([{ key: 42 }]);
+      await two.end();
+      await expect.poll(held).toEqual([]);
+      for (const sql of ['SELECT pg_advisory_lock(43)', 'SELECT pg_try_advisory_lock(7)'])
+        expect(await codeOf(one.query(sql))).toBe('CS002');
+    } finally {
+      await Promise.all([one.end(), two.end(), truth.end()]);
+    }
+  });
+
+  it('advisory locks are bounded in number', async () => {
+    const many = await site.openTask(WORK.replace('write: [', 'write: [pg_advisory.*, '));
+    const client = new pg.Client({ connectionString: many.postgres });
+    await client.connect();
+    for (let key = 0; key < 16; key++) await client.query(`SELECT pg_advisory_lock(${key})`);
+    expect(await codeOf(client.query('SELECT pg_advisory_lock(16)'))).toBe('CS008');
+    await client.query('SELECT pg_advisory_lock(3)');
+    await client.query('SELECT pg_advisory_unlock_all()');
+    await client.query('SELECT pg_advisory_lock(16)');
+    await client.end();
+  });
 
   it('cursors WITH HOLD outlive their transaction, wherever it ran', async () => {
     await withClient(async (client) => {
