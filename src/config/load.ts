@@ -163,6 +163,7 @@ function targetOf(
         ...(authorities === undefined ? {} : { tlsAuthorities: authorities }),
       },
       identity: asId<Digest>(entry.identity),
+      maxSessions: entry.maxSessions,
       masks: Object.entries(entry.masks).map(([pattern, mask]) => maskRule(pattern, mask)),
     },
     session: login(entry.credentials.session),
@@ -197,8 +198,15 @@ function actorsOf(value: ConfigDocument): ReadonlyMap<ActorId, Actor> {
 }
 
 function roleOf(id: string, entry: ConfigDocument['roles'][string]): Role {
-  const { read, write, propose, maxRowsPerStatement, maxRowsPerTask, maxTask } = entry;
-  return { id: asId<RoleId>(id), read, write, propose, maxRowsPerStatement, maxRowsPerTask, maxTaskMs: maxTask };
+  const { maxTask, maxRowsPerReply, maxBytesPerReply, maxSessions, ...given } = entry;
+  return {
+    id: asId<RoleId>(id),
+    ...given,
+    maxTaskMs: maxTask,
+    ...(maxRowsPerReply === undefined ? {} : { maxRowsPerReply }),
+    ...(maxBytesPerReply === undefined ? {} : { maxBytesPerReply }),
+    ...(maxSessions === undefined ? {} : { maxSessions }),
+  };
 }
 
 /** Under which the authorities of the state are kept; no target can have this name. */

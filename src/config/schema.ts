@@ -3,6 +3,7 @@ import { TIERS } from '../domain/environment.ts';
 import { MASKS } from '../domain/masking.ts';
 import { HOW_SCOPE_IS_WRITTEN, SCOPE_PATTERN } from '../domain/scope.ts';
 import { DEFAULT_LEASE_MS } from '../domain/state-location.ts';
+import { DEFAULT_MAX_SESSIONS } from '../domain/target.ts';
 
 /** The one schema of `countersign.yaml`. What it doesn't name is refused: a misspelt key must not be a silent default. */
 
@@ -111,6 +112,8 @@ const target = z.strictObject({
   }),
   identity: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'the pinned identity: countersign init writes it'),
   credentials: z.strictObject({ session: credential, apply: credential }),
+  /** Sessions of all tasks together, on each gateway: what is left of the server's connections is for others. */
+  maxSessions: z.int().positive().default(DEFAULT_MAX_SESSIONS),
   /** Columns that actors see only through a mask; `none` takes one out that a wider pattern names. */
   masks: z.record(maskPattern, z.enum([...MASKS, 'none'])).default({}),
 });
@@ -141,6 +144,9 @@ const role = z.strictObject({
   maxRowsPerStatement: z.int().nonnegative().default(1_000_000),
   maxRowsPerTask: z.int().nonnegative().default(10_000_000),
   maxTask: duration.default(8 * 3_600_000),
+  maxRowsPerReply: z.int().positive().optional(),
+  maxBytesPerReply: z.int().positive().optional(),
+  maxSessions: z.int().positive().optional(),
 });
 
 const STATE_URL = /^postgres(ql)?:\/\/[^:@/?#\s]+@(\[[0-9a-f:]+\]|[^:@/?#\s]+)(:\d{1,5})?\/[^/?#\s]+$/i;
@@ -218,6 +224,10 @@ export const taskSchema = z.strictObject({
       rowsPerStatement: z.int().nonnegative().optional(),
       rowsPerTask: z.int().nonnegative().optional(),
       statementTimeout: duration.optional(),
+      rowsPerReply: z.int().positive().optional(),
+      bytesPerReply: z.int().positive().optional(),
+      sessions: z.int().positive().optional(),
+      idleInTransaction: duration.refine((ms) => ms <= 5 * UNITS_MS.m, 'at most 5m').optional(),
     })
     .default({}),
   expires: duration.default(2 * 3_600_000),

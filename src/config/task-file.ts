@@ -15,7 +15,7 @@ export interface TaskFile {
 /** @throws ConfigError with all that is wrong, by line and key. */
 export async function loadTaskFile(file: string): Promise<TaskFile> {
   const { value } = await readYaml(file, taskSchema);
-  const { rowsPerStatement, rowsPerTask, statementTimeout } = value.limits;
+  const { statementTimeout, idleInTransaction, ...limits } = value.limits;
   return {
     purpose: value.purpose,
     ...(value.agent === undefined ? {} : { agent: asId<ActorId>(value.agent) }),
@@ -25,10 +25,15 @@ export async function loadTaskFile(file: string): Promise<TaskFile> {
       write,
     })),
     limits: {
-      ...(rowsPerStatement === undefined ? {} : { rowsPerStatement }),
-      ...(rowsPerTask === undefined ? {} : { rowsPerTask }),
+      ...given(limits),
+      ...(idleInTransaction === undefined ? {} : { idleInTransactionMs: idleInTransaction }),
       ...(statementTimeout === undefined ? {} : { statementTimeoutMs: statementTimeout }),
     },
     lifetimeMs: value.expires,
   };
+}
+
+/** Without the limits that were left out. */
+function given(limits: Readonly<Partial<Record<keyof TaskLimits, number | undefined>>>): Partial<TaskLimits> {
+  return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
 }

@@ -39,4 +39,8 @@ export interface Role {
   readonly maxRowsPerStatement: number;
   readonly maxRowsPerTask: number;
   readonly maxTaskMs: number;
+  /** Left out where nothing bounds them. */
+  readonly maxRowsPerReply?: number;
+  readonly maxBytesPerReply?: number;
+  readonly maxSessions?: number;
 }

@@ -1,6 +1,9 @@
 import type { ActorId, Digest, EnvironmentId, TargetId } from './ids.ts';
 import type { MaskRule } from './masking.ts';
 
+/** Two connections of the target each, at most. */
+export const DEFAULT_MAX_SESSIONS = 200;
+
 /** One governed database in one environment. */
 export interface Target {
   readonly id: TargetId;
@@ -10,6 +13,8 @@ export interface Target {
   readonly endpoint: Endpoint;
   /** Digest of the pinned identity; a connection that reaches anything else is refused (G9). */
   readonly identity: Digest;
+  /** Of all tasks together, on each gateway. */
+  readonly maxSessions?: number;
   /** Which columns actors see only through a mask. */
   readonly masks?: readonly MaskRule[];
 }

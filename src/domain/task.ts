@@ -28,6 +28,13 @@ export interface TaskLimits {
   /** Rows changed by all statements of the task together. */
   readonly rowsPerTask: number;
   readonly statementTimeoutMs: number;
+  /** Rows of one answer, and their bytes as they go over the wire; left out where nothing bounds them. */
+  readonly rowsPerReply?: number;
+  readonly bytesPerReply?: number;
+  /** How long a transaction may be left without a statement; 5 minutes where it isn't said. */
+  readonly idleInTransactionMs?: number;
+  /** Sessions that the task has open on one target at a time, on each gateway. */
+  readonly sessions?: number;
 }
 
 export type TaskState = 'open' | 'closed' | 'expired';

@@ -30,6 +30,7 @@ import {
   UNRECORDED,
 } from './session-refusals.ts';
 import { createSessionTransaction } from './session-transaction.ts';
+import { watchTransaction } from './watch-transaction.ts';
 
 const DONE: Outcome = { outcome: 'done' };
 
@@ -67,7 +68,11 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
   let ended: Refusal | undefined;
   let closed = false;
   let failedInBatch = false;
-  const running = createRunning({ ...deps, stopped: () => ended ?? stopped });
+  const running = createRunning({
+    ...deps,
+    stopped: () => ended ?? stopped,
+    boundsItself: deps.channel === 'mcp',
+  });
   const transaction = createSessionTransaction({
     ...deps,
     connections,
@@ -81,6 +86,17 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     connections,
     transaction: () => transaction.open,
     current: transaction.connection,
+  });
+
+  const transactionWatch = watchTransaction({
+    ...deps,
+    open: () => transaction.open,
+    idleSinceMs: running.idleSinceMs,
+    end(why) {
+      ended ??= why;
+      // With the connection goes what it holds; whatever the client says next is answered with why.
+      transaction.connection()?.destroy();
+    },
   });
 
   function standing(): Refusal | undefined {
@@ -260,6 +276,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       if (closed) return;
       closed = true;
       running.close();
+      transactionWatch.close();
       await connections.close();
       deps.onClosed(session);
     },

@@ -28,7 +28,10 @@ export function judgeBeside(seen: Judgement, gathered: Gathered, catalogue: Cata
   const judgement = seen.verdict === 'already so' ? seen.otherwise : seen;
   if (judgement.verdict !== 'run' || !isTouched(judgement.analysis, gathered, catalogue)) return judgement;
   const { analysis, decision } = judgement;
-  if (judgement.how === 'write' && analysis.takesRows !== true) return { verdict: 'plan', analysis, decision };
+  if (judgement.how === 'write' && analysis.takesRows !== true) {
+    const { instead } = judgement;
+    return { verdict: 'plan', analysis, decision, ...(instead === undefined ? {} : { instead }) };
+  }
   return { verdict: 'unsupported', analysis, refusal: SEEN_AT_COMMIT };
 }
 

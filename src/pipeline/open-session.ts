@@ -17,6 +17,7 @@ import { createHold } from './hold.ts';
 import type { Observer } from './observer.ts';
 import type { Proof } from './proof.ts';
 import type { ReadLog } from './read-log.ts';
+import { tooManySessions } from './session-refusals.ts';
 import { createSteps } from './steps.ts';
 import { notInTask } from './target-rules.ts';
 import { createWaitingPlans } from './waiting-plans.ts';
@@ -36,6 +37,9 @@ export interface SessionDesk {
   closeAll(): Promise<void>;
 }
 
+const PLACE_WAIT_MS = 1500;
+const PLACE_POLL_MS = 50;
+
 export function createSessionDesk(deps: {
   readonly target: (id: TargetId) => Promise<GovernedTarget | Refusal>;
   readonly store: Store;
@@ -44,6 +48,8 @@ export function createSessionDesk(deps: {
   readonly halts: Halts;
   /** Why the task may not go on on the target, as the configuration is now. */
   readonly over: (task: Task, target: TargetId) => Refusal | undefined;
+  /** Sessions of all tasks on a target, on this gateway. */
+  readonly maxSessions: (target: TargetId) => number;
   readonly applyPlan: ApplyPlan;
   readonly status: (task: Task) => Promise<TaskStatus>;
   readonly observer: Observer;
@@ -51,6 +57,33 @@ export function createSessionDesk(deps: {
 }): SessionDesk {
   const { store, proof, halts, observer } = deps;
   const sessions = new Map<ActorSession, TargetId>();
+  /** Taken before a session is opened and left when it is closed, so that many at once count as many. */
+  const places = new Map<symbol, { readonly task: TaskId; readonly target: TargetId }>();
+
+  /** Each session takes connections of the target, and those who use it without Countersign need some too. */
+  function crowd(task: Task, id: TargetId): Refusal | undefined {
+    const here = [...places.values()].filter(({ target }) => target === id);
+    const most = deps.maxSessions(id);
+    if (here.length >= most) return tooManySessions(`The target ${id}`, most);
+    const { sessions: allowed } = task.limits;
+    if (allowed === undefined || here.filter((place) => place.task === task.id).length < allowed) return undefined;
+    return tooManySessions(`Task ${task.id}`, allowed);
+  }
+
+  /** Whoever has just left may still be leaving: it is waited for. @returns how the place is left, or why there is none. */
+  async function takePlace(task: Task, id: TargetId): Promise<(() => void) | Refusal> {
+    const until = deps.now() + PLACE_WAIT_MS;
+    for (;;) {
+      const crowded = crowd(task, id);
+      if (crowded === undefined) {
+        const place = Symbol(id);
+        places.set(place, { task: task.id, target: id });
+        return () => places.delete(place);
+      }
+      if (deps.now() >= until) return crowded;
+      await new Promise((resolve) => setTimeout(resolve, PLACE_POLL_MS));
+    }
+  }
 
   return {
     async open({ task, target: id, channel, onLost }) {
@@ -60,8 +93,13 @@ export function createSessionDesk(deps: {
       if (halted !== undefined) return { refused: halted };
       const over = deps.over(task, id);
       if (over !== undefined) return { refused: over };
+      const leave = await takePlace(task, id);
+      if (typeof leave !== 'function') return { refused: leave };
       const target = await deps.target(id);
-      if ('refused' in target) return { refused: target };
+      if ('refused' in target) {
+        leave();
+        return { refused: target };
+      }
 
       const { applyPlan, now } = deps;
       const waiting = createWaitingPlans({ target, store, applyPlan, now });
@@ -98,6 +136,7 @@ export function createSessionDesk(deps: {
           newIntentId: () => asId<IntentId>(`intent_${randomBytes(10).toString('hex')}`),
           onClosed: (closed) => {
             sessions.delete(closed);
+            leave();
             forget();
           },
           onLost,
@@ -105,6 +144,7 @@ export function createSessionDesk(deps: {
         // Opened now, so that who can't get in hears it at once and not at the first statement.
         await session.connections.open('read');
       } catch (error) {
+        leave();
         if (error instanceof RefusalError) return { refused: error.refusal };
         proof.log.error({ err: error, task: task.id, target: id }, 'a session could not be opened');
         return { refused: notOpened(id, error) };

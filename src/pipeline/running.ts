@@ -1,6 +1,7 @@
 import { failureOf, type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { TargetEngine } from '../engines/engine.ts';
+import { errorResponse } from '../engines/postgres/wire-messages.ts';
 import {
   type EngineSession,
   type ExpectedReply,
@@ -9,7 +10,8 @@ import {
   SessionLost,
   type Supply,
 } from '../engines/session.ts';
-import { CANCELLED, overdue, TERMINATED } from './session-refusals.ts';
+import { limitReply } from '../execution/reply-limit.ts';
+import { answerOver, CANCELLED, overdue, TERMINATED } from './session-refusals.ts';
 
 /** What a session runs at the moment, and how it is stopped in time (G11). */
 export interface Running {
@@ -24,6 +26,8 @@ export interface Running {
   cancel(): Promise<void>;
   /** Cancels, and ends the server process if that didn't help: a cancellation can be caught by the code that runs. */
   interrupt(): Promise<void>;
+  /** Since when nothing runs; `null` while something does. */
+  idleSinceMs(): number | null;
   close(): void;
 }
 
@@ -44,8 +48,15 @@ export function createRunning(deps: {
   readonly now: () => number;
   readonly stopped: () => Refusal | undefined;
   readonly onLost: (reason: Error) => void;
+  /** Whoever asks is given what fits, and told so; no error is needed. */
+  readonly boundsItself: boolean;
 }): Running {
+  const { rowsPerReply: rows = Number.POSITIVE_INFINITY, bytesPerReply: bytes = Number.POSITIVE_INFINITY } =
+    deps.task.limits;
+  const isBounded = !deps.boundsItself && (Number.isFinite(rows) || Number.isFinite(bytes));
+  const bounds = isBounded ? { rows, bytes } : null;
   let busy: Busy | null = null;
+  let endedMs = deps.now();
 
   const watch = setInterval(() => endOverdue(), OVERDUE_EVERY_MS);
   watch.unref();
@@ -78,9 +89,17 @@ export function createRunning(deps: {
       // The server's own time-out may come first: it is the same limit.
       const tookTooLong = (): boolean =>
         mine.overdue || deps.now() - mine.sinceMs >= deps.task.limits.statementTimeoutMs;
+      let stopping: Promise<void> | null = null;
+      const limited =
+        bounds === null
+          ? null
+          : limitReply(sink, bounds, (over) => {
+              stopping = connection.cancel().catch(deps.onLost);
+              return errorResponse(failureOf(answerOver(deps.task, over)));
+            });
       const whyEnded = (): Refusal | undefined => deps.stopped() ?? (tookTooLong() ? overdue(deps.task) : undefined);
       try {
-        return await connection.relay(frames, replies, sink, {
+        const relayed = await connection.relay(frames, replies, limited ?? sink, {
           instead: ({ sqlstate }) => {
             const refusal = sqlstate === CANCELLED || sqlstate === TERMINATED ? whyEnded() : undefined;
             return refusal === undefined ? undefined : failureOf(refusal);
@@ -88,18 +107,24 @@ export function createRunning(deps: {
           rows,
           piecemeal: piecemeal === undefined ? undefined : timedAfter(piecemeal, mine),
         });
+        if (limited === null || limited.over === null) return relayed;
+        // Heard late, it would cancel what comes next.
+        await stopping;
+        return { ...relayed, failure: failureOf(answerOver(deps.task, limited.over)) };
       } catch (error) {
         const refusal = whyEnded();
         if (error instanceof SessionLost && refusal !== undefined) throw new RefusalError(refusal, { cause: error });
         throw error;
       } finally {
         if (busy === mine) busy = null;
+        endedMs = deps.now();
       }
     },
     async cancel() {
       if (busy !== null) await busy.connection.cancel();
     },
     interrupt,
+    idleSinceMs: () => (busy === null ? endedMs : null),
     close: () => clearInterval(watch),
   };
 }

@@ -11,6 +11,40 @@ export const CANCELLED = '57014';
 /** admin_shutdown: what a server process says that was ended because it did not heed a cancellation in time. */
 export const TERMINATED = '57P01';
 
+export function answerOver({ limits }: Task, over: 'rows' | 'bytes'): Refusal {
+  const most = over === 'rows' ? limits.rowsPerReply : limits.bytesPerReply;
+  return {
+    refused: 'overLimit',
+    message: `The answer has more than the task's ${most} ${over}; what came before stands, the rest was cut off.`,
+    hint: 'Ask for less at once: LIMIT, fewer columns, or a sum in SQL.',
+  };
+}
+
+export function tooManySessions(whose: string, most: number): Refusal {
+  return {
+    refused: 'overLimit',
+    message: `${whose} has ${most} sessions open, and may have no more at a time.`,
+    hint: 'Close some, or use a smaller pool.',
+  };
+}
+
+/** A transaction that nothing happens in holds its locks, and keeps rows from being cleaned up, as long as it is open. */
+export function leftOpen(idleMs: number): Refusal {
+  return {
+    refused: 'overLimit',
+    message: `The transaction was left open for ${idleMs / 1000} s without a statement: it was rolled back, and the session ended.`,
+    hint: 'Connect again, and end transactions when their work is done.',
+  };
+}
+
+export function openTooLong(openMs: number): Refusal {
+  return {
+    refused: 'overLimit',
+    message: `The transaction was open for more than ${openMs / 60_000} minutes: it was rolled back, and the session ended.`,
+    hint: 'Connect again, and do the work in shorter transactions.',
+  };
+}
+
 export function overdue({ limits }: Task): Refusal {
   return {
     refused: 'overLimit',

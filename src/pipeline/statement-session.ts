@@ -26,7 +26,12 @@ export function createStatementSession(deps: {
 }): Session {
   const { session, steps } = deps;
 
-  async function run(statement: Statement, bounds: ResultBounds, watch?: Watch): Promise<StatementReply> {
+  async function run(statement: Statement, asked: ResultBounds, watch?: Watch): Promise<StatementReply> {
+    const { rowsPerReply = asked.maxRows, bytesPerReply = asked.maxBytes } = session.task.limits;
+    const bounds: ResultBounds = {
+      maxRows: Math.min(asked.maxRows, rowsPerReply),
+      maxBytes: Math.min(asked.maxBytes, bytesPerReply),
+    };
     const halted = session.standing();
     if (halted !== undefined) return refused(halted);
     const judged = await judgeOne(statement);

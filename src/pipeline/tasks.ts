@@ -22,6 +22,8 @@ export interface Tasks {
 const DEFAULT_ROWS_PER_STATEMENT = 1000;
 const DEFAULT_ROWS_PER_TASK = 10_000;
 const DEFAULT_STATEMENT_TIMEOUT_MS = 30_000;
+/** A pool of each of several programs, and far from what a server can take. */
+const DEFAULT_SESSIONS = 100;
 const MAX_STATEMENT_TIMEOUT_MS = 15 * 60_000;
 
 export function createTasks(deps: {
@@ -138,7 +140,20 @@ function limitsWithin(wanted: Partial<TaskLimits>, role: Role): TaskLimits | Ref
     rowsPerStatement: wanted.rowsPerStatement ?? Math.min(DEFAULT_ROWS_PER_STATEMENT, role.maxRowsPerStatement),
     rowsPerTask: wanted.rowsPerTask ?? Math.min(DEFAULT_ROWS_PER_TASK, role.maxRowsPerTask),
     statementTimeoutMs: wanted.statementTimeoutMs ?? DEFAULT_STATEMENT_TIMEOUT_MS,
+    ...bounded('rowsPerReply', wanted.rowsPerReply, role.maxRowsPerReply),
+    ...bounded('bytesPerReply', wanted.bytesPerReply, role.maxBytesPerReply),
+    ...bounded('idleInTransactionMs', wanted.idleInTransactionMs, undefined),
+    sessions: wanted.sessions ?? Math.min(DEFAULT_SESSIONS, role.maxSessions ?? DEFAULT_SESSIONS),
   };
+  const wider = CEILINGS.filter(
+    ([limit, ceiling]) => (limits[limit] ?? 0) > (role[ceiling] ?? Number.POSITIVE_INFINITY),
+  );
+  if (wider.length > 0) {
+    return no(
+      `The role ${role.id} allows ${wider.map(([limit, ceiling]) => `${limit} up to ${role[ceiling]}`).join(', ')}.`,
+      'Declare limits within these.',
+    );
+  }
   if (limits.rowsPerStatement > role.maxRowsPerStatement || limits.rowsPerTask > role.maxRowsPerTask) {
     return no(
       `The role ${role.id} may change at most ${role.maxRowsPerStatement} rows a statement and ${role.maxRowsPerTask} a task.`,
@@ -149,6 +164,22 @@ function limitsWithin(wanted: Partial<TaskLimits>, role: Role): TaskLimits | Ref
     return no('A statement may run for at most 15 minutes.', 'Declare a shorter statementTimeout.');
   }
   return limits;
+}
+
+const CEILINGS = [
+  ['rowsPerReply', 'maxRowsPerReply'],
+  ['bytesPerReply', 'maxBytesPerReply'],
+  ['sessions', 'maxSessions'],
+] as const;
+
+/** What the task asks for, else what the role allows; nothing where neither says anything. */
+function bounded(
+  limit: keyof TaskLimits,
+  wanted: number | undefined,
+  ceiling: number | undefined,
+): Partial<TaskLimits> {
+  const bound = wanted ?? ceiling;
+  return bound === undefined ? {} : { [limit]: bound };
 }
 
 function no(message: string, hint: string): Refused {

@@ -5,6 +5,8 @@ import { type MountedChannel, startHttp } from '../channels/http/server.ts';
 import { createMcpEndpoint } from '../channels/mcp/endpoint.ts';
 import { listenPgwire } from '../channels/pgwire/listener.ts';
 import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
+import { asId, type TargetId } from '../domain/ids.ts';
+import { DEFAULT_MAX_SESSIONS } from '../domain/target.ts';
 import type { Metrics } from '../observing/metrics.ts';
 import type { Tracing } from '../observing/open-tracing.ts';
 import { createGateway } from '../pipeline/create-gateway.ts';
@@ -81,6 +83,7 @@ export async function serve(
     readLog,
     halts,
     over: countersign.over,
+    maxSessions: (id) => countersign.targets.get(id)?.target.maxSessions ?? DEFAULT_MAX_SESSIONS,
     applyPlan: countersign.applyPlan,
     status: (task) => gateway.status(task),
     observer: countersign.observer,

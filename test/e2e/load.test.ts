@@ -37,7 +37,7 @@ const STREAM_GROWTH_BYTES = 96 * MEBIBYTE;
 
 const TASK = WORK.replace('write: [', 'write: [public.drop_box, ').replace(
   'statementTimeout: 10s',
-  'statementTimeout: 2m',
+  `statementTimeout: 2m, sessions: ${SESSIONS + 50}`,
 );
 const SLOW = 'SELECT count(*) FROM telemetry a, telemetry b, telemetry c';
 
@@ -53,6 +53,7 @@ describe.skipIf(newest === undefined)(`load before ${newest?.name}`, () => {
       settings: { max_connections: String(SESSIONS + 100) },
       schema: 'CREATE TABLE public.drop_box (content text)',
     });
+    site.edit((text) => text.replace('    credentials:', `    maxSessions: ${SESSIONS + 50}\n    credentials:`));
     gateway = await site.serve();
     task = await site.openTask(TASK);
     // Compiling the parser takes much memory for a moment, once.

@@ -36,6 +36,9 @@ const INPUT = z.strictObject({
       rowsPerStatement: z.int().min(0).optional(),
       rowsPerTask: z.int().min(0).optional(),
       statementTimeout: DURATION.optional().describe('Such as 10s.'),
+      rowsPerReply: z.int().min(1).optional().describe('Rows of one answer at most.'),
+      bytesPerReply: z.int().min(1).optional().describe('Bytes of one answer at most.'),
+      sessions: z.int().min(1).optional().describe('Sessions at a time at most.'),
     })
     .default({}),
   expires: DURATION.default(UNIT_MS.h).describe('How long the task lasts, such as 30m or 2h. One hour when left out.'),
@@ -91,11 +94,9 @@ export const openTask: Tool<typeof INPUT, typeof OUTPUT> = {
   },
 };
 
-function limitsOf(limits: z.output<typeof INPUT>['limits']): Partial<TaskLimits> {
-  const { rowsPerStatement, rowsPerTask, statementTimeout } = limits;
+function limitsOf({ statementTimeout, ...limits }: z.output<typeof INPUT>['limits']): Partial<TaskLimits> {
   return {
-    ...(rowsPerStatement === undefined ? {} : { rowsPerStatement }),
-    ...(rowsPerTask === undefined ? {} : { rowsPerTask }),
+    ...Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined)),
     ...(statementTimeout === undefined ? {} : { statementTimeoutMs: statementTimeout }),
   };
 }

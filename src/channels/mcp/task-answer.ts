@@ -10,7 +10,15 @@ export const TASK_ANSWER = z.object({
   onBehalfOf: z.string(),
   expiresAt: z.string(),
   targets: z.array(z.object({ target: z.string(), read: z.array(z.string()), write: z.array(z.string()) })),
-  limits: z.object({ rowsPerStatement: z.number(), rowsPerTask: z.number(), statementTimeoutMs: z.number() }),
+  limits: z.object({
+    rowsPerStatement: z.number(),
+    rowsPerTask: z.number(),
+    statementTimeoutMs: z.number(),
+    rowsPerReply: z.number().optional(),
+    bytesPerReply: z.number().optional(),
+    sessions: z.number().optional(),
+    idleInTransactionMs: z.number().optional(),
+  }),
 });
 
 export function taskAnswer(task: Task): z.input<typeof TASK_ANSWER> {
