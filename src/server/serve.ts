@@ -5,7 +5,6 @@ import { type MountedChannel, startHttp } from '../channels/http/server.ts';
 import { createMcpEndpoint } from '../channels/mcp/endpoint.ts';
 import { listenPgwire } from '../channels/pgwire/listener.ts';
 import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
-import { asId, type TargetId } from '../domain/ids.ts';
 import { DEFAULT_MAX_SESSIONS } from '../domain/target.ts';
 import type { Metrics } from '../observing/metrics.ts';
 import type { Tracing } from '../observing/open-tracing.ts';
