@@ -108,6 +108,8 @@ export interface ActorSession {
   cancel(): Promise<void>;
   /** Stops what runs and refuses what comes, until `resume`. */
   stop(reason: Refusal): Promise<void>;
+  /** Lets end what runs and refuses what comes, until `resume`. */
+  refuse(reason: Refusal): void;
   resume(): void;
   /** Stops for good. */
   end(reason: Refusal): Promise<void>;

@@ -16,8 +16,8 @@ export interface Agreement {
   adopt(): Promise<void>;
   /** Takes them into force whatever was before: a person's word. @returns the epoch that is now in force. */
   accept(by: string): Promise<PolicyEpoch>;
-  /** Looks whether another epoch has begun, and tells `onStanding`. */
-  check(): Promise<void>;
+  /** Looks whether another epoch has begun, and tells `onStanding`. @returns the one that this process is behind. */
+  check(): Promise<PolicyEpoch | undefined>;
 }
 
 export function createAgreement(deps: {
@@ -50,16 +50,17 @@ export function createAgreement(deps: {
     }
   }
 
-  async function check(): Promise<void> {
+  async function check(): Promise<PolicyEpoch | undefined> {
     const newest = await newestEpoch(store);
     const own = deps.digest();
     if (newest === undefined || newest.digest === own) {
       behindSinceMs = null;
       await deps.onStanding(undefined);
-      return;
+      return undefined;
     }
     behindSinceMs ??= performance.now();
     if (performance.now() - behindSinceMs >= deps.followWithinMs) await deps.onStanding(outdated(own, newest));
+    return newest;
   }
 
   return {

@@ -265,6 +265,9 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       stopped = reason;
       await running.interrupt();
     },
+    refuse(reason) {
+      stopped = reason;
+    },
     resume() {
       stopped = undefined;
     },

@@ -27,9 +27,15 @@ export interface Halts {
 export interface Stoppable {
   /** Stops what runs and refuses what comes, until `resume`. */
   stop(reason: Refusal): Promise<void>;
+  /** Lets end what runs and refuses what comes, until `resume`. */
+  refuse(reason: Refusal): void;
   resume(): void;
 }
 
+/**
+ * A process that is cut off can't know of a halt: what it runs is stopped. What was decided by policies that were in force
+ * then may end; a commit is a new act, and is refused.
+ */
 export type StandDownCause = 'cut off' | 'outdated policies';
 
 export interface HaltSubject {
@@ -45,11 +51,15 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
 
   const causes = new Map<StandDownCause, Refusal>();
 
-  function covering(subject: HaltSubject): Refusal | undefined {
-    const [standDown] = causes.values();
-    if (standDown !== undefined) return standDown;
+  function stopping(subject: HaltSubject): Refusal | undefined {
+    const cutOff = causes.get('cut off');
+    if (cutOff !== undefined) return cutOff;
     const halt = halts.find((candidate) => haltCovers(candidate, subject));
     return halt === undefined ? undefined : haltRefusal(halt);
+  }
+
+  function covering(subject: HaltSubject): Refusal | undefined {
+    return stopping(subject) ?? causes.get('outdated policies');
   }
 
   async function refresh(): Promise<void> {
@@ -60,9 +70,10 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
   async function enforce(): Promise<void> {
     const stops: Promise<void>[] = [];
     for (const [running, subject] of watched) {
-      const reason = covering(subject);
-      if (reason === undefined) running.resume();
-      else stops.push(running.stop(reason));
+      const [stop, refuse] = [stopping(subject), causes.get('outdated policies')];
+      if (stop !== undefined) stops.push(running.stop(stop));
+      else if (refuse !== undefined) running.refuse(refuse);
+      else running.resume();
     }
     await Promise.all(stops);
   }

@@ -208,7 +208,10 @@ export async function openCountersign(
         target: (record) => target(record.plan.target),
         stopped: ({ plan }) => halts.covering(subjectOf(plan)),
         onStop: ({ plan }, stop) =>
-          halts.watch({ stop: async (reason) => stop(reason), resume: () => undefined }, subjectOf(plan)),
+          halts.watch(
+            { stop: async (reason) => stop(reason), refuse: () => undefined, resume: () => undefined },
+            subjectOf(plan),
+          ),
         now,
       }),
     ),

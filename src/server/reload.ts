@@ -1,9 +1,10 @@
 import type { Config, ConfiguredTarget } from '../config/load.ts';
 import { ConfigError } from '../config/parse-yaml.ts';
-import { instantOf } from '../domain/ids.ts';
+import { type Digest, instantOf } from '../domain/ids.ts';
 import { LedgerUnavailable } from '../ledger/ledger.ts';
 import type { ReloadStatus } from '../pipeline/gateway.ts';
 import { PolicyError } from '../policy/policy-set.ts';
+import { governingDigest } from './governing-digest.ts';
 import { type Governance, loadGovernance } from './load-governance.ts';
 import type { Countersign } from './open-countersign.ts';
 
@@ -15,6 +16,11 @@ export interface Reload {
    * @returns `try again` when it is not the files that are wrong: the ledger could not be written.
    */
   now(): Promise<'seen through' | 'try again'>;
+  /**
+   * Others decide by this digest from now on: where the files hold just that already, they are in force at once. What else
+   * they hold is left to who looks whether they lie still.
+   */
+  follow(digest: Digest): Promise<void>;
   /** Why the newest files are not in force; `null` when they are. */
   status(): ReloadStatus | null;
 }
@@ -30,12 +36,13 @@ export function createReload(
   let failed: ReloadStatus | null = null;
   let running: Promise<'seen through' | 'try again'> | null = null;
   let again = false;
+  let turn: Promise<void> = Promise.resolve();
 
   async function loop(): Promise<'seen through' | 'try again'> {
     try {
       do {
         again = false;
-        await once();
+        await inTurn(() => once());
       } while (again);
       return 'seen through';
     } catch (error) {
@@ -48,10 +55,21 @@ export function createReload(
     }
   }
 
-  async function once(): Promise<void> {
+  function inTurn(work: () => Promise<void>): Promise<void> {
+    const mine = turn.then(work);
+    turn = mine.catch(() => undefined /* whoever asked is told */);
+    return mine;
+  }
+
+  async function followOnce(digest: Digest): Promise<void> {
+    const next = await loadGovernance(countersign.governance.config.file).catch(() => undefined /* half-way written */);
+    if (next !== undefined && governingDigest(next.config, next.policies.digest) === digest) await once(next);
+  }
+
+  async function once(loaded?: Governance): Promise<void> {
     const { governance: before } = countersign;
     try {
-      const next = await loadGovernance(before.config.file);
+      const next = loaded ?? (await loadGovernance(before.config.file));
       const fixed = needsRestart(before.config, next.config);
       if (fixed.length > 0) throw new NeedsRestart(fixed);
       if (!differs(before, next) && failed === null) return;
@@ -103,6 +121,7 @@ export function createReload(
       });
       return running;
     },
+    follow: (digest) => inTurn(() => followOnce(digest)),
     status: () => failed,
   };
 }

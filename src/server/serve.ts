@@ -116,8 +116,10 @@ export async function serve(
     reload: () => reload.status(),
     now,
   });
+  /** Once for each epoch: whoever looks at the files sees what comes later. */
+  let followed = 0;
   const onChange = () => {
-    Promise.all([sessions.refresh(), countersign.agreement.check()]).catch((error: unknown) =>
+    Promise.all([sessions.refresh(), followPolicies()]).catch((error: unknown) =>
       log.error({ err: error }, 'a change of the state could not be read'),
     );
   };
@@ -228,6 +230,13 @@ export async function serve(
       version,
       log,
     });
+  }
+
+  async function followPolicies(): Promise<void> {
+    const behind = await countersign.agreement.check();
+    if (behind === undefined || behind.epoch === followed) return;
+    followed = behind.epoch;
+    await reload.follow(behind.digest);
   }
 
   /** Targets are opened ahead of the first statement; one that can't be is tried again when it is asked for. */

@@ -224,4 +224,25 @@ describe.each(servers.slice(0, 1))('two gateways on one state, on $name', ({ bin
     gateways[1] = await changed.serve();
     expect(await answers(await connect(gateways[1]))).toBe('done');
   });
+
+  it('what runs goes on while policies change, wherever they changed first', async () => {
+    const both = await Promise.all(gateways.map(connect));
+    const writer = await connect(gateways[1]);
+    await writer.query('BEGIN; UPDATE customers SET loyalty_points = 3 WHERE id = 2');
+    const running = both.map((client) => codeOf(client.query('SELECT pg_sleep(4)')));
+    await sleep(300);
+    // Only the files of the first are changed: it begins an epoch, and the second decides nothing from then on.
+    const [first, second] = cluster.nodes;
+    first.edit((text) => text.replace('quorumUnmeasured: 1', 'quorumUnmeasured: 3'));
+    const newcomer = await connect(gateways[1]);
+    await expect.poll(() => answers(newcomer), { timeout: 5000 }).toBe('CS007');
+    expect(await codeOf(writer.query('COMMIT'))).toBe('CS007');
+    expect(await Promise.all(running)).toEqual(['done', 'done']);
+    second.edit((text) => text.replace('quorumUnmeasured: 1', 'quorumUnmeasured: 3'));
+    await expect.poll(() => answers(newcomer), { timeout: 5000 }).toBe('done');
+    // Where the files agree already, nobody is refused for longer than a look at them takes.
+    for (const { edit } of cluster.nodes) edit((text) => text.replace('quorumUnmeasured: 3', 'quorumUnmeasured: 4'));
+    await sleep(1000);
+    for (const client of both) await expect.poll(() => answers(client), { timeout: 5000 }).toBe('done');
+  }, 60_000);
 });
