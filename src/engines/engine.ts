@@ -39,6 +39,15 @@ export interface TargetEngine {
   /** Makes the two logins of a profile exist with exactly its grants. Idempotent, safe against another node doing the same. */
   provision(profile: Profile): Promise<ProfileLogins>;
 
+  /**
+   * Drops the logins of profiles that nobody uses, if they were suspects before. @returns those dropped, and those that
+   * nobody uses either: the suspects of the next look.
+   */
+  retireProfiles(request: {
+    readonly keep: readonly Profile[];
+    readonly suspects: ReadonlySet<string>;
+  }): Promise<{ readonly retired: readonly string[]; readonly unused: readonly string[] }>;
+
   /** Opens a connection for an actor's session under a profile login. Its identity is verified before it is handed out (G9). */
   openSession(login: Credential): Promise<EngineSession>;
 

@@ -5,6 +5,7 @@ import { type MountedChannel, startHttp } from '../channels/http/server.ts';
 import { createMcpEndpoint } from '../channels/mcp/endpoint.ts';
 import { listenPgwire } from '../channels/pgwire/listener.ts';
 import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
+import { instantOf } from '../domain/ids.ts';
 import { DEFAULT_MAX_SESSIONS } from '../domain/target.ts';
 import type { Metrics } from '../observing/metrics.ts';
 import type { Tracing } from '../observing/open-tracing.ts';
@@ -12,10 +13,11 @@ import { createGateway } from '../pipeline/create-gateway.ts';
 import { expirePlans } from '../pipeline/expire-plans.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
 import { createReadLog } from '../pipeline/read-log.ts';
+import { createProfileRetirement } from '../pipeline/retire-profiles.ts';
 import { targetNamed } from '../pipeline/target-named.ts';
 import { liveNodes } from '../store/nodes.ts';
 import { countPlans, waitingSince } from '../store/plans.ts';
-import { taskById } from '../store/tasks.ts';
+import { openTasks, taskById } from '../store/tasks.ts';
 import type { Countersign } from './open-countersign.ts';
 import { createReadiness } from './readiness.ts';
 import { createReload } from './reload.ts';
@@ -49,6 +51,8 @@ export interface ServeOptions {
 }
 
 const MAX_CONNECTIONS = 2000;
+/** A login is dropped once two looks have found nobody who needs it. */
+const RETIRE_EVERY_MS = 5 * 60_000;
 const STARTUP_TIMEOUT_MS = 15_000;
 const CLOSE_GRACE_MS = 5000;
 /** How often unfinished work of gateways that died is looked for. */
@@ -184,6 +188,18 @@ export async function serve(
   expiring.unref();
   const recovering = setInterval(() => void recoverNow(), RECOVER_EVERY_MS);
   recovering.unref();
+  const retire = createProfileRetirement({
+    async targets() {
+      const opened = await Promise.all([...countersign.config.targets.keys()].map((id) => countersign.target(id)));
+      return opened.filter((target) => 'engine' in target);
+    },
+    openTasks: () => openTasks(store, instantOf(now())),
+    onRetired: (target, logins) => log.info({ target, logins }, 'logins that no task needs any more were dropped'),
+  });
+  const retiring = setInterval(() => {
+    retire().catch((error: unknown) => log.warn({ err: error }, 'logins that no task needs could not be looked for'));
+  }, RETIRE_EVERY_MS);
+  retiring.unref();
   const warm = warmUp();
   await recoverNow();
   const watching = watchFiles({
@@ -203,6 +219,7 @@ export async function serve(
       await watching.close();
       clearInterval(recovering);
       clearInterval(expiring);
+      clearInterval(retiring);
       // Whoever asks meanwhile is told that it ends.
       await Promise.all([others?.close(), pg.close(CLOSE_GRACE_MS)]);
       await http?.close(CLOSE_GRACE_MS);

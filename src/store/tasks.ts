@@ -50,6 +50,12 @@ export async function listTasks(store: Store, limit: number): Promise<readonly S
   return rows.flatMap((row) => stored(row) ?? []);
 }
 
+/** Tasks of which sessions may be opened. */
+export async function openTasks(store: Store, now: Instant): Promise<readonly Task[]> {
+  const open = statements.selectFrom('tasks').selectAll().where('closed_at', 'is', null).where('expires_at', '>', now);
+  return (await store.all(open)).flatMap((row) => stored(row)?.task ?? []);
+}
+
 export function closeTask(id: TaskId, at: Instant): Write {
   return write(
     statements.updateTable('tasks').set({ closed_at: at }).where('id', '=', id).where('closed_at', 'is', null),

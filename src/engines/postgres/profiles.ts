@@ -20,8 +20,7 @@ export async function provisionProfile(
   profile: Profile,
   deps: { readonly target: Target; readonly secret: string },
 ): Promise<ProfileLogins> {
-  const digest = digestOf({ profile: profile as unknown as Json, identity: deps.target.identity });
-  const name = `cs_${digest.slice('sha256:'.length, 'sha256:'.length + 16)}`;
+  const { name, digest } = profileName(profile, deps.target);
   const login = (purpose: 'r' | 'w'): Credential => {
     const user = `${name}_${purpose}`;
     const password = createHmac('sha256', deps.secret).update(`${user}\n${deps.target.identity}`).digest('base64url');
@@ -49,6 +48,15 @@ export async function provisionProfile(
     throw error;
   }
   return write === undefined ? { read } : { read, write };
+}
+
+/** What the logins of a profile are called: by what it grants and where. */
+export function profileName(
+  profile: Profile,
+  target: Pick<Target, 'identity'>,
+): { readonly name: string; readonly digest: string } {
+  const digest = digestOf({ profile: profile as unknown as Json, identity: target.identity });
+  return { name: `cs_${digest.slice('sha256:'.length, 'sha256:'.length + 16)}`, digest };
 }
 
 /** Tables made since by others than the known owners were not given to the session login: `countersign doctor` says so, and how to mend it. */
@@ -156,6 +164,9 @@ async function grant(client: pg.Client, login: Login, database: string): Promise
   for (const [setting, value] of settingsOf(profile, writes)) {
     await client.query(`ALTER ROLE ${role} SET ${setting} = ${quoteLiteral(value)}`);
   }
+  for (const [setting, value] of await settableHere(client)) {
+    await client.query(`ALTER ROLE ${role} SET ${setting} = ${quoteLiteral(value)}`);
+  }
   await client.query(`GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${role}`);
   const schemas = new Set(relationsOf(profile).map((relation) => relation.slice(0, relation.indexOf('.'))));
   for (const schema of schemas) await client.query(`GRANT USAGE ON SCHEMA ${quoteIdentifier(schema)} TO ${role}`);
@@ -205,6 +216,27 @@ function settingsOf(profile: Profile, writes: boolean): readonly (readonly [stri
     ['idle_in_transaction_session_timeout', '5min'],
   ];
 }
+
+/**
+ * What ends a session whose gateway is gone, however it went, and what bounds its temporary files: as far as this server has
+ * it, and lets the session login set it. An actor can set none of these (`analysis/settings.ts`).
+ */
+async function settableHere(client: pg.Client): Promise<readonly (readonly [string, string])[]> {
+  const { rows } = await client.query<{ temp: boolean; checks: boolean }>(
+    `SELECT pg_catalog.has_parameter_privilege('temp_file_limit', 'SET') AS temp,
+            pg_catalog.version() ~ 'linux|darwin|freebsd|apple' AS checks`,
+  );
+  return [
+    ['tcp_keepalives_idle', '15'],
+    ['tcp_keepalives_interval', '5'],
+    ['tcp_keepalives_count', '3'],
+    ...(rows[0]?.checks === true ? [['client_connection_check_interval', '1s'] as const] : []),
+    ...(rows[0]?.temp === true ? [['temp_file_limit', TEMP_FILES] as const] : []),
+  ];
+}
+
+/** Far beyond what a query that was thought about needs, and little to a disk. */
+const TEMP_FILES = '4GB';
 
 async function ownedSequences(client: pg.Client, tables: readonly string[]): Promise<readonly string[]> {
   const { rows } = await client.query<{ sequence: string }>(

@@ -28,7 +28,9 @@ export async function planSetup(
   ask: AskAdministrator,
   passwords: { readonly session: string; readonly apply: string },
 ): Promise<readonly SetupStatement[]> {
-  const [facts] = await ask('SELECT current_database() AS database, current_user AS administrator');
+  const [facts] = await ask(
+    "SELECT current_database() AS database, current_user AS administrator, pg_catalog.has_parameter_privilege('temp_file_limit', 'SET WITH GRANT OPTION') AS may_grant",
+  );
   const database = String(facts?.['database']);
   const existing = new Set((await ask('SELECT rolname FROM pg_catalog.pg_roles')).map((row) => String(row['rolname'])));
   const schemas = (await ask(USER_SCHEMAS)).map((row) => String(row['nspname']));
@@ -50,6 +52,12 @@ export async function planSetup(
     `GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO ${SESSION_ROLE}, ${APPLY_ROLE}, PUBLIC`,
     'every connection verifies which cluster it has reached',
   );
+
+  if (facts?.['may_grant'] === true)
+    add(
+      `GRANT SET ON PARAMETER temp_file_limit TO ${SESSION_ROLE}`,
+      'bounds the temporary files of tasks, which they can’t change',
+    );
 
   const adopted = owners.filter((row) => row['superuser'] === true);
   if (adopted.length > 0) {

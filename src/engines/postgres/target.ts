@@ -10,6 +10,7 @@ import { statementStatistics } from './health/statement-statistics.ts';
 import { appliedState, settledWrite } from './marks.ts';
 import { measure } from './measure.ts';
 import { provisionProfile } from './profiles.ts';
+import { retireProfiles } from './retire-profiles.ts';
 
 /**
  * Opens the engine of a PostgreSQL target. Its identity is verified on this connection and every later one (G9).
@@ -54,6 +55,7 @@ export async function openPostgresTarget(deps: {
     refreshCatalogue,
     provision: (profile) =>
       own.use((client) => provisionProfile(client, profile, { target, secret: credentials.session.password })),
+    retireProfiles: (request) => own.use((client) => retireProfiles(client, { ...request, target })),
     openSession: (login) => connectSession(target, login),
     inspect: (request) => inspect(connectHealth, request),
     statementStatistics: (order) => statementStatistics(connectHealth, order),
