@@ -24,7 +24,8 @@ export function pointReadRate(
   return new Promise((resolve, reject) => {
     execFile(pgbench ?? 'pgbench', args, (error, stdout) => {
       const found = /tps = ([\d.]+)/.exec(stdout)?.[1];
-      if (error !== null || found === undefined) reject(error ?? new Error('pgbench told no figure'));
+      if (error !== null || found === undefined)
+        reject(error ?? new Error('pgbench told no figure: its clients took too long to connect'));
       else resolve(Number(found));
     });
   });

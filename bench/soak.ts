@@ -6,7 +6,7 @@ import { pgbench, pointReadRate } from './pgbench.ts';
 import type { Report } from './report.ts';
 
 /** Longer by `SOAK_SECONDS=3600 npm run bench -- soak`. */
-const SECONDS = Number(process.env['SOAK_SECONDS'] ?? 120);
+const SECONDS = Number(process.env['SOAK_SECONDS'] ?? 60);
 /** Caches fill and code is compiled before memory says anything. */
 const WARM_UP_SECONDS = 45;
 

@@ -19,6 +19,7 @@ export interface Connections {
   adopt(setting: Setting, made: EngineSession | null): Promise<void>;
   /** The actor threw its settings away. */
   forgetSettings(made: EngineSession): Promise<void>;
+  /** The same array as long as nothing was set. */
   settings(): readonly { readonly name: string; readonly value: string }[];
   all(): readonly EngineSession[];
   /** Goes on under other logins, outside of any transaction: the next statement opens a connection under them. */
@@ -43,6 +44,7 @@ export function createConnections(
   const sessions = new Map<Use, EngineSession>();
   const opening = new Map<Use, Promise<EngineSession>>();
   const settings = new Map<string, Setting>();
+  let inForce: readonly { readonly name: string; readonly value: string }[] | undefined;
   let logins = firstLogins;
   let ended = false;
 
@@ -89,13 +91,18 @@ export function createConnections(
     async adopt(setting, made) {
       if (setting.value === null) settings.delete(setting.name);
       else settings.set(setting.name, setting);
+      inForce = undefined;
       await elsewhere(made, setting.sql);
     },
     async forgetSettings(made) {
       settings.clear();
+      inForce = undefined;
       await elsewhere(made, 'RESET ALL');
     },
-    settings: () => [...settings.values()].flatMap(({ name, value }) => (value === null ? [] : [{ name, value }])),
+    settings() {
+      inForce ??= [...settings.values()].flatMap(({ name, value }) => (value === null ? [] : [{ name, value }]));
+      return inForce;
+    },
     all: () => [...sessions.values()],
     async renew(next) {
       const same = next.read.user === logins.read.user && next.write?.user === logins.write?.user;

@@ -54,7 +54,7 @@ export interface ActorSession {
    * Makes sure that the connection knows what an EXECUTE names. False when the database refused it: the sink was told, and
    * the batch has failed.
    */
-  ready(judgement: Runnable, connection: EngineSession, sink: ReplySink): Promise<boolean>;
+  ready(judgement: Runnable, connection: EngineSession, sink: ReplySink): boolean | Promise<boolean>;
   /** The connection on which a statement is prepared or described, outside of what running it would need. */
   connectionFor(judgement: Judgement | null): EngineSession | Promise<EngineSession>;
   /** Where its replies go: held back while they depend on a commit that is still to be measured. */

@@ -101,7 +101,8 @@ export async function carryQuery(
   const judged: JudgedStatement[] = [];
   const ahead = createLookAhead();
   for (const part of parts) {
-    const { text, judgement, positionBefore } = await judgeFilled(session, steps, part.text, ahead);
+    const found = judgeFilled(session, steps, part.text, ahead);
+    const { text, judgement, positionBefore } = found instanceof Promise ? await found : found;
     const statement = { text, parameters: [] };
     if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
     if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
@@ -211,22 +212,30 @@ async function planned(session: ActorSession, judged: readonly JudgedStatement[]
 }
 
 /** A statement and what is to become of it, with the gateway's own relations filled in where it names them. */
-export async function judgeFilled(
+export function judgeFilled(
   session: ActorSession,
   steps: Pick<Steps, 'fill' | 'look'>,
   asked: string,
   ahead: Ahead = NOTHING_AHEAD,
-): Promise<Filled> {
+): Filled | Promise<Filled> {
   const judgement = session.judge(asked, ahead);
+  // What is answered must be true now, not a second ago.
   if (judgement.verdict === 'already so') {
-    // What is answered must be true now, not a second ago.
-    await steps.look();
-    return { text: asked, judgement: session.judge(asked, ahead) };
+    return steps.look().then(() => ({ text: asked, judgement: session.judge(asked, ahead) }));
   }
   const meant = judgement.instead ?? asked;
   if (judgement.verdict !== 'run') return { text: meant, judgement };
-  const { ownViews, schemaViews, shape } = judgement.analysis;
+  const { ownViews, schemaViews } = judgement.analysis;
   if (ownViews === undefined && schemaViews === undefined) return { text: meant, judgement };
+  return fill(session, steps, { meant, judgement, ahead });
+}
+
+async function fill(
+  session: ActorSession,
+  steps: Pick<Steps, 'fill'>,
+  { meant, judgement, ahead }: { meant: string; judgement: Extract<Judgement, { verdict: 'run' }>; ahead: Ahead },
+): Promise<Filled> {
+  const { ownViews, shape } = judgement.analysis;
   const { text, positionBefore } = await steps.fill(session, meant, judgement.analysis);
   const filled = session.judge(text, ahead);
   if (filled.verdict === 'run') {
@@ -257,7 +266,8 @@ async function run(
 
   const entered = session.enter(judgement);
   const connection = entered instanceof Promise ? await entered : entered;
-  if (!(await session.ready(judgement, connection, session.output(sink)))) return { outcome: 'done' };
+  const ready = session.ready(judgement, connection, session.output(sink));
+  if (ready !== true && !(await ready)) return { outcome: 'done' };
   if (judgement.verdict === 'session') {
     return session.adopt(judgement.act, connection, () => send(connection, session.output(sink)));
   }

@@ -177,10 +177,14 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     standing,
     judge,
     prepared: holdings.prepared,
-    async ready({ analysis }, connection, sink) {
-      const ready = await holdings.ready(analysis, connection, sink);
-      if (!ready) failedInBatch = true;
-      return ready;
+    ready({ analysis }, connection, sink) {
+      const ready = holdings.ready(analysis, connection, sink);
+      // Most statements execute nothing that was prepared by name, and wait for nothing.
+      if (ready === true) return true;
+      return Promise.resolve(ready).then((done) => {
+        if (!done) failedInBatch = true;
+        return done;
+      });
     },
     mayWrite: (judgement) =>
       judgement.verdict === 'run' &&

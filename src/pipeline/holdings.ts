@@ -27,7 +27,7 @@ export interface Holdings {
   /** Settings made after a savepoint went with it, and only the server knows which. */
   rolledBackTo(): Promise<void>;
   /** Makes sure that the connection knows what an EXECUTE names. False when the database refused it, as the sink was told. */
-  ready(analysis: Analysis, connection: EngineSession, sink: ReplySink): Promise<boolean>;
+  ready(analysis: Analysis, connection: EngineSession, sink: ReplySink): boolean | Promise<boolean>;
   /** A statement runs that leaves a cursor behind. */
   noteCursor(name: string, connection: EngineSession): void;
   /** Something of the actor's would be lost with the connections that are open. */
@@ -50,6 +50,8 @@ export function createHoldings(deps: {
   readonly current: () => EngineSession | undefined;
 }): Holdings {
   const { connections } = deps;
+  let keptOf: ReturnType<Connections['settings']> = [];
+  let kept: ReturnType<Connections['settings']> = keptOf;
   const prepared = new Map<string, PreparedStatement>();
   const cursors = new Map<string, EngineSession>();
   const channels = new Map<string, EngineSession>();
@@ -132,12 +134,21 @@ export function createHoldings(deps: {
     }
   }
 
+  async function makeKnown(statement: PreparedStatement, connection: EngineSession, sink: ReplySink): Promise<boolean> {
+    const failure = await prepareOn(statement, connection);
+    if (failure === null) return true;
+    sink.write(errorResponse(failure));
+    return false;
+  }
+
   return {
     prepared,
     settings(ahead = []) {
       const transaction = deps.transaction();
-      const kept = connections.settings().filter(({ name }) => changesMeaning(name));
-      const made = [...(transaction?.settings ?? []), ...(transaction?.localSettings ?? []), ...ahead];
+      const all = connections.settings();
+      // Asked for each statement, and hardly ever another answer.
+      if (all !== keptOf) [keptOf, kept] = [all, all.filter(({ name }) => changesMeaning(name))];
+      const made = transaction === null ? ahead : [...transaction.settings, ...transaction.localSettings, ...ahead];
       if (made.length === 0) return kept;
       const now = new Map<string, string | null>(kept.map(({ name, value }) => [name, value]));
       for (const { name, value } of made) now.set(name, value);
@@ -172,13 +183,9 @@ export function createHoldings(deps: {
       const value = shown?.rows[0]?.[0] ?? '';
       transaction.localSettings.push({ name: 'search_path', value });
     },
-    async ready({ executes }, connection, sink) {
+    ready({ executes }, connection, sink) {
       const statement = executes === undefined ? undefined : prepared.get(executes.name);
-      if (statement === undefined) return true;
-      const failure = await prepareOn(statement, connection);
-      if (failure === null) return true;
-      sink.write(errorResponse(failure));
-      return false;
+      return statement === undefined || makeKnown(statement, connection, sink);
     },
     noteCursor: (name, connection) => cursors.set(name, connection),
     get onConnections() {

@@ -12,6 +12,10 @@ export interface ClientFrame {
 
 /** What a client has said and nobody has answered yet, in order. While much waits, nothing more is read from the client. */
 export interface ClientQueue {
+  /** Nothing waits. */
+  readonly isEmpty: boolean;
+  /** The next message, where one waits. */
+  first(): ClientFrame | undefined;
   /** The next message; `null` once nothing waits and the client is gone, or `enough` says so (asked again on `wake`). */
   next(enough: () => boolean): Promise<ClientFrame | null>;
   /** The next piece of the long message that was begun last; `null` when the client left in the middle of it. */
@@ -69,14 +73,18 @@ export function createClientQueue(socket: Socket, rest: Buffer, onOver: () => vo
   if (socket.destroyed) end('left');
   if (rest.length > 0) take(rest);
 
+  function first(): ClientFrame | undefined {
+    const frame = waiting.shift();
+    if (frame === undefined) return undefined;
+    bytes -= frame.frame.length;
+    if (socket.isPaused() && bytes <= MAX_QUEUED_BYTES) socket.resume();
+    return frame;
+  }
+
   async function next(enough: () => boolean): Promise<ClientFrame | null> {
     for (;;) {
-      const frame = waiting.shift();
-      if (frame !== undefined) {
-        bytes -= frame.frame.length;
-        if (socket.isPaused() && bytes <= MAX_QUEUED_BYTES) socket.resume();
-        return frame;
-      }
+      const frame = first();
+      if (frame !== undefined) return frame;
       if (over !== null || enough()) return null;
       await new Promise<void>((resolve) => {
         wake = resolve;
@@ -89,6 +97,10 @@ export function createClientQueue(socket: Socket, rest: Buffer, onOver: () => vo
     get over() {
       return over;
     },
+    get isEmpty() {
+      return waiting.length === 0;
+    },
+    first,
     next,
     // Nothing comes between the pieces of a message.
     more: () => next(() => false),

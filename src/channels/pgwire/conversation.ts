@@ -8,7 +8,7 @@ import {
   readQuery,
   readyForQuery,
 } from '../../engines/postgres/wire-messages.ts';
-import { type ReplySink, SessionLost } from '../../engines/session.ts';
+import { SessionLost } from '../../engines/session.ts';
 import type { ActorSession } from '../../pipeline/actor-session.ts';
 import { carryQuery, type Steps } from '../../pipeline/carry-query.ts';
 import { type ClientFrame, createClientQueue } from './client-queue.ts';
@@ -19,6 +19,7 @@ import { CLIENT_MESSAGE } from './frames.ts';
 import { createLongMessage } from './long-message.ts';
 import { type ClientRoom, createClientRoom, type MessageRoom } from './message-room.ts';
 import { handOnNotifications } from './notifications.ts';
+import { socketSink } from './socket-sink.ts';
 
 /** A client that has been let in, and the session it speaks with. */
 export interface Conversation {
@@ -57,7 +58,7 @@ async function converseIn(room: ClientRoom, { socket, rest, session, steps, sign
   const extended = createExtended({ session, steps, sink, rows, room });
 
   while (true) {
-    const next = await queue.next(() => signal.aborted && session.transaction === 'idle');
+    const next = queue.first() ?? (await queue.next(() => signal.aborted && session.transaction === 'idle'));
     if (next === null) break;
     if (next.type === CLIENT_MESSAGE.terminate) {
       sink.flush();
@@ -67,6 +68,8 @@ async function converseIn(room: ClientRoom, { socket, rest, session, steps, sign
     try {
       const ends = next.type === CLIENT_MESSAGE.query || next.type === CLIENT_MESSAGE.sync;
       await (steps.within?.(ends, () => answer(next)) ?? answer(next));
+      // The client waits for it; where more has come already, the answers leave together.
+      if (queue.isEmpty) sink.flush();
     } catch (error) {
       sink.write(errorResponse(lastWords(error)));
       sink.flush();
@@ -155,45 +158,5 @@ function lastWords(error: unknown): DatabaseFailure {
     sqlstate: 'XX000',
     message: `The gateway failed: ${error instanceof Error ? error.message : String(error)}`,
     hint: 'Connect again; the gateway’s log says more.',
-  };
-}
-
-/** Small replies that come one after another leave in one write. */
-const COALESCED_BYTES = 16 * 1024;
-
-function socketSink(socket: Socket): ReplySink & { flush(): void } {
-  let waiting: Buffer[] = [];
-  let bytes = 0;
-  const flush = (): boolean => {
-    if (bytes === 0) return true;
-    const all = waiting.length === 1 && waiting[0] !== undefined ? waiting[0] : Buffer.concat(waiting, bytes);
-    waiting = [];
-    bytes = 0;
-    return socket.destroyed || socket.write(all);
-  };
-  return {
-    flush,
-    write(chunk) {
-      if (bytes + chunk.length > COALESCED_BYTES) {
-        const room = flush();
-        return (socket.destroyed || socket.write(chunk)) && room;
-      }
-      // What comes is lent for the length of the call. The rest of a reply follows before the next turn of the event loop.
-      if (bytes === 0) setImmediate(flush);
-      waiting.push(Buffer.from(chunk));
-      bytes += chunk.length;
-      return true;
-    },
-    drained: () =>
-      new Promise((resolve) => {
-        if (socket.destroyed || !socket.writableNeedDrain) return resolve();
-        const done = (): void => {
-          socket.off('drain', done);
-          socket.off('close', done);
-          resolve();
-        };
-        socket.once('drain', done);
-        socket.once('close', done);
-      }),
   };
 }

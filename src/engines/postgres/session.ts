@@ -159,6 +159,22 @@ export function carryOver(connection: StartedConnection): EngineSession {
     }
   }
 
+  /** With rows that follow, or a message that is sent as it comes. */
+  async function relayMore(...[frames, replies, sink, more]: Parameters<EngineSession['relay']>): Promise<Relayed> {
+    try {
+      // Also after an early answer all of a message is sent, or the server would take what comes next for its rest.
+      const [{ commands, failure }] = await Promise.all([
+        exchange(frames, replies, sink, more),
+        more?.piecemeal === undefined ? undefined : Promise.race([sendPiecemeal(more.piecemeal), gone.promise]),
+      ]);
+      if (more?.piecemeal !== undefined && ended !== null)
+        throw new SessionLost(farewell?.message ?? 'the target closed the connection', { cause: ended });
+      return { commands, failure };
+    } finally {
+      await more?.rows?.stop();
+    }
+  }
+
   return {
     processId: connection.processId,
     parameters,
@@ -199,19 +215,10 @@ export function carryOver(connection: StartedConnection): EngineSession {
       assert(result !== undefined);
       return ownResult(result);
     },
-    async relay(frames, replies, sink, more): Promise<Relayed> {
-      try {
-        // Also after an early answer all of a message is sent, or the server would take what comes next for its rest.
-        const [{ commands, failure }] = await Promise.all([
-          exchange(frames, replies, sink, more),
-          more?.piecemeal === undefined ? undefined : Promise.race([sendPiecemeal(more.piecemeal), gone.promise]),
-        ]);
-        if (more?.piecemeal !== undefined && ended !== null)
-          throw new SessionLost(farewell?.message ?? 'the target closed the connection', { cause: ended });
-        return { commands, failure };
-      } finally {
-        await more?.rows?.stop();
-      }
+    relay(frames, replies, sink, more) {
+      return more?.piecemeal === undefined && more?.rows === undefined
+        ? exchange(frames, replies, sink, more)
+        : relayMore(frames, replies, sink, more);
     },
     cancel() {
       if (current?.copying === true) current.stopRows();
