@@ -1,4 +1,5 @@
-import type { Catalogue, Routine } from '../engines/catalogue.ts';
+import type { Routine } from '../engines/catalogue.ts';
+import type { Findings } from './findings.ts';
 
 /** What calling a function by this name may do. */
 export type CallSafety =
@@ -131,13 +132,18 @@ const TRUSTED_VOLATILE =
 const SEQUENCE_FUNCTIONS = new Set(['nextval', 'setval']);
 
 /**
- * What a call by this name may do. Judged by name alone: it is safe only if every function that the name could mean is.
+ * What a call by this name may do. Judged by name, whatever the arguments: it is safe only if every function that the
+ * name could mean is.
  *
- * @param schema as written, or `null`.
+ * @param schema as written, or `null`: then it is looked for along the path, and in `pg_catalog` wherever that stands.
  */
-export function callSafety(schema: string | null, name: string, catalogue: Catalogue): CallSafety {
-  const everywhere = catalogue.functions.get(name) ?? [];
-  const meant = schema === null ? everywhere : everywhere.filter((routine) => routine.schema === schema);
+export function callSafety(
+  schema: string | null,
+  name: string,
+  { catalogue, searchPath }: Pick<Findings, 'catalogue' | 'searchPath'>,
+): CallSafety {
+  const schemas = schema === null ? ['pg_catalog', ...searchPath] : [schema];
+  const meant = (catalogue.functions.get(name) ?? []).filter((routine) => schemas.includes(routine.schema));
   if (meant.length === 0) return SERVER_FUNCTIONS.test(name) ? 'server' : 'missing';
   const safeties = new Set(meant.map(routineSafety));
   for (const worst of ['server', 'unknown', 'sequence', 'trusted'] as const) if (safeties.has(worst)) return worst;

@@ -159,10 +159,3 @@ export function constantOf(node: unknown): string | undefined {
   const boolean = constant['boolval'] as Tree | undefined;
   return boolean === undefined ? undefined : String(boolean['boolval'] === true);
 }
-
-/** The schemas of a `search_path` value, as far as they are literal. */
-export function schemasOf(searchPath: string): readonly string[] {
-  return [...searchPath.matchAll(/"((?:[^"]|"")*)"|([^,\s"]+)/g)]
-    .map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain?.toLowerCase() ?? '')
-    .filter((schema) => schema !== '' && schema !== '$user');
-}

@@ -328,7 +328,7 @@ function expand(
 function call(findings: Findings, name: readonly string[], node: Tree): void {
   const [schema, bare] = name.length > 1 ? [name.at(-2) ?? null, name.at(-1) ?? ''] : [null, name[0] ?? ''];
   const object = { kind: 'function', schema: schema ?? '', name: bare } as const;
-  switch (callSafety(schema, bare, findings.catalogue)) {
+  switch (callSafety(schema, bare, findings)) {
     case 'pure':
       return;
     case 'trusted':
@@ -388,6 +388,7 @@ function operator(findings: Findings, name: readonly string[]): void {
   const [schema] = name.length > 1 ? [name.at(-2)] : [undefined];
   if (schema === 'pg_catalog') return;
   for (const mine of findings.catalogue.userOperators.get(symbol) ?? []) {
+    if (!mayMean(findings, schema, mine.schema)) continue;
     const routines = (findings.catalogue.functions.get(mine.function.split('.').at(-1) ?? '') ?? []).filter(
       (routine) => !routine.builtIn,
     );
@@ -400,6 +401,15 @@ function operator(findings: Findings, name: readonly string[]): void {
       });
     }
   }
+}
+
+/**
+ * Whether an operator of that schema may be meant. Definitions that the catalogue writes out (an empty path) don't tell the
+ * schema of an operator that stands behind `IN`, `CASE` and their kin: then any may be.
+ */
+function mayMean({ searchPath }: Findings, written: string | undefined, schema: string): boolean {
+  if (written !== undefined) return written === schema;
+  return searchPath.length === 0 || searchPath.includes(schema);
 }
 
 /** `row.name` calls a function of that name that takes the row. */

@@ -4,7 +4,6 @@ import { type Analyse, isOfOneSession } from '../analysis/analysis-cache.ts';
 import { attributeEffects } from '../analysis/attribute-effects.ts';
 import { rewritten } from '../analysis/masked-reads.ts';
 import { createMaskedCatalogue } from '../analysis/masking.ts';
-import { schemasOf } from '../analysis/settings.ts';
 import type { Approved } from '../domain/approval.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
@@ -12,6 +11,7 @@ import type { Analysis, Effect, PreparedText, TableEffect } from '../domain/effe
 import type { Channel } from '../domain/intent.ts';
 import type { Profile } from '../domain/profile.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
+import { schemasOf } from '../domain/search-path.ts';
 import type { Task } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import type { ApplyRequest, MeasureBounds, TargetEngine } from '../engines/engine.ts';

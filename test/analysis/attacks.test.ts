@@ -4,9 +4,9 @@ import { isAlwaysTrue } from '../../src/analysis/always-true.ts';
 import { analyse } from '../../src/analysis/analyse.ts';
 import { createAnalysisCache } from '../../src/analysis/analysis-cache.ts';
 import { parseStatement, shapeOf, splitStatements } from '../../src/analysis/parse.ts';
-import { schemasOf } from '../../src/analysis/settings.ts';
 import type { Analysis } from '../../src/domain/effect.ts';
 import { objectName } from '../../src/domain/object.ts';
+import { schemasOf } from '../../src/domain/search-path.ts';
 import type { Catalogue, Relation } from '../../src/engines/catalogue.ts';
 import { trappedCatalogue } from '../fixtures/catalogue.ts';
 
@@ -173,6 +173,26 @@ describe('G1 code that a statement runs without naming it', () => {
     });
     expect(analysed('SELECT * FROM notes', withPolicy('(public.liar(id) > 0)')).class.kind).toBe('change');
     expect(analysed('SELECT * FROM notes', withPolicy('(id > 0)')).class).toEqual({ kind: 'read', pure: false });
+  });
+
+  it('is not found where the path doesn’t lead: a name like the server’s own in some other schema harms nobody', () => {
+    const [liar] = catalogue.functions.get('liar') ?? [];
+    if (liar === undefined) throw new Error('the function is missing');
+    const elsewhere = { ...liar, schema: 'elsewhere', name: 'lower' };
+    const functions = new Map(catalogue.functions);
+    functions.set('lower', [...(functions.get('lower') ?? []), elsewhere]);
+    const userOperators = new Map(catalogue.userOperators).set('||', [
+      { schema: 'elsewhere', function: 'elsewhere.lower' },
+    ]);
+    const taken = { ...catalogue, functions, userOperators };
+    for (const sql of ["SELECT lower('X')", "SELECT 'a' || 'b'"]) {
+      expect(analysed(sql, taken).class, sql).toEqual({ kind: 'read', pure: true });
+      for (const path of ['elsewhere', 'public, elsewhere', 'pg_catalog, elsewhere']) {
+        expect(analysed(sql, taken, schemasOf(path)).class.kind, `${sql} with ${path}`).toBe('change');
+      }
+    }
+    expect(analysed("SELECT elsewhere.lower('X')", taken).class.kind).toBe('change');
+    expect(analysed("SELECT 'a' OPERATOR(elsewhere.||) 'b'", taken).class.kind).toBe('change');
   });
 
   it('is found when a name of the server is taken by somebody’s own, first on the path', () => {

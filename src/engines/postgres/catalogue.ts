@@ -1,4 +1,5 @@
 import { MASK_SCHEMA, NOTHING_MASKED } from '../../domain/masking.ts';
+import { schemasOf } from '../../domain/search-path.ts';
 import type { Catalogue, Column, ForeignKey, Relation, Routine, Trigger, UserType } from '../catalogue.ts';
 import { loadSchemaViews } from './schema-views.ts';
 
@@ -29,9 +30,25 @@ const WATCHED = [
   'pg_extension',
 ];
 
+/** What the database, or else the whole server, sets for logins that have no setting of their own. */
+const DEFAULT_SEARCH_PATH = `
+  coalesce(
+    (SELECT pg_catalog.substr(setting, 13)
+     FROM pg_catalog.pg_db_role_setting AS s, pg_catalog.unnest(s.setconfig) AS setting
+     WHERE s.setrole = 0 AND s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+       AND setting LIKE 'search_path=%'
+     ORDER BY s.setdatabase DESC LIMIT 1),
+    (SELECT boot_val FROM pg_catalog.pg_settings WHERE name = 'search_path'))`;
+
+/** The path on which names of a session are looked for until it says otherwise; logins of tasks are pinned to it. */
+export async function defaultSearchPath(ask: AskCatalogue): Promise<string> {
+  const [row] = await ask(`SELECT ${DEFAULT_SEARCH_PATH} AS path`);
+  return text(row?.['path']);
+}
+
 /** Rows are only ever added, removed, or replaced under a new transaction id: count and sum notice all three. */
 const VERSION = `
-  SELECT pg_catalog.md5(pg_catalog.string_agg(t.n || ':' || t.x, ',' ORDER BY t.name)) AS version FROM (
+  SELECT pg_catalog.md5(pg_catalog.string_agg(t.n || ':' || t.x, ',' ORDER BY t.name) || (${DEFAULT_SEARCH_PATH})) AS version FROM (
     ${WATCHED.map((name) => `SELECT '${name}' AS name, count(*)::text AS n, coalesce(sum(xmin::text::bigint), 0)::text AS x FROM pg_catalog.${name}`).join('\n    UNION ALL ')}
   ) AS t`;
 
@@ -66,7 +83,7 @@ export async function loadCatalogue(ask: AskCatalogue): Promise<Catalogue> {
   return {
     version,
     serverVersion: Number(server?.['version']),
-    searchPath: ['public'],
+    searchPath: schemasOf(await defaultSearchPath(ask)),
     schemas,
     extensions,
     masking: NOTHING_MASKED,

@@ -4,9 +4,11 @@ import { digestOf, type Json } from '../../domain/digest.ts';
 import { MASK_SCHEMA } from '../../domain/masking.ts';
 import type { Profile } from '../../domain/profile.ts';
 import { scramPassword } from '../../domain/scram.ts';
+import { schemasOf } from '../../domain/search-path.ts';
 import type { Target } from '../../domain/target.ts';
 import type { Credential, ProfileLogins } from '../engine.ts';
 import { bringAboutMaskView, viewOf } from './masks.ts';
+import { defaultSearchPath } from './catalogue.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './quote.ts';
 
 /**
@@ -38,8 +40,9 @@ export async function provisionProfile(
     );
     const grantable = await grantablePart(client, profile);
     for (const { relation } of grantable.masked ?? []) await bringAboutMaskView(client, relation);
+    const searchPath = schemasOf(await defaultSearchPath(async (sql) => (await client.query(sql)).rows));
     for (const credential of [read, ...(write === undefined ? [] : [write])]) {
-      const wanted: Login = { ...credential, profile: grantable, digest, writes: credential === write };
+      const wanted: Login = { ...credential, profile: grantable, digest, writes: credential === write, searchPath };
       await bringAbout(client, wanted, deps.target.endpoint.database);
     }
     await client.query('COMMIT');
@@ -101,6 +104,8 @@ interface Login extends Credential {
   readonly profile: GrantablePart;
   readonly digest: string;
   readonly writes: boolean;
+  /** The database's own default, pinned: where names are looked for must be what the analysis goes by (G1). */
+  readonly searchPath: readonly string[];
 }
 
 /**
@@ -124,7 +129,7 @@ async function bringAbout(client: pg.Client, login: Login, database: string): Pr
     await client.query(`CREATE ROLE ${role} LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD ${password}`);
   } else if (existing.comment !== comment) {
     await client.query(`ALTER ROLE ${role} PASSWORD ${password}`);
-  } else if (await holdsItsGrants(client, login)) return;
+  } else if ((await holdsItsGrants(client, login)) && (await isPinnedTo(client, login))) return;
   await grant(client, login, database);
   await client.query(`COMMENT ON ROLE ${role} IS ${quoteLiteral(comment)}`);
 }
@@ -133,6 +138,20 @@ async function bringAbout(client: pg.Client, login: Login, database: string): Pr
 function relationsOf({ read, write, columns, masked = [] }: Profile): readonly string[] {
   const behind = masked.map(({ relation }) => relation.relation);
   return [...new Set([...read, ...write, ...columns.map(({ relation }) => relation), ...behind])].sort();
+}
+
+/** `$user` stands in front as it does everywhere: no login of a task has a schema of its own. */
+function pathOf(schemas: readonly string[]): string {
+  return ['$user', ...schemas].map(quoteIdentifier).join(', ');
+}
+
+async function isPinnedTo(client: pg.Client, { user, searchPath }: Login): Promise<boolean> {
+  const { rows } = await client.query<{ path: string }>(
+    `SELECT pg_catalog.substr(setting, 13) AS path FROM pg_catalog.pg_roles AS r, pg_catalog.unnest(r.rolconfig) AS setting
+     WHERE r.rolname = $1 AND setting LIKE 'search_path=%'`,
+    [user],
+  );
+  return rows[0] !== undefined && schemasOf(rows[0].path).join() === searchPath.join();
 }
 
 async function holdsItsGrants(client: pg.Client, { user, profile, writes }: Login): Promise<boolean> {
@@ -167,6 +186,7 @@ async function grant(client: pg.Client, login: Login, database: string): Promise
   for (const [setting, value] of await settableHere(client)) {
     await client.query(`ALTER ROLE ${role} SET ${setting} = ${quoteLiteral(value)}`);
   }
+  await client.query(`ALTER ROLE ${role} SET search_path = ${pathOf(login.searchPath)}`);
   await client.query(`GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${role}`);
   const schemas = new Set(relationsOf(profile).map((relation) => relation.slice(0, relation.indexOf('.'))));
   for (const schema of schemas) await client.query(`GRANT USAGE ON SCHEMA ${quoteIdentifier(schema)} TO ${role}`);
