@@ -26,6 +26,8 @@ CREATE TABLE redteam.order_lines (
   article text NOT NULL,
   PRIMARY KEY (order_id, line)
 );
+-- Of this one, tasks declare `id` and `name` only.
+CREATE TABLE redteam.people (id integer PRIMARY KEY, name text NOT NULL, account_number text NOT NULL);
 -- Never in the scope of a reader or a writer.
 CREATE TABLE redteam.books (id integer PRIMARY KEY, entry text NOT NULL, amount numeric(12, 2) NOT NULL);
 CREATE TABLE redteam.secrets (id integer PRIMARY KEY, token text NOT NULL);
@@ -37,6 +39,7 @@ INSERT INTO redteam.orders (id, account_id, status, amount, placed_on, tags, det
   SELECT n, 1 + n % 40, (ARRAY['open', 'paid', 'sent', 'test'])[1 + n % 4], n * 1.5, date '2026-01-01' + n % 90, ARRAY['tag' || n % 5], jsonb_build_object('colour', (ARRAY['red', 'blue'])[1 + n % 2], 'size', n)
   FROM generate_series(1, 160) AS n;
 INSERT INTO redteam.order_lines SELECT o, l, 'article ' || o % 7 FROM generate_series(1, 160) AS o, generate_series(1, 2) AS l;
+INSERT INTO redteam.people SELECT n, 'person ' || n, '{{canary}}-' || n FROM generate_series(1, 9) AS n;
 INSERT INTO redteam.books SELECT n, 'entry ' || n, n FROM generate_series(1, 50) AS n;
 INSERT INTO redteam.secrets SELECT n, '{{canary}}-' || n FROM generate_series(1, 5) AS n;
 INSERT INTO redteam.backups SELECT n, date '2026-01-01' + n, 'content ' || n FROM generate_series(1, 10) AS n;

@@ -18,7 +18,7 @@ import { renderSarif } from '../redteam/report/sarif.ts';
 import { renderTable } from '../redteam/report/table.ts';
 import { runRedTeam } from '../redteam/run.ts';
 import { loadScenarios, type Scenario, SHIPPED_SCENARIOS, selectScenarios } from '../redteam/scenario.ts';
-import { dumpSchema, readSchemaFile } from '../redteam/schema-source.ts';
+import { dumpSchema, majorOf, readSchemaFile } from '../redteam/schema-source.ts';
 import { type Report, scoreOf } from '../redteam/score.ts';
 import { makeShowcase, type Showcase } from '../redteam/showcase.ts';
 import { withPolicies } from '../server/load-governance.ts';
@@ -179,7 +179,7 @@ async function tryOut(
       schema,
       setUp: showcase?.told ?? config.file,
       scenarios,
-      binaries: serverBinaries(),
+      binaries: serverBinaries(majorOf(schema)),
       openDesk,
       tell: (line) => process.stderr.write(`${line}\n`),
       signal,
@@ -201,8 +201,9 @@ async function showcaseOf(options: RedTeamOptions): Promise<Showcase | undefined
   return undefined;
 }
 
-function serverBinaries(): ServerBinaries {
-  const found = findServerBinaries();
+/** Of the target's own major where this machine has one: what the next one does otherwise must not decide. */
+function serverBinaries(major?: number): ServerBinaries {
+  const found = (major === undefined ? undefined : findServerBinaries(major)) ?? findServerBinaries();
   if (found !== undefined) return found;
   throw new RefusalError({
     refused: 'unavailable',

@@ -131,7 +131,18 @@ export const scenarioSchema = z.strictObject({
       z
         .string()
         .min(1)
-        .or(attack.pick({ title: true, sql: true, values: true, only: true, acts: true, tool: true, startup: true })),
+        .or(
+          attack.pick({
+            title: true,
+            sql: true,
+            values: true,
+            only: true,
+            acts: true,
+            split: true,
+            tool: true,
+            startup: true,
+          }),
+        ),
     )
     .default([]),
 });

@@ -1,17 +1,16 @@
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { BARE_LOGINS } from '../config/scenario-schema.ts';
-import type { EmbeddedServer } from '../engines/postgres/embedded-server.ts';
 import { quoteIdentifier, quoteQualified } from '../engines/postgres/quote.ts';
 import type { ServerBinaries } from '../engines/postgres/server-binaries.ts';
 import type { Lane } from './lane.ts';
 import { asSuperuser, connectSuperuser, type Master, setUp, startCopy } from './master.ts';
 import type { Scenario } from './scenario.ts';
 
-const SPARES = 2;
 const PRISTINE = 'redteam_spare_pristine';
+const SPARE_NAMES = Array.from({ length: 10 }, (_, n) => `redteam_spare_${n}`);
 
 /**
  * The database without a gateway, with the logins that people give an agent instead. An attack that does nothing here
@@ -25,63 +24,63 @@ export async function openBareLane(
   const database = quoteIdentifier(master.database);
   const password = randomBytes(18).toString('base64url');
   const apart: Scenario[] = [];
-  let server: EmbeddedServer;
-  let spares: Promise<string>[] = [];
-  let made = 0;
+  const prepared = `${dataDirectory}.prepared`;
+  let server = await startCopy(master.dataDirectory, { ...facts, dataDirectory });
+  let spares: string[] = [];
 
-  async function start(port?: number): Promise<void> {
-    server = await startCopy(master, { ...facts, dataDirectory, ...(port === undefined ? {} : { port }) });
+  /** Makes what every copy begins with: the logins, a database to copy from, and copies of it. */
+  async function prepare(): Promise<void> {
     await asSuperuser(server.url(master.database), async (client) => {
       await setUp(client, apart, master.surroundings);
       await makeLogins(client, master, password);
     });
+    await asAdministrator((client) => client.query(`ALTER DATABASE ${database} RENAME TO ${PRISTINE}`));
     await asAdministrator(async (client) => {
-      await client.query(`ALTER DATABASE ${database} RENAME TO ${PRISTINE}`);
+      for (const copy of [database, ...SPARE_NAMES]) await client.query(`CREATE DATABASE ${copy} TEMPLATE ${PRISTINE}`);
     });
-    spares = [];
-    for (let n = 0; n < SPARES; n++) spares.push(makeSpare());
-    await takeSpare();
+    await server.stop();
+    rmSync(prepared, { recursive: true, force: true });
+    renameSync(dataDirectory, prepared);
+    await startFrom(prepared);
   }
 
-  /** One after the other: a database that is being copied can't be copied twice at once. */
-  let copying: Promise<unknown> = Promise.resolve();
-  function makeSpare(): Promise<string> {
-    const name = `redteam_spare_${++made}`;
-    const copied = copying.then(() =>
-      asAdministrator(async (client) => {
-        await client.query(`CREATE DATABASE ${name} TEMPLATE ${PRISTINE}`);
-        return name;
-      }),
-    );
-    copying = copied.catch(() => undefined /* whoever takes it is told */);
-    return copied;
-  }
-
-  async function takeSpare(): Promise<void> {
-    const spare = await spares.shift();
-    if (spare === undefined) throw new Error('no copy was made');
-    await asAdministrator(async (client) => {
-      await client.query(`ALTER DATABASE ${spare} RENAME TO ${database}`);
-    });
-    spares.push(makeSpare());
+  async function startFrom(directory: string): Promise<void> {
+    server = await startCopy(directory, { ...facts, dataDirectory, port: server.port });
+    spares = directory === prepared ? [...SPARE_NAMES] : [];
   }
 
   function asAdministrator<Result>(use: (client: pg.Client) => Promise<Result>): Promise<Result> {
     return asSuperuser(server.url('postgres'), use);
   }
 
+  /** Another copy takes the place of the harmed one, which is left where it is: dropping it costs more than all else. */
   async function restore(cluster: boolean): Promise<void> {
-    if (!cluster) {
-      await asAdministrator((client) => client.query(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`));
-      return takeSpare();
-    }
-    await Promise.allSettled(spares);
+    const spare = cluster ? undefined : spares.shift();
+    if (spare !== undefined && (await tookPlace(spare))) return;
     await server.kill();
     rmSync(dataDirectory, { recursive: true, force: true });
-    await start(server.port);
+    await startFrom(prepared);
   }
 
-  await start();
+  /** @returns false when an attack has left the database so that it can't be put aside. */
+  function tookPlace(spare: string): Promise<boolean> {
+    return asAdministrator(async (client) => {
+      try {
+        await client.query(
+          'SELECT pg_catalog.pg_terminate_backend(pid, 2000) FROM pg_catalog.pg_stat_activity WHERE datname = $1',
+          [master.database],
+        );
+        await client.query(`ALTER DATABASE ${database} RENAME TO ${spare}_used`);
+        await client.query(`ALTER DATABASE ${spare} RENAME TO ${database}`);
+        return true;
+      } catch (error) {
+        if (error instanceof Error && 'severity' in error) return false;
+        throw error;
+      }
+    });
+  }
+
+  await prepare();
   return {
     name: 'bare',
     async enter({ bare }) {
@@ -94,13 +93,15 @@ export async function openBareLane(
     watch: () => connectSuperuser(server.url(master.database)),
     async setUpApart(scenarios) {
       apart.push(...scenarios);
-      await restore(true);
+      await server.kill();
+      rmSync(dataDirectory, { recursive: true, force: true });
+      await startFrom(master.dataDirectory);
+      await prepare();
       const failed = await asSuperuser(server.url(master.database), (client) => missing(client, scenarios));
       return new Map(failed.map((id) => [id, 'its set-up failed']));
     },
     restore,
     async close() {
-      await Promise.allSettled(spares);
       await server.kill();
       rmSync(dataDirectory, { recursive: true, force: true });
     },

@@ -64,7 +64,7 @@ export async function openGatewayLane(
   mkdirSync(directory, { mode: 0o700 });
   createSigningKey(join(directory, 'ledger.key'));
 
-  let server = await startCopy(master, { ...facts, dataDirectory });
+  let server = await startCopy(master.dataDirectory, { ...facts, dataDirectory });
   await asSuperuser(server.url(database), govern);
   const file = writeCopyConfig(facts.config, readFileSync(facts.config.file, 'utf8'), {
     ...facts,
@@ -131,7 +131,7 @@ export async function openGatewayLane(
     async restore() {
       await server.kill();
       rmSync(dataDirectory, { recursive: true, force: true });
-      server = await startCopy(master, { ...facts, dataDirectory, port: server.port });
+      server = await startCopy(master.dataDirectory, { ...facts, dataDirectory, port: server.port });
       await asSuperuser(server.url(database), async (client) => {
         await setUp(client, apart, surroundings);
         await govern(client);

@@ -114,13 +114,13 @@ export async function setUp(
   return failed;
 }
 
-/** Starts a copy of the master; the master is not touched. */
+/** Starts a server on a copy of a data directory, which is not touched. */
 export async function startCopy(
-  master: Master,
+  from: string,
   facts: { readonly dataDirectory: string; readonly binaries: ServerBinaries; readonly port?: number },
 ): Promise<EmbeddedServer> {
   // With its owner and modes, which the library's copying would lose.
-  await promisify(execFile)('cp', ['-a', master.dataDirectory, facts.dataDirectory]);
+  await promisify(execFile)('cp', ['-a', from, facts.dataDirectory]);
   return startEmbeddedServer({ ...facts, durable: false, settings: COPY_SETTINGS });
 }
 

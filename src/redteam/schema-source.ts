@@ -57,6 +57,12 @@ export function readSchemaFile(file: string): Promise<string> {
   return readFile(file, 'utf8');
 }
 
+/** The server's major that pg_dump says it has read. */
+export function majorOf(schema: string): number | undefined {
+  const [, major] = /^-- Dumped from database version (\d+)/m.exec(schema) ?? [];
+  return major === undefined ? undefined : Number(major);
+}
+
 /**
  * Makes the objects of a schema on the copy. Roles that it names are made first, without a login and without a right.
  *

@@ -78,6 +78,7 @@ export async function lookAround(
   const read = [
     ...users.filter((table) => table !== outside && mayRead(table)).map(({ name }) => name),
     ...shared,
+    'redteam.people(id, name)',
     ...trapPatterns,
   ];
   const ownTraps = scenarios
@@ -120,7 +121,7 @@ export async function lookAround(
 function wordsOf(word: string, table: Table): Record<string, string> {
   return {
     [word]: table.quoted,
-    [`${word}_name`]: table.name,
+    [`${word}_table`]: quoteIdentifier(table.name.slice(table.schema.length + 1)),
     [`${word}_key`]: quoteIdentifier(table.primaryKey[0] ?? 'id'),
     [`${word}_column`]: quoteIdentifier(plainColumn(table)),
   };

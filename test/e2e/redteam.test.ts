@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countersign, type Ran } from '../fixtures/gateway.ts';
+import { countersign, hasPsql, type Ran, type Site, startSite } from '../fixtures/gateway.ts';
+import { servers } from '../fixtures/postgres.ts';
 
 /** An attack that every gateway must let through, because the policies at hand allow it: what a red team is for. */
 const OWN = `
@@ -21,6 +22,11 @@ scenarios:
 `;
 
 interface Told {
+  readonly target: string;
+  readonly server: string;
+  readonly losses: readonly unknown[];
+  readonly empty: readonly unknown[];
+  readonly tables: Readonly<Record<string, number>>;
   readonly score: Readonly<Record<string, number>>;
   readonly attacks: readonly {
     readonly id: string;
@@ -30,10 +36,14 @@ interface Told {
   readonly benign: readonly { readonly id: string; readonly refused: Readonly<Record<string, string>> }[];
 }
 
+/** pg_dump reads servers of its own major and older ones: with the host's, a target can be read; else the demo's set-up is tried. */
+const host = hasPsql ? servers.find(({ binaries }) => binaries.from === 'host') : undefined;
+
 /** The whole corpus is tried by `countersign redteam --demo` and `--plain`; here a part, and that the red team itself tells the truth. */
 describe('countersign redteam', () => {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-redteam-test-'));
   const file = (name: string) => join(directory, name);
+  let site: Site | undefined;
   let ran: Ran;
   let told: Told;
 
@@ -41,9 +51,11 @@ describe('countersign redteam', () => {
     writeFileSync(file('own.yaml'), OWN);
     const outputs = ['--junit', file('junit.xml'), '--sarif', file('sarif.json'), '--html', file('page.html')];
     const some = ['second-statement', 'flip-at-start-up', 'in-limits', 'does-nothing'];
+    site = host === undefined ? undefined : await startSite(host.binaries);
+    const on = site === undefined ? ['--demo'] : ['--config', site.config];
     ran = await countersign([
       'redteam',
-      '--demo',
+      ...on,
       '--scenarios',
       file('own.yaml'),
       '--only',
@@ -53,7 +65,18 @@ describe('countersign redteam', () => {
     ]);
     told = ran.json<Told>();
   }, 180_000);
-  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  afterAll(async () => {
+    await site?.remove();
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it('tries the target’s own schema, filled with rows, on a server of the same major', () => {
+    expect(told.target).toBe('rental-production');
+    expect(told.server).toBe(`PostgreSQL ${host?.binaries.major ?? 18}`);
+    expect(told.losses).toEqual([]);
+    expect(told.empty).toEqual([]);
+    expect(Object.keys(told.tables)).toEqual(expect.arrayContaining(['public.customers', 'public.telemetry']));
+  });
 
   it('stops what is shipped, and refuses nothing that is harmless', () => {
     const shipped = told.attacks.filter(({ id }) => !/^(in-limits|does-nothing)/.test(id));
