@@ -10,7 +10,7 @@ import { asSuperuser, connectSuperuser, type Master, setUp, startCopy } from './
 import type { Scenario } from './scenario.ts';
 
 const PRISTINE = 'redteam_spare_pristine';
-const SPARE_NAMES = Array.from({ length: 10 }, (_, n) => `redteam_spare_${n}`);
+const SPARE_NAMES = Array.from({ length: 4 }, (_, n) => `redteam_spare_${n}`);
 
 /**
  * The database without a gateway, with the logins that people give an agent instead. An attack that does nothing here

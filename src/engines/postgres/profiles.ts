@@ -7,8 +7,8 @@ import { scramPassword } from '../../domain/scram.ts';
 import { schemasOf } from '../../domain/search-path.ts';
 import type { Target } from '../../domain/target.ts';
 import type { Credential, ProfileLogins } from '../engine.ts';
-import { bringAboutMaskView, viewOf } from './masks.ts';
 import { defaultSearchPath } from './catalogue.ts';
+import { bringAboutMaskView, viewOf } from './masks.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from './quote.ts';
 
 /**
