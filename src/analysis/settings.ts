@@ -22,14 +22,34 @@ const HARMLESS = new Set([
   'synchronize_seqscans',
   'jit',
   'plan_cache_mode',
-  'enable_seqscan',
-  'enable_indexscan',
-  'enable_hashjoin',
-  'enable_mergejoin',
-  'enable_nestloop',
   'random_page_cost',
-  'statement_timeout',
+  'cursor_tuple_fraction',
+  'escape_string_warning',
+  'lc_monetary',
+  'lc_numeric',
+  'lc_time',
+  'default_text_search_config',
+  'check_function_bodies',
 ]);
+
+/** How the server plans, never what comes of it. */
+const PLANNERS = /^enable_[a-z_]+$/;
+
+const ON = /^(?:on|true|yes|1)$/i;
+/** Settings that only these values leave as harmless as they are; so does setting them back. */
+const HARMLESS_AS: Readonly<Record<string, RegExp>> = {
+  client_encoding: /^utf-?8$|^unicode$/i,
+  names: /^utf-?8$|^unicode$/i,
+  standard_conforming_strings: ON,
+  default_transaction_read_only: ON,
+  // What scripts of pg_dump begin with.
+  default_tablespace: /^$/,
+  default_table_access_method: /^heap$/,
+  max_parallel_workers_per_gather: /^0$/,
+  // What pools send when they take a connection back.
+  role: /^none$/i,
+  session_authorization: /^(?!)/,
+};
 
 /** Settings under which the same statement may mean something else: a plan keeps them, and is measured and applied under them. */
 const CHANGE_MEANING = new Set([
@@ -41,13 +61,16 @@ const CHANGE_MEANING = new Set([
   'xmloption',
   'extra_float_digits',
   'row_security',
+  'lc_monetary',
+  'lc_numeric',
+  'lc_time',
+  'default_text_search_config',
+  'check_function_bodies',
 ]);
 
 export function changesMeaning(name: string): boolean {
   return CHANGE_MEANING.has(name.toLowerCase());
 }
-
-const UTF8 = /^utf-?8$|^unicode$/i;
 
 /** How SET, RESET and their kin are to be carried; `forbidden` names a setting that no session may touch. */
 export function classifySetting(node: Tree): StatementClass | { readonly kind: 'forbidden'; readonly name: string } {
@@ -110,11 +133,10 @@ const DUMPS_OWN_RESTRICTION =
   '{"targetList":[{"ResTarget":{"val":{"FuncCall":{"funcname":[{"String":{"sval":"set_config"}}],"args":[{"ColumnRef":{"fields":[{"String":{"sval":"name"}}]}},{"A_Const":{"sval":{"sval":"view, foreign-table"}}},{"A_Const":{"boolval":{}}}],"funcformat":"COERCE_EXPLICIT_CALL"}}}}],"fromClause":[{"RangeVar":{"relname":"pg_settings","inh":true,"relpersistence":"p"}}],"whereClause":{"A_Expr":{"kind":"AEXPR_OP","name":[{"String":{"sval":"="}}],"lexpr":{"ColumnRef":{"fields":[{"String":{"sval":"name"}}]}},"rexpr":{"A_Const":{"sval":{"sval":"restrict_nonsystem_relation_kind"}}}}},"limitOption":"LIMIT_OPTION_DEFAULT","op":"SETOP_NONE"}';
 
 function isHarmless(name: string, value: string | null): boolean {
-  if (HARMLESS.has(name)) return true;
-  if (name === 'client_encoding' || name === 'names') return value === null || UTF8.test(value);
-  if (name === 'standard_conforming_strings') return value === null || /^(?:on|true|yes|1)$/i.test(value);
-  if (name === 'transaction_isolation') return true;
-  return name === 'transaction_read_only' && value !== null && /^(?:on|true|yes|1)$/i.test(value);
+  if (HARMLESS.has(name) || PLANNERS.test(name) || name === 'transaction_isolation') return true;
+  if (name === 'transaction_read_only') return value !== null && ON.test(value);
+  const as = Object.hasOwn(HARMLESS_AS, name) ? HARMLESS_AS[name] : undefined;
+  return as !== undefined && (value === null || as.test(value));
 }
 
 /** `SET TRANSACTION …`: isolation and read-only are the actor's to choose, read-write is not. */
@@ -124,6 +146,9 @@ function transactionCharacteristics(
 ): StatementClass | { readonly kind: 'forbidden'; readonly name: string } {
   const options = ((node['args'] as Tree[] | undefined) ?? []).map((item) => item['DefElem'] as Tree | undefined);
   if (name.toUpperCase() !== 'TRANSACTION') {
+    const [first, ...others] = options;
+    if (others.length === 0 && first?.['defname'] === 'transaction_read_only' && constantOf(first['arg']) === '1')
+      return session({ act: 'set', name: 'default_transaction_read_only', value: 'on', local: false });
     const onlyIsolation = options.every((option) => option?.['defname'] === 'transaction_isolation');
     if (!onlyIsolation) return { kind: 'forbidden', name: 'default_transaction_read_only' };
     return session({ act: 'set', name: 'default_transaction_isolation', value: null, local: true });

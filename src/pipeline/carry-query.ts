@@ -124,8 +124,9 @@ export async function carryQuery(
     return abort(session, await planned(session, judged, steps));
   }
 
+  const block = parts.length > 1 && !givesBack(judged);
   for (const [index, one] of judged.entries()) {
-    if (parts.length > 1 && one.judgement.verdict !== 'transaction' && !becomesPlan(one.judgement)) {
+    if (block && one.judgement.verdict !== 'transaction' && !becomesPlan(one.judgement)) {
       await session.beginBlock(judged.slice(index).map(({ judgement }) => judgement));
     }
     const frame = one.statement.text === query.text ? query.frame : queryFrame(one.statement.text);
@@ -139,6 +140,12 @@ export async function carryQuery(
     if (session.failedInBatch) break;
   }
   return session.settle(query.sink);
+}
+
+/** What a pool sends when it takes a connection back. Settings are thrown away outside of transactions: none could bring them back. */
+function givesBack(judged: readonly JudgedStatement[]): boolean {
+  const acts = judged.map(({ judgement }) => (judgement.verdict === 'session' ? judgement.act.act : null));
+  return acts.includes('discard') && !acts.includes(null);
 }
 
 /** One statement of a text, at its place. Done: what it was answered has been said. */

@@ -130,7 +130,7 @@ describe('G1 what is not a read', () => {
     ['SET default_transaction_read_only = off'],
     ['SET TRANSACTION READ WRITE'],
     ['SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE'],
-    ['RESET SESSION AUTHORIZATION'],
+    ['SET default_tablespace = fast'],
     ['SET session_replication_role = replica'],
     ["SET LOCAL session_preload_libraries = 'x'"],
     ['ALTER SYSTEM SET fsync = off'],

@@ -228,7 +228,11 @@ describe('G1 settings that would open a lock', () => {
     ["SET dynamic_library_path = '/tmp'"],
     ["SET local_preload_libraries = 'x'"],
     ["SET countersign.task = 'other'"],
-    ['RESET ROLE'],
+    ['SET ROLE countersign_apply'],
+    ["SET SESSION AUTHORIZATION 'none'"],
+    ["SELECT set_config('role', 'countersign_apply', false) FROM pg_show_all_settings() WHERE name = 'role'"],
+    ["SELECT set_config('work_mem', '1GB', false) FROM pg_show_all_settings() WHERE name = 'work_mem'"],
+    ['SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE'],
     ['RESET transaction_read_only'],
     ['SET "Session_Replication_Role" = replica'],
   ])('%s', (sql) => {
@@ -244,6 +248,9 @@ describe('G1 settings that would open a lock', () => {
     ["SELECT pg_catalog.set_config('TimeZone', 'UTC', false)", 'timezone', 'UTC'],
     ['SET extra_float_digits = -3', 'extra_float_digits', '-3'],
     ['RESET search_path', 'search_path', null],
+    // The logins of tasks are members of nothing: it is what it was.
+    ['RESET ROLE', 'role', null],
+    ['SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY', 'default_transaction_read_only', 'on'],
     ['SET search_path TO DEFAULT', 'search_path', null],
   ])('%s is a setting of the session', (sql, name, value) => {
     expect(analysed(sql).class).toMatchObject({ kind: 'session', act: { act: 'set', name, value } });

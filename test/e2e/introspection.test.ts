@@ -73,6 +73,37 @@ describe.each(servers)('introspection before $name', ({ binaries }) => {
     expect(otherwise.map(([sql, said]) => ({ sql, said, governed: governed.get(sql) }))).toEqual([]);
   });
 
+  it('takes what clients begin with, and what pools send when they take a connection back', async () => {
+    const texts = [
+      // A script of pg_dump, run as a migration.
+      `SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET client_encoding = 'UTF8';
+       SET standard_conforming_strings = on; SELECT pg_catalog.set_config('search_path', '', false); SET check_function_bodies = false;
+       SET xmloption = content; SET client_min_messages = warning; SET row_security = off;`,
+      "SET default_tablespace = ''",
+      'SET default_table_access_method = heap',
+      'SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY',
+      'RESET default_transaction_read_only',
+      'SET enable_bitmapscan = off; SET lc_monetary = "C"; SET max_parallel_workers_per_gather = 0',
+      'SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;',
+      'SET SESSION AUTHORIZATION DEFAULT;RESET ALL;CLOSE ALL;UNLISTEN *;SELECT pg_advisory_unlock_all();DISCARD SEQUENCES;DISCARD TEMP',
+      'RESET ROLE; DEALLOCATE ALL; SHOW search_path',
+      'DISCARD ALL',
+    ];
+    await withClient(task.postgres, async (client) => {
+      for (const sql of texts) {
+        const said = await client.query(sql).then(
+          () => 'done',
+          (error: pg.DatabaseError) => `${error.code} ${error.message} ${error.detail}`,
+        );
+        expect({ sql, said }).toEqual({ sql, said: 'done' });
+      }
+      const named = 'DEALLOCATE ALL; SELECT count(*) FROM customers';
+      await expect(client.query(named)).rejects.toThrow('What names mean would change');
+      for (const sql of ["SET ROLE 'postgres'", "SET SESSION AUTHORIZATION 'postgres'", 'SET work_mem = 1000000'])
+        await expect(client.query(sql), sql).rejects.toThrow();
+    });
+  });
+
   it('shows Kysely the same tables', async () => {
     const tablesAt = async (connectionString: string) => {
       const db = new Kysely({ dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString, max: 1 }) }) });
