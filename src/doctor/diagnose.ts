@@ -9,6 +9,7 @@ import { checkGrants, type Reach } from './grants.ts';
 import { checkSeparation, type Identified } from './identity.ts';
 import { addressesOf, lookForBackupCredentials, lookForCredentials } from './look-around.ts';
 import { checkMachine } from './machine.ts';
+import { checkMissingPowers } from './missing-powers.ts';
 import { checkOtherWaysIn } from './other-ways-in.ts';
 import { filesOf, peopleKeys, readMachine, readOwnTls } from './read-installation.ts';
 import { checkRoles } from './roles.ts';
@@ -91,6 +92,7 @@ async function diagnoseTarget(
           ok('identity.pinned', 'what answers is the pinned database'),
           tls,
           ...checkRoles(target.id, logins, examined, initAgain),
+          ...checkMissingPowers(target.id, session.user, examined, (target.masks ?? []).length > 0, initAgain),
           ...checkGrants(target.id, logins, examined, reach, initAgain),
           ...checkOtherWaysIn(target.id, target.endpoint, logins, examined),
           ...checkServer(target.id, examined, initAgain),

@@ -8,6 +8,7 @@ import {
 } from '../../src/doctor/direct-credentials.ts';
 import { type Finding, some } from '../../src/doctor/finding.ts';
 import { checkMachine, type Machine } from '../../src/doctor/machine.ts';
+import { checkMissingPowers } from '../../src/doctor/missing-powers.ts';
 import { checkOtherWaysIn } from '../../src/doctor/other-ways-in.ts';
 import { checkServer } from '../../src/doctor/server.ts';
 import { checkStatePlace } from '../../src/doctor/state-place.ts';
@@ -20,6 +21,7 @@ const DAY = 86_400_000;
 const verdicts = (findings: readonly Finding[]) => Object.fromEntries(findings.map(({ id, verdict }) => [id, verdict]));
 
 const HEALTHY: Examination = {
+  powers: { readsStatistics: true, endsSessions: true, boundsTempFiles: true, makesMasks: true },
   serverVersion: 180_000,
   clockAheadMs: 0,
   clientAddress: '10.1.2.3',
@@ -212,4 +214,21 @@ describe('credentials that lie about', () => {
 
 it('names a few and counts the rest', () => {
   expect(some(['a', 'b', 'c'], 2)).toBe('a, b and 1 more');
+});
+
+describe('what the session login could not be given', () => {
+  it('is said with what it costs, and how it is mended', () => {
+    const none = { readsStatistics: false, endsSessions: false, boundsTempFiles: false, makesMasks: false };
+    expect(checkMissingPowers('shop', 's', HEALTHY, true, 'init')).toEqual([
+      expect.objectContaining({ verdict: 'ok' }),
+    ]);
+    expect(
+      checkMissingPowers('shop', 's', { powers: none }, false, 'init').map(({ id, verdict }) => `${verdict} ${id}`),
+    ).toEqual(['warn powers.statistics', 'warn powers.signal', 'warn powers.temp_files']);
+    expect(checkMissingPowers('shop', 's', { powers: none }, true, 'init').at(-1)).toMatchObject({
+      id: 'powers.masks',
+      verdict: 'fail',
+      fix: 'init',
+    });
+  });
 });

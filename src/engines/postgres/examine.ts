@@ -11,6 +11,13 @@ export interface Examination {
   readonly encrypted: boolean;
   readonly settings: ReadonlyMap<string, string>;
   /** Each login and every role that it is a member of, however far away. */
+  /** What the session login may do beside passing on tables. */
+  readonly powers: {
+    readonly readsStatistics: boolean;
+    readonly endsSessions: boolean;
+    readonly boundsTempFiles: boolean;
+    readonly makesMasks: boolean;
+  };
   readonly roles: readonly HeldRole[];
   readonly relations: readonly ExaminedRelation[];
   readonly otherLogins: readonly OtherLogin[];
@@ -97,6 +104,7 @@ export async function examine(
     clientAddress: facts?.address ?? null,
     encrypted: facts?.encrypted === true,
     settings: new Map((await ask<{ name: string; value: string }>(SETTINGS)).map(({ name, value }) => [name, value])),
+    powers: { ...NO_POWERS, ...(await ask<Examination['powers'] & pg.QueryResultRow>(POWERS))[0] },
     roles: await ask<HeldRole & pg.QueryResultRow>(HELD_ROLES, [ours]),
     relations: await ask<ExaminedRelation & pg.QueryResultRow>(RELATIONS, ours),
     otherLogins: await ask<OtherLogin & pg.QueryResultRow>(OTHER_LOGINS, [ours]),
@@ -106,6 +114,19 @@ export async function examine(
     replicationSlots: await ask(REPLICATION_SLOTS),
   };
 }
+
+const NO_POWERS: Examination['powers'] = {
+  readsStatistics: false,
+  endsSessions: false,
+  boundsTempFiles: false,
+  makesMasks: false,
+};
+
+const POWERS = `
+  SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS "readsStatistics",
+         pg_catalog.pg_has_role('pg_signal_backend', 'USAGE') AS "endsSessions",
+         pg_catalog.has_parameter_privilege('temp_file_limit', 'SET') AS "boundsTempFiles",
+         EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'countersign_masks' AND pg_catalog.has_schema_privilege(oid, 'CREATE')) AS "makesMasks"`;
 
 const FACTS = `
   SELECT current_setting('server_version_num')::int AS version, pg_catalog.host(pg_catalog.inet_client_addr()) AS address,

@@ -28,13 +28,13 @@ export async function planSetup(
   ask: AskAdministrator,
   passwords: { readonly session: string; readonly apply: string },
 ): Promise<readonly SetupStatement[]> {
-  const [facts] = await ask(
-    "SELECT current_database() AS database, current_user AS administrator, pg_catalog.has_parameter_privilege('temp_file_limit', 'SET WITH GRANT OPTION') AS may_grant",
-  );
+  const [facts] = await ask(FACTS);
   const database = String(facts?.['database']);
   const existing = new Set((await ask('SELECT rolname FROM pg_catalog.pg_roles')).map((row) => String(row['rolname'])));
   const schemas = (await ask(USER_SCHEMAS)).map((row) => String(row['nspname']));
   const owners = await ask(OWNERS);
+  const isSuperuser = facts?.['superuser'] === true;
+  const grantable = new Set((await ask(GRANTABLE)).map((row) => String(row['rolname'])));
   const statements: SetupStatement[] = [];
   const add = (sql: string, why: string) => statements.push({ sql, why });
 
@@ -46,12 +46,24 @@ export async function planSetup(
     `${existing.has(APPLY_ROLE) ? 'ALTER' : 'CREATE'} ROLE ${APPLY_ROLE} LOGIN NOCREATEROLE NOSUPERUSER NOCREATEDB NOREPLICATION NOBYPASSRLS INHERIT PASSWORD ${quoteLiteral(scramPassword(passwords.apply))}`,
     'measures plans and applies approved ones; never used in an agent’s session',
   );
-  add(`GRANT pg_read_all_stats TO ${SESSION_ROLE}`, 'tells a task how the database does, and its costliest statements');
-  add(`GRANT pg_signal_backend TO ${SESSION_ROLE}`, 'ends a session that does not stop when told to (halt)');
-  add(
-    `GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO ${SESSION_ROLE}, ${APPLY_ROLE}, PUBLIC`,
-    'every connection verifies which cluster it has reached',
-  );
+  if (!isSuperuser)
+    add(
+      `GRANT ${SESSION_ROLE}, ${APPLY_ROLE} TO CURRENT_USER`,
+      'only a member may make what they are to own; taken back at the end',
+    );
+  // What this administrator can't hand out, `countersign doctor` tells.
+  if (grantable.has('pg_read_all_stats'))
+    add(
+      `GRANT pg_read_all_stats TO ${SESSION_ROLE}`,
+      'tells a task how the database does, and its costliest statements',
+    );
+  if (grantable.has('pg_signal_backend'))
+    add(`GRANT pg_signal_backend TO ${SESSION_ROLE}`, 'ends a session that does not stop when told to (halt)');
+  if (isSuperuser || facts?.['control'] !== true)
+    add(
+      `GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO ${SESSION_ROLE}, ${APPLY_ROLE}, PUBLIC`,
+      'every connection verifies which cluster it has reached',
+    );
 
   if (facts?.['may_grant'] === true)
     add(
@@ -59,12 +71,23 @@ export async function planSetup(
       'bounds the temporary files of tasks, which they can’t change',
     );
 
-  const adopted = owners.filter((row) => row['superuser'] === true);
+  const isAdopted = (owner: Record<string, unknown>): boolean =>
+    isSuperuser ? owner['superuser'] === true : owner['mine'] === true;
+  const adopted = owners.filter(isAdopted);
   if (adopted.length > 0) {
     if (!existing.has(OWNER_ROLE))
-      add(`CREATE ROLE ${OWNER_ROLE} NOLOGIN`, 'owns what a superuser owned: no login of ours may become a superuser');
-    for (const { kind, name } of await ask(SUPERUSER_OBJECTS)) {
-      add(`ALTER ${kind} ${name} OWNER TO ${OWNER_ROLE}`, 'so that an approved plan can change it without a superuser');
+      add(`CREATE ROLE ${OWNER_ROLE} NOLOGIN`, 'owns what belongs to whom no login of ours may become a member of');
+    if (!isSuperuser) {
+      add(`GRANT ${OWNER_ROLE} TO CURRENT_USER`, 'you go on having the rights of an owner, as its member');
+      for (const schema of schemas)
+        add(
+          `GRANT CREATE ON SCHEMA ${quoteIdentifier(schema)} TO ${OWNER_ROLE}`,
+          'an owner of objects must be able to make them',
+        );
+    }
+    const names = adopted.map(({ owner }) => String(owner));
+    for (const { kind, name } of await ask(objectsOf(names))) {
+      add(`ALTER ${kind} ${name} OWNER TO ${OWNER_ROLE}`, 'so that an approved plan can change it without its owner');
     }
     for (const schema of schemas) {
       const quoted = quoteIdentifier(schema);
@@ -75,7 +98,8 @@ export async function planSetup(
     }
     add(`GRANT ${OWNER_ROLE} TO ${APPLY_ROLE}`, 'changes to tables need their owner’s rights');
   }
-  for (const { owner } of owners.filter((row) => row['superuser'] !== true && row['owner'] !== APPLY_ROLE)) {
+  const joined = owners.filter((row) => !isAdopted(row) && grantable.has(String(row['owner'])));
+  for (const { owner } of joined.filter((row) => row['superuser'] !== true && row['owner'] !== APPLY_ROLE)) {
     add(`GRANT ${quoteIdentifier(String(owner))} TO ${APPLY_ROLE}`, 'changes to tables need their owner’s rights');
   }
 
@@ -92,7 +116,7 @@ export async function planSetup(
       'serial columns of declared tables',
     );
     const futureOwners = new Set([
-      ...owners.filter((row) => row['superuser'] !== true).map((row) => String(row['owner'])),
+      ...joined.filter((row) => row['superuser'] !== true).map((row) => String(row['owner'])),
       APPLY_ROLE,
       ...(adopted.length > 0 ? [OWNER_ROLE] : []),
     ]);
@@ -148,8 +172,24 @@ export async function planSetup(
       'logins of tasks reach no other database of this server',
     );
   }
+  if (!isSuperuser)
+    add(`REVOKE ${SESSION_ROLE}, ${APPLY_ROLE} FROM CURRENT_USER`, 'you are no member of them any more');
   return statements;
 }
+
+const FACTS = `
+  SELECT current_database() AS database, r.rolsuper AS superuser,
+         pg_catalog.has_parameter_privilege('temp_file_limit', 'SET WITH GRANT OPTION') AS may_grant,
+         pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS control
+  FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user`;
+
+/** Roles that this administrator may hand out: from PostgreSQL 16 on CREATEROLE alone gives away none that others made. */
+const GRANTABLE = `
+  SELECT r.rolname FROM pg_catalog.pg_roles AS r, pg_catalog.pg_roles AS me
+  WHERE me.rolname = current_user
+    AND (me.rolsuper
+      OR NOT r.rolsuper AND me.rolcreaterole AND pg_catalog.current_setting('server_version_num')::int < 160000
+      OR EXISTS (SELECT FROM pg_catalog.pg_auth_members AS m WHERE m.roleid = r.oid AND m.member = me.oid AND m.admin_option))`;
 
 const USER_SCHEMAS = `
   SELECT nspname FROM pg_catalog.pg_namespace
@@ -157,7 +197,7 @@ const USER_SCHEMAS = `
   ORDER BY nspname`;
 
 const OWNERS = `
-  SELECT DISTINCT r.rolname AS owner, r.rolsuper AS superuser
+  SELECT DISTINCT r.rolname AS owner, r.rolsuper AS superuser, r.rolname = current_user AS mine
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
@@ -166,23 +206,23 @@ const OWNERS = `
   ORDER BY 1`;
 
 /**
- * Objects of superusers in user schemas; sequences of columns, types of tables and members of extensions go with what they
+ * Objects of some owners in user schemas; sequences of columns, types of tables and members of extensions go with what they
  * belong to. A function that runs with its owner's rights stays: with another owner it would be another function.
  */
-const SUPERUSER_OBJECTS = `
+const objectsOf = (owners: readonly string[]) => `
   SELECT CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END AS kind,
          pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, CASE c.relkind WHEN 'p' THEN 0 ELSE 1 END AS place
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
-  WHERE r.rolsuper AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
+  WHERE r.rolname IN (${owners.map(quoteLiteral).join(', ')}) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype IN ('e', 'a', 'i') AND (d.deptype = 'e' OR c.relkind = 'S'))
   UNION ALL
   SELECT CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, pg_catalog.format('%I.%I', n.nspname, t.typname), 2
   FROM pg_catalog.pg_type AS t
   JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = t.typowner
-  WHERE r.rolsuper AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
+  WHERE r.rolname IN (${owners.map(quoteLiteral).join(', ')}) AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
   UNION ALL
@@ -192,7 +232,7 @@ const SUPERUSER_OBJECTS = `
   JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
   JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
-  WHERE r.rolsuper AND NOT p.prosecdef AND (l.lanpltrusted OR p.prokind = 'a') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
+  WHERE r.rolname IN (${owners.map(quoteLiteral).join(', ')}) AND NOT p.prosecdef AND (l.lanpltrusted OR p.prokind = 'a') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
   ORDER BY 3, 2`;
 
