@@ -22,8 +22,14 @@ export interface Connections {
   /** The same array as long as nothing was set. */
   settings(): readonly { readonly name: string; readonly value: string }[];
   all(): readonly EngineSession[];
-  /** Goes on under other logins, outside of any transaction: the next statement opens a connection under them. */
-  renew(logins: ProfileLogins): Promise<void>;
+  /**
+   * Goes on under other logins, outside of any transaction: the next statement opens a connection under them. Those that
+   * are `needed` for what is on them stay open beside.
+   */
+  renew(logins: ProfileLogins, needed: ReadonlySet<EngineSession>): Promise<void>;
+  readonly anyBeside: boolean;
+  /** Ends those that have stayed beside and are no longer needed. */
+  letGo(needed: ReadonlySet<EngineSession>): Promise<void>;
   close(): Promise<void>;
   destroy(): void;
 }
@@ -45,6 +51,8 @@ export function createConnections(
   const opening = new Map<Use, Promise<EngineSession>>();
   const settings = new Map<string, Setting>();
   let inForce: readonly { readonly name: string; readonly value: string }[] | undefined;
+  /** Under earlier logins, for what is on them. */
+  const beside = new Set<EngineSession>();
   let logins = firstLogins;
   let ended = false;
 
@@ -63,7 +71,8 @@ export function createConnections(
       throw new RefusalError({ refused: 'unavailable', message: 'The session is closing.', hint: 'Connect again.' });
     }
     session.onLost((reason) => {
-      sessions.delete(use);
+      if (sessions.get(use) === session) sessions.delete(use);
+      beside.delete(session);
       if (!ended) told.onLost(reason instanceof Error ? reason : new Error(reason.message));
     });
     session.onNotification(told.onNotification);
@@ -72,8 +81,16 @@ export function createConnections(
     return session;
   }
 
+  const all = (): readonly EngineSession[] => [...sessions.values(), ...beside];
+
   async function elsewhere(made: EngineSession | null, sql: string): Promise<void> {
-    for (const session of sessions.values()) if (session !== made && !session.closed) await session.own(sql);
+    for (const session of all()) if (session !== made && !session.closed) await session.own(sql);
+  }
+
+  async function letGo(needed: ReadonlySet<EngineSession>): Promise<void> {
+    const over = [...beside].filter((session) => !needed.has(session));
+    for (const session of over) beside.delete(session);
+    await Promise.allSettled(over.map((session) => session.close()));
   }
 
   return {
@@ -103,22 +120,29 @@ export function createConnections(
       inForce ??= [...settings.values()].flatMap(({ name, value }) => (value === null ? [] : [{ name, value }]));
       return inForce;
     },
-    all: () => [...sessions.values()],
-    async renew(next) {
+    all,
+    get anyBeside() {
+      return beside.size > 0;
+    },
+    letGo,
+    async renew(next, needed) {
       const same = next.read.user === logins.read.user && next.write?.user === logins.write?.user;
       logins = next;
       if (same) return;
       const before = [...sessions].filter(([use]) => use !== 'locks');
-      for (const [use] of before) sessions.delete(use);
-      await Promise.allSettled(before.map(([, session]) => session.close()));
+      for (const [use, session] of before) {
+        sessions.delete(use);
+        beside.add(session);
+      }
+      await letGo(needed);
     },
     async close() {
       ended = true;
-      await Promise.allSettled([...sessions.values()].map((session) => session.close()));
+      await Promise.allSettled(all().map((session) => session.close()));
     },
     destroy() {
       ended = true;
-      for (const session of sessions.values()) session.destroy();
+      for (const session of all()) session.destroy();
     },
   };
 }

@@ -101,8 +101,8 @@ export interface ActorSession {
   /** Makes a setting that came with the start-up. @throws EngineFailure when the database doesn't take it. */
   preset(name: string, value: string): Promise<void>;
   /**
-   * From the next statement on the session runs under these logins, unless it holds cursors or listens: then it keeps what
-   * it has, and reaches less.
+   * From the next statement on the session runs under these logins. The connections on which it holds cursors or listens
+   * stay open beside, for just that.
    */
   renew(logins: ProfileLogins): Promise<void>;
   cancel(): Promise<void>;

@@ -252,9 +252,11 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
         rows: supply.rows === undefined ? undefined : rowsAfterHeld(supply.rows, transaction.heldBack),
       }),
     transact: transaction.transact,
-    settle(sink) {
+    async settle(sink) {
       failedInBatch = false;
-      return transaction.settle(sink);
+      const outcome = await transaction.settle(sink);
+      if (transaction.open === null && connections.anyBeside) await connections.letGo(holdings.heldOn());
+      return outcome;
     },
     noteRead(analysis) {
       noteCursor(analysis);
@@ -262,7 +264,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     },
     fail: transaction.fail,
     async renew(logins) {
-      if (!holdings.onConnections) await connections.renew(logins);
+      await connections.renew(logins, holdings.heldOn());
     },
     cancel: running.cancel,
     async stop(reason) {

@@ -30,8 +30,8 @@ export interface Holdings {
   ready(analysis: Analysis, connection: EngineSession, sink: ReplySink): boolean | Promise<boolean>;
   /** A statement runs that leaves a cursor behind. */
   noteCursor(name: string, connection: EngineSession): void;
-  /** Something of the actor's would be lost with the connections that are open. */
-  readonly onConnections: boolean;
+  /** Connections with which something of the actor's would be lost. */
+  heldOn(): ReadonlySet<EngineSession>;
   /** Whether one more cursor may be held. */
   hasRoomFor(cursor: string): boolean;
   /** Whether it may hold this advisory lock besides those it holds. */
@@ -188,9 +188,7 @@ export function createHoldings(deps: {
       return statement === undefined || makeKnown(statement, connection, sink);
     },
     noteCursor: (name, connection) => cursors.set(name, connection),
-    get onConnections() {
-      return cursors.size > 0 || channels.size > 0;
-    },
+    heldOn: () => new Set([...cursors.values(), ...channels.values()]),
     mayLock: (key) => locks.size < MAX_ADVISORY_LOCKS || locks.has(key),
     hasRoomFor: (cursor) => cursors.size < MAX_HELD_CURSORS || cursors.has(cursor),
   };

@@ -139,11 +139,13 @@ describe.each(servers)('what a session holds beyond a statement, before $name', 
     await raw.close();
   });
 
-  it('LISTEN hears on after a plan of the session made a table', async () => {
+  it('LISTEN hears on and cursors are kept when a plan of the session makes a table, which it reaches', async () => {
     await withClient(async (client) => {
       const heard: string[] = [];
       client.on('notification', ({ payload }) => heard.push(payload ?? ''));
       await client.query('LISTEN jobs');
+      await client.query('DECLARE kept CURSOR WITH HOLD FOR SELECT generate_series(1, 3) AS n');
+      expect((await client.query('FETCH kept')).rows).toEqual([{ n: 1 }]);
       expect(await codeOf(client.query('CREATE TABLE public.notes (id int)'))).toBe('CS001');
       const [plan] = (await client.query("SELECT id FROM countersign.plans WHERE state = 'held'")).rows;
       await site.ask('plan', 'approve', plan.id, '--as', 'ada');
@@ -151,6 +153,15 @@ describe.each(servers)('what a session holds beyond a statement, before $name', 
       await asSuperuser(site.databaseUrl, "NOTIFY jobs, 'still'");
       await client.query('SELECT 1');
       await expect.poll(() => heard).toEqual(['still']);
+      await client.query('INSERT INTO notes VALUES (7)');
+      expect((await client.query('SELECT id FROM notes')).rows).toEqual([{ id: 7 }]);
+      expect((await client.query('FETCH kept')).rows).toEqual([{ n: 2 }]);
+      // What was held is let go, and the connection that stayed for it with it.
+      await client.query('CLOSE kept');
+      await client.query('UNLISTEN jobs');
+      const open = "SELECT DISTINCT usename FROM pg_stat_activity WHERE usename ~ '^cs_.*_r$'";
+      await expect.poll(async () => (await asSuperuser(site.databaseUrl, open)).length).toBe(1);
+      expect((await client.query('SELECT id FROM notes')).rows).toEqual([{ id: 7 }]);
     });
   });
 
