@@ -245,6 +245,10 @@ describe.each(servers)('ORMs before $name', ({ binaries }) => {
       await (await engineFor()).markMigrationRolledBack({ migrationName: '20260101000000_fleets' });
       expect(await deploy()).toMatchObject({ appliedMigrationNames: ['20260101000000_fleets'] });
       expect(await deploy()).toMatchObject({ appliedMigrationNames: [] });
+      const asked = { migrationsList: all, optInToShadowDatabase: false, filters };
+      const status = async (url?: string) => (await engineFor(url)).diagnoseMigrationHistory(asked);
+      expect(await status()).toMatchObject({ failedMigrationNames: [], editedMigrationNames: [], history: null });
+      expect(await status()).toEqual(await status(site.databaseUrl));
       expect(await asSuperuser(site.databaseUrl, 'SELECT count(*)::int AS rows FROM depots')).toEqual([{ rows: 0 }]);
     });
 
