@@ -6,7 +6,7 @@ import pc from 'picocolors';
 import { type Config, defaultConfigFile, loadConfig } from '../config/load.ts';
 import { duration } from '../config/schema.ts';
 import type { Role } from '../domain/actor.ts';
-import { type ActorId, asId, type TargetId } from '../domain/ids.ts';
+import { type ActorId, asId, type TargetId, type TaskId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { findServerBinaries, type ServerBinaries } from '../engines/postgres/server-binaries.ts';
 import { createLog } from '../observing/log.ts';
@@ -240,6 +240,8 @@ function agentOf(config: Config, options: RedTeamOptions): { readonly agent: str
   return { agent: actor.id, role };
 }
 
+const OPERATOR = asId<ActorId>('redteam@localhost');
+
 /** Tasks are opened as `countersign task open` opens them. */
 async function openDesk(configFile: string): Promise<TaskDesk> {
   const countersign = await openCountersign(await withPolicies(await loadConfig(configFile)), createLog('error'));
@@ -249,7 +251,7 @@ async function openDesk(configFile: string): Promise<TaskDesk> {
       const { task, token } = orRefused(
         await countersign.tasks.open({
           agent: asId<ActorId>(agent),
-          openedBy: asId<ActorId>('redteam@localhost'),
+          openedBy: OPERATOR,
           channel: 'cli',
           purpose,
           radius: [{ target: asId<TargetId>(target), read, write }],
@@ -259,6 +261,7 @@ async function openDesk(configFile: string): Promise<TaskDesk> {
       );
       return { task: task.id, token };
     },
+    end: (task) => countersign.tasks.close(asId<TaskId>(task), OPERATOR),
     close: () => countersign.close(),
   };
 }

@@ -22,6 +22,8 @@ import { probe, type Scenario } from './scenario.ts';
 /** Opens tasks as `countersign task open` does. */
 export interface TaskDesk {
   open(wanted: WantedTask): Promise<{ readonly task: string; readonly token: string }>;
+  /** Ends a task, and with it what its sessions hold. */
+  end(task: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -38,6 +40,7 @@ export interface WantedTask {
 
 /** How long a statement may take; what lasts longer has outlasted it. */
 export const STATEMENT_TIMEOUT_MS = 3000;
+const OPEN_TASKS = 4;
 const ROWS_PER_STATEMENT = 10;
 const ROWS_PER_TASK = 20;
 const COUNTERSIGN = fileURLToPath(new URL('../../bin/countersign.js', import.meta.url));
@@ -61,6 +64,7 @@ export async function openGatewayLane(
   const secret = () => randomBytes(24).toString('base64url');
   const passwords = { session: secret(), apply: secret() };
   const apart: Scenario[] = [];
+  const open: string[] = [];
   mkdirSync(directory, { mode: 0o700 });
   createSigningKey(join(directory, 'ledger.key'));
 
@@ -97,6 +101,9 @@ export async function openGatewayLane(
       rowsPerTask: limits.rowsPerTask ?? ROWS_PER_TASK,
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     });
+    open.push(task);
+    // A neighbour's may still be in use; those before are not.
+    for (const over of open.splice(0, Math.max(0, open.length - OPEN_TASKS))) await desk.end(over);
     return {
       postgres: `postgres://${task}:${token}@${gateway.pg}/${encodeURIComponent(facts.target)}`,
       mcp: { url: gateway.mcp, token },

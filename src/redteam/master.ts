@@ -37,7 +37,7 @@ export const COPY_SETTINGS: Readonly<Record<string, string>> = {
   shared_buffers: '48MB',
   max_wal_size: '256MB',
   max_prepared_transactions: '5',
-  max_connections: '60',
+  max_connections: '200',
   jit: 'off',
   deadlock_timeout: '200ms',
   max_parallel_workers_per_gather: '0',
