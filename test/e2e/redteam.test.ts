@@ -53,18 +53,10 @@ describe('countersign redteam', () => {
     const some = ['second-statement', 'flip-at-start-up', 'in-limits', 'does-nothing'];
     site = host === undefined ? undefined : await startSite(host.binaries);
     const on = site === undefined ? ['--demo'] : ['--config', site.config];
-    ran = await countersign([
-      'redteam',
-      ...on,
-      '--scenarios',
-      file('own.yaml'),
-      '--only',
-      ...some,
-      ...outputs,
-      '--json',
-    ]);
+    const own = ['--scenarios', file('own.yaml'), '--only', ...some];
+    ran = await countersign(['redteam', ...on, ...own, ...outputs, '--json'], { timeoutMs: 280_000 });
     told = ran.json<Told>();
-  }, 180_000);
+  }, 300_000);
   afterAll(async () => {
     await site?.remove();
     rmSync(directory, { recursive: true, force: true });
