@@ -21,13 +21,18 @@ export function digestOfRows(rows: string, exact: string, masked: string): strin
       ORDER BY 1) AS sorted`;
 }
 
-/** A sum over each column's values, whatever the order of the rows: columns that differ between two runs are volatile. */
-export function sumsOfColumns(rows: string): string {
-  return `
-    SELECT jsonb_object_agg(key, sum) FROM (
-      SELECT v.key, sum(hashtextextended(coalesce(v.value, ''), 0))::text AS sum
-      FROM ${rows} AS r, jsonb_each_text(to_jsonb(r)) AS v GROUP BY v.key) AS summed`;
+/**
+ * A sum over each column's values, whatever the order of the rows: columns that differ between two runs are volatile.
+ *
+ * @param sums what {@link SUMS_OF_COLUMNS} has told.
+ */
+export function sumsOfRows(rows: string, sums: string): string {
+  return `SELECT ARRAY[${sums}]::text[] FROM ${rows} AS r`;
 }
+
+/** Makes, from the attributes `a` of a table, the expressions that sum up its columns in their order. */
+export const SUMS_OF_COLUMNS = `
+  coalesce(pg_catalog.string_agg(pg_catalog.format('sum(hashtextextended(coalesce(r.%I::text, ''''), 0))::text', a.attname), ', ' ORDER BY a.attnum), '')`;
 
 const SAMPLES = 3;
 
@@ -53,8 +58,7 @@ const KEEP = 'INSERT INTO countersign.captured_rows (change, relation, op, colum
 /**
  * Arguments come with each trigger (`capture.ts`), and stand in its definition and not in settings: who changes them
  * breaks the seal. 0 `schema.name` that people know the table by · 1 the change whose rows are kept, empty in a dry run ·
- * 2 columns left out of the digest · 3 whether rows are digested in binary, else as JSON · 4 the names of the columns, in
- * order · 5 whether to sum up columns.
+ * 2 columns left out of the digest · 3 whether rows are digested in binary, else as JSON · 4 whether to sum up columns.
  *
  * Runs with its owner's rights, because foreign keys cascade with the rights of whoever owns the table. Its settings are
  * those under which text is written as it can be read back, whatever the actor's.
@@ -69,7 +73,9 @@ DECLARE
   rows_met bigint;
   digest_before bytea; digest_after bytea;
   some_before jsonb[]; some_after jsonb[];
-  sums jsonb;
+  names text[];
+  each_sum text;
+  sums text[];
 BEGIN
   IF tg_op = 'TRUNCATE' THEN
     EXECUTE format('SELECT count(*) FROM ONLY %s', tg_relid::regclass) INTO rows_met;
@@ -87,6 +93,12 @@ BEGIN
   END IF;
   PERFORM set_config('countersign.kept', (rows_met + current_setting('countersign.kept')::bigint)::text, true);
 
+  -- As the table is now: the plan may have altered it.
+  IF tg_argv[1] <> '' OR tg_argv[4]::boolean THEN
+    SELECT array_agg(a.attname::text ORDER BY a.attnum), ${SUMS_OF_COLUMNS} INTO names, each_sum
+    FROM pg_attribute AS a WHERE a.attrelid = tg_relid AND a.attnum > 0 AND NOT a.attisdropped;
+  END IF;
+
   IF tg_op IN ('UPDATE', 'DELETE') THEN
     digest_before := (${digestOfRows(BEFORE, 'exact', 'masked')});
     some_before := (${samplesOfRows(BEFORE)});
@@ -94,23 +106,23 @@ BEGIN
   IF tg_op IN ('UPDATE', 'INSERT') THEN
     digest_after := (${digestOfRows(AFTER, 'exact', 'masked')});
     some_after := (${samplesOfRows(AFTER)});
-    IF tg_argv[5]::boolean THEN
-      sums := (${sumsOfColumns(AFTER)});
+    IF tg_argv[4]::boolean THEN
+      EXECUTE format('${sumsOfRows(AFTER, '%s')}', each_sum) INTO sums;
     END IF;
   END IF;
-  INSERT INTO pg_temp.countersign_captured (relation, op, rows, before, after, some_before, some_after, sums)
-  VALUES (tg_argv[0], lower(tg_op), rows_met, digest_before, digest_after, some_before, some_after, sums);
+  INSERT INTO pg_temp.countersign_captured (relation, op, rows, before, after, some_before, some_after, columns, sums)
+  VALUES (tg_argv[0], lower(tg_op), rows_met, digest_before, digest_after, some_before, some_after, names, sums);
 
   IF tg_argv[1] = '' THEN RETURN NULL; END IF;
   IF tg_op = 'TRUNCATE' THEN
     EXECUTE format($q$${KEEP} SELECT $1, $2, 'truncate', $3, rows, images, NULL FROM (${imagesOfRows('ONLY %s')}) AS b$q$, tg_relid::regclass)
-      USING tg_argv[1], tg_argv[0], tg_argv[4]::text[];
+      USING tg_argv[1], tg_argv[0], coalesce(names, '{}');
   ELSIF tg_op = 'INSERT' THEN
-    ${KEEP} SELECT tg_argv[1], tg_argv[0], 'insert', tg_argv[4]::text[], rows, NULL, images FROM (${imagesOfRows(AFTER)}) AS a;
+    ${KEEP} SELECT tg_argv[1], tg_argv[0], 'insert', coalesce(names, '{}'), rows, NULL, images FROM (${imagesOfRows(AFTER)}) AS a;
   ELSIF tg_op = 'DELETE' THEN
-    ${KEEP} SELECT tg_argv[1], tg_argv[0], 'delete', tg_argv[4]::text[], rows, images, NULL FROM (${imagesOfRows(BEFORE)}) AS b;
+    ${KEEP} SELECT tg_argv[1], tg_argv[0], 'delete', coalesce(names, '{}'), rows, images, NULL FROM (${imagesOfRows(BEFORE)}) AS b;
   ELSE
-    ${KEEP} SELECT tg_argv[1], tg_argv[0], 'update', tg_argv[4]::text[], b.rows, b.images, a.images
+    ${KEEP} SELECT tg_argv[1], tg_argv[0], 'update', coalesce(names, '{}'), b.rows, b.images, a.images
     FROM (${imagesOfRows(BEFORE)}) AS b JOIN (${imagesOfRows(AFTER)}) AS a USING (chunk);
   END IF;
   RETURN NULL;

@@ -57,7 +57,7 @@ export async function layCapture(client: pg.Client, capture: Capture): Promise<r
 /** A table of the transaction's own: no WAL, no bloat, gone with it. A line says what one statement did to one table. */
 const CAPTURED = `
   CREATE TEMPORARY TABLE countersign_captured (
-    relation text NOT NULL, op text NOT NULL, rows bigint NOT NULL, before bytea, after bytea, some_before jsonb[], some_after jsonb[], sums jsonb
+    relation text NOT NULL, op text NOT NULL, rows bigint NOT NULL, before bytea, after bytea, some_before jsonb[], some_after jsonb[], columns text[], sums text[]
   ) ON COMMIT DROP`;
 
 /** Rows before and after wait in memory until the statement is over: they go to a file when there is too little of it. */
@@ -71,7 +71,6 @@ interface CapturableTable {
   readonly name: string;
   /** `schema.name` of the table it is a partition of, else its own: what people know it by. */
   readonly root: string;
-  readonly columns: string;
   /** Each column's type has a binary form that is exact. */
   readonly exact: boolean;
 }
@@ -88,24 +87,23 @@ const CAPTURABLE = `
     SELECT i.inhrelid FROM wanted AS w JOIN pg_catalog.pg_inherits AS i ON i.inhparent = w.oid
   )
   SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, rn.nspname || '.' || r.relname AS root, c.relkind, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS mine,
-         k.columns, k.exact
+         k.exact
   FROM wanted AS w JOIN pg_catalog.pg_class AS c ON c.oid = w.oid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_class AS r ON r.oid = coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid) JOIN pg_catalog.pg_namespace AS rn ON rn.oid = r.relnamespace
   CROSS JOIN LATERAL (
-    SELECT coalesce(pg_catalog.array_agg(a.attname::text ORDER BY a.attnum), '{}')::text AS columns,
-           coalesce(pg_catalog.bool_and(t.typsend <> 0 AND t.typtype IN ('b', 'e') AND (t.typelem = 0 OR e.typsend <> 0 AND e.typtype IN ('b', 'e'))), true) AS exact
+    SELECT coalesce(pg_catalog.bool_and(t.typsend <> 0 AND t.typtype IN ('b', 'e') AND (t.typelem = 0 OR e.typsend <> 0 AND e.typtype IN ('b', 'e'))), true) AS exact
     FROM pg_catalog.pg_attribute AS a
     LEFT JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   ) AS k
   ORDER BY 1`;
 
-function triggersOn({ name: table, root, columns, exact }: CapturableTable, capture: Capture): readonly string[] {
+function triggersOn({ name: table, root, exact }: CapturableTable, capture: Capture): readonly string[] {
   const [insert, update, remove, truncate] = TRIGGER_NAMES.map(quoteIdentifier);
   const { masked, change, sums } = capture;
   const hidden = masked[root] ?? [];
   // In the order that CAPTURE_FUNCTION takes them.
-  const args = [root, change ?? '', arrayOf(hidden), String(exact && hidden.length === 0), columns, String(sums)];
+  const args = [root, change ?? '', arrayOf(hidden), String(exact && hidden.length === 0), String(sums)];
   const each = `FOR EACH STATEMENT EXECUTE FUNCTION countersign.capture_change(${args.map(quoteLiteral).join(', ')})`;
   return [
     `CREATE TRIGGER ${insert} AFTER INSERT ON ${table} REFERENCING NEW TABLE AS after_rows ${each}`,

@@ -46,9 +46,9 @@ export async function capturedDigest(client: pg.Client): Promise<string> {
 /** The sums of each column's values in all rows that came: columns that differ between two runs are volatile. */
 export async function capturedSums(client: pg.Client): Promise<ReadonlyMap<string, string>> {
   const { rows } = await client.query<{ key: string; sum: string }>(
-    `SELECT pg_catalog.jsonb_build_array(c.relation, v.key)::text AS key, pg_catalog.sum(v.value::numeric)::text AS sum
-     FROM pg_temp.countersign_captured AS c, pg_catalog.jsonb_each_text(c.sums) AS v
-     GROUP BY c.relation, v.key`,
+    `SELECT pg_catalog.jsonb_build_array(c.relation, v.name)::text AS key, pg_catalog.sum(v.value::numeric)::text AS sum
+     FROM pg_temp.countersign_captured AS c, ROWS FROM (pg_catalog.unnest(c.columns), pg_catalog.unnest(c.sums)) AS v (name, value)
+     WHERE c.sums IS NOT NULL GROUP BY c.relation, v.name`,
   );
   return new Map(rows.map((row) => [row.key, row.sum]));
 }

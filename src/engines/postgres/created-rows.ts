@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { arrayOf, type Capture } from './capture.ts';
-import { digestOfRows, imagesOfRows, samplesOfRows, sumsOfColumns } from './capture-function.ts';
+import { digestOfRows, imagesOfRows, SUMS_OF_COLUMNS, samplesOfRows, sumsOfRows } from './capture-function.ts';
 import type { CaptureSeal } from './capture-seal.ts';
 import { quoteLiteral } from './quote.ts';
 
@@ -32,14 +32,19 @@ export async function captureCreatedRows(
   return null;
 }
 
-async function captureRows(client: pg.Client, { name, root, columns }: CreatedTable, capture: Capture): Promise<void> {
+async function captureRows(
+  client: pg.Client,
+  { name, root, columns, sums }: CreatedTable,
+  capture: Capture,
+): Promise<void> {
   const rows = `ONLY ${name}`;
   const masked = `${quoteLiteral(arrayOf(capture.masked[root] ?? []))}::text[]`;
   await client.query(
-    `INSERT INTO pg_temp.countersign_captured (relation, op, rows, after, some_after, sums)
-     SELECT ${quoteLiteral(root)}, 'insert', count(*), (${digestOfRows(rows, 'false', masked)}), (${samplesOfRows(rows)}),
-            ${capture.sums ? `(${sumsOfColumns(rows)})` : 'NULL'}
+    `INSERT INTO pg_temp.countersign_captured (relation, op, rows, after, some_after, columns, sums)
+     SELECT ${quoteLiteral(root)}, 'insert', count(*), (${digestOfRows(rows, 'false', masked)}), (${samplesOfRows(rows)}), $1::text[],
+            ${capture.sums ? `(${sumsOfRows(rows, sums)})` : 'NULL'}
      FROM ${rows} HAVING count(*) > 0`,
+    [columns],
   );
   if (capture.change === null) return;
   await client.query(
@@ -56,17 +61,21 @@ interface CreatedTable {
   readonly rootOid: string;
   readonly readable: boolean;
   readonly columns: string;
+  readonly sums: string;
 }
 
 /** Tables that there were not before, with rows put into them. */
 const FILLED = `
   SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, rn.nspname || '.' || r.relname AS root, r.oid::text AS "rootOid",
          pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
-         (SELECT coalesce(pg_catalog.array_agg(a.attname::text ORDER BY a.attnum), '{}')::text FROM pg_catalog.pg_attribute AS a
-          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+         k.columns, k.sums
   FROM pg_catalog.pg_stat_xact_user_tables AS s
   JOIN pg_catalog.pg_class AS c ON c.oid = s.relid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_class AS r ON r.oid = coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid) JOIN pg_catalog.pg_namespace AS rn ON rn.oid = r.relnamespace
+  CROSS JOIN LATERAL (
+    SELECT coalesce(pg_catalog.array_agg(a.attname::text ORDER BY a.attnum), '{}')::text AS columns, ${SUMS_OF_COLUMNS} AS sums
+    FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  ) AS k
   WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'
     AND c.relkind = 'r' AND NOT c.oid = ANY ($1::oid[])
   ORDER BY 1`;

@@ -134,6 +134,19 @@ describe.each(servers)('G2 the exact effect, on $name', ({ binaries }) => {
     await rental.sql('DROP TABLE public.odd, public.odd_before; DROP TYPE public.pair');
   });
 
+  it('follows columns that the plan has renamed, dropped and added before it changes rows', async () => {
+    const altered = [
+      'ALTER TABLE public.vehicles RENAME COLUMN model TO "the model"',
+      'ALTER TABLE public.vehicles ADD COLUMN seen timestamptz',
+      'UPDATE public.vehicles SET "the model" = lower("the model"), seen = clock_timestamp() WHERE id <= 3',
+    ];
+    const measured = await rental.measure(altered, ['public.vehicles']);
+    expect(effectOf(measured)).toMatchObject({
+      tables: [{ table: 'public.vehicles', updated: 3 }],
+      volatileColumns: { 'public.vehicles': ['seen'] },
+    });
+  });
+
   it('is known after one run where the caller knows that no value differs', async () => {
     const trials: string[] = [];
     const once = { repeatable: true, onTrial: (trial: string) => trials.push(trial) } as const;
