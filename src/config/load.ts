@@ -164,6 +164,7 @@ function targetOf(
       },
       identity: asId<Digest>(entry.identity),
       maxSessions: entry.maxSessions,
+      secrets: entry.secrets,
       masks: Object.entries(entry.masks).map(([pattern, mask]) => maskRule(pattern, mask)),
     },
     session: login(entry.credentials.session),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { TIERS } from '../domain/environment.ts';
 import { MASKS } from '../domain/masking.ts';
 import { HOW_SCOPE_IS_WRITTEN, SCOPE_PATTERN } from '../domain/scope.ts';
+import { SECRET_MODES } from '../domain/secrets.ts';
 import { DEFAULT_LEASE_MS } from '../domain/state-location.ts';
 import { DEFAULT_MAX_SESSIONS } from '../domain/target.ts';
 
@@ -114,6 +115,8 @@ const target = z.strictObject({
   credentials: z.strictObject({ session: credential, apply: credential }),
   /** Sessions of all tasks together, on each gateway: what is left of the server's connections is for others. */
   maxSessions: z.int().positive().default(DEFAULT_MAX_SESSIONS),
+  /** Values that look like keys, tokens and passwords in what MCP answers: left, told, or taken out. */
+  secrets: z.enum(SECRET_MODES).default('off'),
   /** Columns that actors see only through a mask; `none` takes one out that a wider pattern names. */
   masks: z.record(maskPattern, z.enum([...MASKS, 'none'])).default({}),
 });

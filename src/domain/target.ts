@@ -1,5 +1,6 @@
 import type { ActorId, Digest, EnvironmentId, TargetId } from './ids.ts';
 import type { MaskRule } from './masking.ts';
+import type { SecretMode } from './secrets.ts';
 
 /** Two connections of the target each, at most. */
 export const DEFAULT_MAX_SESSIONS = 200;
@@ -15,6 +16,8 @@ export interface Target {
   readonly identity: Digest;
   /** Of all tasks together, on each gateway. */
   readonly maxSessions?: number;
+  /** What becomes of values in results that look like secrets; `off` where it isn't said. */
+  readonly secrets?: SecretMode;
   /** Which columns actors see only through a mask. */
   readonly masks?: readonly MaskRule[];
 }

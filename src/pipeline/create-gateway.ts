@@ -84,7 +84,12 @@ export function createGateway(deps: {
     async openSession(task, target, channel) {
       const opened = await deps.sessions.open({ task, target, channel, onLost: () => undefined });
       if ('refused' in opened) return opened;
-      return createStatementSession({ ...opened, plan, policyDigest: deps.policyDigest });
+      return createStatementSession({
+        ...opened,
+        plan,
+        policyDigest: deps.policyDigest,
+        secrets: () => deps.rules(target)?.secrets ?? 'redact',
+      });
     },
 
     targets(subject) {

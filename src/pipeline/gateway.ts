@@ -7,6 +7,7 @@ import type { Channel, Statement } from '../domain/intent.ts';
 import type { PlanRecord } from '../domain/plan.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import type { ScramVerifier } from '../domain/scram.ts';
+import type { FoundSecrets } from '../domain/secrets.ts';
 import type { StatementAnswer } from '../domain/statement-answer.ts';
 import type { TargetRadius, Task, TaskLimits, TaskState } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
@@ -100,7 +101,7 @@ export interface ResultBounds {
   readonly maxBytes: number;
 }
 
-export type StatementReply =
+export type StatementReply = (
   | {
       readonly reply: 'rows';
       readonly command: string;
@@ -120,7 +121,11 @@ export type StatementReply =
       readonly effect?: { readonly tables: readonly TableEffect[] };
     }
   | { readonly reply: 'refused'; readonly refusal: Refusal; readonly plan?: PlanView }
-  | { readonly reply: 'failed'; readonly failure: DatabaseFailure };
+  | { readonly reply: 'failed'; readonly failure: DatabaseFailure }
+) & {
+  /** What looked like secrets in it, where the target says that it is to be looked for. */
+  readonly secrets?: { readonly found: readonly FoundSecrets[]; readonly redacted: boolean };
+};
 
 export interface TargetSummary {
   readonly target: TargetId;

@@ -82,6 +82,9 @@ export function createGovernedTarget(deps: {
     get masks() {
       return rules.masks;
     },
+    get secrets() {
+      return rules.secrets;
+    },
     get edition() {
       return rules.edition;
     },

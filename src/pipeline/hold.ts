@@ -53,7 +53,11 @@ export function createHold(deps: {
     if (request.watch?.signal.aborted) return { outcome: 'refused', refusal: CALLED_OFF };
     if (measured.failure !== undefined) return { outcome: 'failed', failure: measured.failure };
     const effects = request.writes.flatMap((write) => write.analysis.effects);
-    const measurement = hideMasked(attributed(measured.measurement, request), target.catalogue().masking);
+    const measurement = hideMasked(
+      attributed(measured.measurement, request),
+      target.catalogue().masking,
+      target.secrets,
+    );
     const decision = target.decidePlan({
       task: request.task,
       channel: request.channel,

@@ -2,6 +2,7 @@ import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
 import type { Statement } from '../domain/intent.ts';
 import { type Refusal, RefusalError, refusalOf } from '../domain/refusal.ts';
+import type { SecretMode } from '../domain/secrets.ts';
 import { adviseIndexes } from '../engines/postgres/health/index-advice.ts';
 import { bind, describe, execute, parse, SYNC } from '../engines/postgres/wire-messages.ts';
 import { EngineFailure, type ExpectedReply, SessionLost } from '../engines/session.ts';
@@ -10,6 +11,7 @@ import { answerAlreadySo } from './already-so.ts';
 import { type JudgedStatement, judgeFilled, type Steps } from './carry-query.ts';
 import { collectReplies, type Replies } from './collect-replies.ts';
 import type { PlanView, ResultBounds, Session, StatementReply } from './gateway.ts';
+import { guardReply } from './guard-reply.ts';
 import type { Outcome } from './outcome.ts';
 import { CALLED_OFF } from './session-refusals.ts';
 import type { Watch } from './watch.ts';
@@ -23,6 +25,8 @@ export function createStatementSession(deps: {
   readonly steps: Steps;
   readonly plan: (id: string) => Promise<PlanView | undefined>;
   readonly policyDigest: () => Decision['policyDigest'];
+  /** What becomes of values that look like secrets. */
+  readonly secrets: () => SecretMode;
 }): Session {
   const { session, steps } = deps;
 
@@ -150,10 +154,13 @@ export function createStatementSession(deps: {
     async run(statement, bounds, watch) {
       session.watch = watch;
       try {
-        return await (steps.within?.(true, () => run(statement, bounds, watch)) ?? run(statement, bounds, watch));
+        const reply = await (steps.within?.(true, () => run(statement, bounds, watch)) ??
+          run(statement, bounds, watch));
+        return guardReply(reply, deps.secrets());
       } catch (error) {
         if (error instanceof RefusalError) return refused(error.refusal);
-        if (error instanceof EngineFailure) return { reply: 'failed', failure: error.failure };
+        if (error instanceof EngineFailure)
+          return guardReply({ reply: 'failed', failure: error.failure }, deps.secrets());
         if (error instanceof SessionLost) return refused(lost(error));
         throw error;
       } finally {

@@ -10,6 +10,7 @@ import type { MaskRule } from '../domain/masking.ts';
 import { type ObjectRef, objectName } from '../domain/object.ts';
 import type { Measurement, Plan } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
+import type { SecretMode } from '../domain/secrets.ts';
 import type { Task } from '../domain/task.ts';
 import { undoPath } from '../planning/undo-path.ts';
 import type { ChangeCalendar } from '../policy/change-calendar.ts';
@@ -25,6 +26,7 @@ export interface TargetRules {
   /** Another object after each reload: what was decided under another one no longer counts. */
   readonly edition: object;
   readonly masks: readonly MaskRule[];
+  readonly secrets: SecretMode;
   /** Whether now is a time to change the environment. Equal objects mean equal decisions. */
   changeTime(): ChangeTime;
   /** What the task may touch here. @throws RefusalError when it declares nothing of this target, or its actor is gone. */
@@ -67,6 +69,7 @@ export function createTargetRules(deps: {
   readonly changeTime: ChangeCalendar;
   readonly decide: Decide;
   readonly masks: readonly MaskRule[];
+  readonly secrets: SecretMode;
   readonly policyDigest: Digest;
   readonly edition: object;
   readonly now: () => number;
@@ -110,6 +113,7 @@ export function createTargetRules(deps: {
     people: deps.people,
     edition: deps.edition,
     masks: deps.masks,
+    secrets: deps.secrets,
     unmasking: (analysis) => (deps.masks.length === 0 ? undefined : unmasking(analysis, deps.policyDigest)),
     changeTime: deps.changeTime,
     reach(task) {
@@ -174,6 +178,9 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     },
     get masks() {
       return rules().masks;
+    },
+    get secrets() {
+      return rules().secrets;
     },
     changeTime: () => rules().changeTime(),
     reach: (task) => rules().reach(task),

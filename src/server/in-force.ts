@@ -80,6 +80,7 @@ export function inForce(
           changeTime: calendarOf(environment),
           decide,
           masks: target.masks ?? [],
+          secrets: target.secrets ?? 'off',
           policyDigest: policies.digest,
           edition: governance,
           now: deps.now,

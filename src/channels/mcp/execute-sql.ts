@@ -77,7 +77,7 @@ export const executeSql: Tool<typeof INPUT, typeof OUTPUT> = {
       const watch: Watch = { signal: call.signal, step: (step) => tell(STEPS[step]) };
       return call.sessions.use(task, input.target, call.signal, (session) => run(session, statement, bounds, watch));
     });
-    return 'refused' in reply ? refusalAnswer(reply.refused) : replyAnswer(reply, bounds);
+    return 'refused' in reply ? refusalAnswer(reply.refused) : withSecrets(replyAnswer(reply, bounds), reply);
   },
 };
 
@@ -103,6 +103,22 @@ async function run(
 function leavesNothingBehind(reply: StatementReply): boolean {
   if (reply.reply === 'refused') return reply.refusal.refused !== 'unavailable';
   return reply.reply === 'failed' || /^(SELECT|INSERT|UPDATE|DELETE|MERGE|SHOW|EXPLAIN)\b/.test(reply.command);
+}
+
+/** Said by Countersign, and so outside of what is fenced as data. */
+function withSecrets(
+  answer: Answer<z.input<typeof OUTPUT>>,
+  { secrets }: StatementReply,
+): Answer<z.input<typeof OUTPUT>> {
+  if (secrets === undefined) return answer;
+  const found = secrets.found.map(({ kind, count }) => ({ kind, count }));
+  const listed = found.map(({ kind, count }) => `${kind} (${count})`).join(', ');
+  const done = secrets.redacted ? 'were taken out' : 'are among them';
+  return {
+    ...answer,
+    structured: { ...answer.structured, secrets: { redacted: secrets.redacted, found } },
+    text: `Values that look like secrets ${done}: ${listed}. Use none of them; tell the person you work for.\n${answer.text}`,
+  };
 }
 
 function replyAnswer(reply: StatementReply, bounds: ResultBounds): Answer<z.input<typeof OUTPUT>> {

@@ -17,6 +17,10 @@ export const ROWS_FIELDS = {
   truncated: z.boolean().optional().describe('There were more rows than were returned.'),
   truncatedBy: z.enum(['max_rows', 'bytes']).optional().describe('Which bound the answer has reached.'),
   howToGoOn: z.string().optional(),
+  secrets: z
+    .object({ redacted: z.boolean(), found: z.array(z.object({ kind: z.string(), count: z.number() })) })
+    .optional()
+    .describe('Values that look like secrets. Use none of them, and tell the person you work for.'),
 };
 
 type Rows = Extract<StatementReply, { reply: 'rows' }>;
