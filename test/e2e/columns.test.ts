@@ -109,6 +109,16 @@ describe.skipIf(newest === undefined)('columns that a task declares', () => {
     expect(JSON.stringify(denied)).toContain('may read full_name, id');
   });
 
+  it('G1 are refused where the database gives the others to everybody', async () => {
+    await asSuperuser(site.databaseUrl, 'GRANT SELECT ON customers TO PUBLIC');
+    const other = new pg.Client({ connectionString: task.postgres });
+    await expect(other.connect()).rejects.toThrow(/everybody may read public.customers.created_at.*REVOKE SELECT/);
+    await asSuperuser(site.databaseUrl, 'REVOKE SELECT ON customers FROM PUBLIC');
+    const again = new pg.Client({ connectionString: task.postgres });
+    await again.connect();
+    await again.end();
+  });
+
   it('are written so that they can be understood', async () => {
     const other = IN_PART.replace('"public.customers(id, full_name)"', '"public.customers(id"');
     await expect(site.openTask(other)).rejects.toThrow(/schema\.table\(column, column\)/);

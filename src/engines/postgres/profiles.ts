@@ -44,6 +44,7 @@ export async function provisionProfile(
     for (const credential of [read, ...(write === undefined ? [] : [write])]) {
       const wanted: Login = { ...credential, profile: grantable, digest, writes: credential === write, searchPath };
       await bringAbout(client, wanted, deps.target.endpoint.database);
+      await refuseMore(client, wanted);
     }
     await client.query('COMMIT');
   } catch (error) {
@@ -132,6 +133,34 @@ async function bringAbout(client: pg.Client, login: Login, database: string): Pr
   } else if ((await holdsItsGrants(client, login)) && (await isPinnedTo(client, login))) return;
   await grant(client, login, database);
   await client.query(`COMMENT ON ROLE ${role} IS ${quoteLiteral(comment)}`);
+}
+
+/**
+ * What everybody may read, a login may read: a grant to PUBLIC opens the columns that were left out or masked (G1).
+ *
+ * @throws Error that says which.
+ */
+async function refuseMore(client: pg.Client, { user, profile }: Login): Promise<void> {
+  const whole = new Set(profile.read);
+  const inPart = relationsOf(profile).filter((relation) => !whole.has(relation));
+  if (inPart.length === 0) return;
+  const granted = new Map(profile.columns.map(({ relation, read }) => [relation, read]));
+  const wanted = inPart.map((relation) => ({ relation, columns: granted.get(relation) ?? [] }));
+  const { rows } = await client.query<{ column: string }>(
+    `SELECT w.relation || '.' || a.attname AS column
+     FROM pg_catalog.jsonb_to_recordset($2::pg_catalog.jsonb) AS w (relation text, columns jsonb)
+     JOIN pg_catalog.pg_namespace AS n ON pg_catalog.starts_with(w.relation, n.nspname || '.')
+     JOIN pg_catalog.pg_class AS c ON c.relnamespace = n.oid AND n.nspname || '.' || c.relname = w.relation
+     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE NOT w.columns ? a.attname AND pg_catalog.has_column_privilege($1, c.oid, a.attnum, 'SELECT')
+     ORDER BY 1 LIMIT 5`,
+    [user, JSON.stringify(wanted)],
+  );
+  if (rows.length === 0) return;
+  const open = rows.map(({ column }) => column).join(', ');
+  throw new Error(
+    `everybody may read ${open}, which this task may not: REVOKE SELECT on it FROM PUBLIC, and grant it to whoever needs it`,
+  );
 }
 
 /** Every relation of which anything is granted. */
