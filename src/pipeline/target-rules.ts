@@ -12,6 +12,7 @@ import type { Measurement, Plan } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { SecretMode } from '../domain/secrets.ts';
 import type { Task } from '../domain/task.ts';
+import { visible } from '../domain/visible.ts';
 import { undoPath } from '../planning/undo-path.ts';
 import type { ChangeCalendar } from '../policy/change-calendar.ts';
 import type { Extent, Standing } from '../policy/circumstances.ts';
@@ -214,7 +215,7 @@ function unmasking({ unmasked = [], effects, unknown }: Analysis, policyDigest: 
 }
 
 function deniedAsMasked(reason: string, instead: string, policyDigest: Digest): Denied {
-  return { decision: 'deny', policies: [{ policy: 'masked-columns', reason }], instead, policyDigest };
+  return { decision: 'deny', policies: [{ policy: 'masked-columns', reason: visible(reason) }], instead, policyDigest };
 }
 
 function isDirect(effect: Effect): boolean {

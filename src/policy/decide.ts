@@ -3,6 +3,7 @@ import { ANY_TIME, type ChangeTime } from '../domain/change-time.ts';
 import type { Decision, Obligation, PolicyReason } from '../domain/decision.ts';
 import type { Effect } from '../domain/effect.ts';
 import { objectName } from '../domain/object.ts';
+import { visible } from '../domain/visible.ts';
 import { columnsAsked, type Extent, questionOf, type Standing } from './circumstances.ts';
 import { type PolicySet, SCHEMA_HANDLE } from './policy-set.ts';
 
@@ -112,7 +113,8 @@ function denial(
     decision: 'deny',
     policies: reasons(set, final),
     instead:
-      [...new Set([...columnsInstead(standing, final), ...instead])].join(' ') || 'Nothing of this kind is allowed.',
+      [...new Set([...columnsInstead(standing, final).map(visible), ...instead])].join(' ') ||
+      'Nothing of this kind is allowed.',
   };
 }
 
@@ -147,7 +149,9 @@ function reasons(
       const named = objects.get(id) ?? new Set();
       objects.set(
         id,
-        named.add(effect.verb === 'server' ? objectName(effect.object) : `${effect.verb} ${objectName(effect.object)}`),
+        named.add(
+          visible(effect.verb === 'server' ? objectName(effect.object) : `${effect.verb} ${objectName(effect.object)}`),
+        ),
       );
     }
   }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { visible } from '../../domain/visible.ts';
 import { describeObject } from '../../pipeline/browse.ts';
 import { TARGET, TASK } from './arguments.ts';
 import { taskOf } from './desk.ts';
@@ -6,7 +7,7 @@ import { CUT, describedWithin, linesOf, OBJECT_DESCRIPTION } from './object-desc
 import { NAMES_ARE_DATA } from './object-summary.ts';
 import { REFUSAL_FIELDS, REFUSED_OUTCOMES, refusalAnswer } from './refusal-answer.ts';
 import type { Tool } from './tool.ts';
-import { fenced, visible } from './untrusted.ts';
+import { fenced } from './untrusted.ts';
 
 const INPUT = z.strictObject({
   target: TARGET,

@@ -3,12 +3,12 @@ import type { Decision } from '../../domain/decision.ts';
 import { describeObligation } from '../../domain/describe-change-time.ts';
 import type { Analysis, Effect } from '../../domain/effect.ts';
 import { objectName } from '../../domain/object.ts';
+import { visible } from '../../domain/visible.ts';
 import type { Answer } from './answer.ts';
 import { PARAMETERS, SQL, statementOf, TARGET, TASK } from './arguments.ts';
 import { taskOf } from './desk.ts';
 import { REFUSAL_FIELDS, REFUSED_OUTCOMES, refusalAnswer } from './refusal-answer.ts';
 import type { Tool } from './tool.ts';
-import { visible } from './untrusted.ts';
 
 const INPUT = z.strictObject({ target: TARGET, sql: SQL, parameters: PARAMETERS, task: TASK });
 

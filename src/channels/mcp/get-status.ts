@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ChangeTime } from '../../domain/change-time.ts';
 import { describeChangeTime, describeWindow } from '../../domain/describe-change-time.ts';
+import { visible } from '../../domain/visible.ts';
 import type { TaskStatus } from '../../pipeline/gateway.ts';
 import type { Answer } from './answer.ts';
 import { TASK } from './arguments.ts';
@@ -9,7 +10,6 @@ import { PLAN, planAnswer } from './plan-answer.ts';
 import { REFUSAL_FIELDS, REFUSED_OUTCOMES, refusalAnswer } from './refusal-answer.ts';
 import { TASK_ANSWER, taskAnswer, taskText } from './task-answer.ts';
 import type { Tool } from './tool.ts';
-import { visible } from './untrusted.ts';
 
 const INPUT = z.strictObject({ task: TASK });
 

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PLAN_STATES } from '../../domain/plan.ts';
+import { visible } from '../../domain/visible.ts';
 import type { PlanView } from '../../pipeline/gateway.ts';
 import { TASK } from './arguments.ts';
 import { CURSOR, foreignCursorAnswer } from './cursor.ts';
@@ -7,7 +8,6 @@ import { taskOf } from './desk.ts';
 import { PLAN, planAnswer } from './plan-answer.ts';
 import { REFUSAL_FIELDS, REFUSED_OUTCOMES, refusalAnswer } from './refusal-answer.ts';
 import type { Tool } from './tool.ts';
-import { visible } from './untrusted.ts';
 
 const DEFAULT_PLANS = 20;
 const MAX_PLANS = 50;

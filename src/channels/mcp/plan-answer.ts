@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { describeObligation } from '../../domain/describe-change-time.ts';
 import { rowsChanged } from '../../domain/effect.ts';
 import { PLAN_STATES, type UndoPath } from '../../domain/plan.ts';
+import { visible } from '../../domain/visible.ts';
 import type { PlanView } from '../../pipeline/gateway.ts';
-import { visible } from './untrusted.ts';
 
 /** A plan as an agent sees it: what was proposed, what it was measured to do, where it stands. No row's content. */
 export const PLAN = z.object({

@@ -6,11 +6,11 @@ import {
   ProtocolErrorCode,
 } from '@modelcontextprotocol/server';
 import { isDigest } from '../../domain/digest.ts';
+import { visible } from '../../domain/visible.ts';
 import { type Desk, taskOf } from './desk.ts';
 import { guarded } from './guarded.ts';
 import { onOnePage } from './lists.ts';
 import { planAnswer, planText } from './plan-answer.ts';
-import { visible } from './untrusted.ts';
 
 /** A way of working that a person picks in their client: it leads a model through the tools, and changes no rule. */
 interface Guide {

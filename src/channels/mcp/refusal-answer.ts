@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { type Refusal, type RefusalCode, SQLSTATES } from '../../domain/refusal.ts';
+import { visible } from '../../domain/visible.ts';
 import type { PlanView } from '../../pipeline/gateway.ts';
 import type { Answer } from './answer.ts';
 import { missingOf, type PlanAnswer, planAnswer, planText } from './plan-answer.ts';
-import { visible } from './untrusted.ts';
 
 /** The outcomes of every tool that are a no. The output schema of each tool holds them beside its own. */
 export const REFUSED_OUTCOMES = [

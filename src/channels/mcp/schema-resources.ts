@@ -8,6 +8,7 @@ import {
 import { asId, type TargetId } from '../../domain/ids.ts';
 import type { Refusal } from '../../domain/refusal.ts';
 import type { Task } from '../../domain/task.ts';
+import { visible } from '../../domain/visible.ts';
 import type { Catalogue } from '../../engines/catalogue.ts';
 import { describeObject, type ObjectSummary, searchObjects } from '../../pipeline/browse.ts';
 import { type Desk, taskOf } from './desk.ts';
@@ -15,7 +16,7 @@ import { guarded } from './guarded.ts';
 import { foreignCursor, onOnePage } from './lists.ts';
 import { describedWithin } from './object-description.ts';
 import { parseSchemaUri, SCHEMA_URI_TEMPLATES, type SchemaUri, schemaUri } from './schema-uri.ts';
-import { UNTRUSTED_META, visible } from './untrusted.ts';
+import { UNTRUSTED_META } from './untrusted.ts';
 
 const PAGE = 100;
 /** Of a target or a schema, in one resource. */

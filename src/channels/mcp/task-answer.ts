@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Task } from '../../domain/task.ts';
-import { visible } from './untrusted.ts';
+import { visible } from '../../domain/visible.ts';
 
 /** A task as its agent sees it. */
 export const TASK_ANSWER = z.object({

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { visible } from '../../domain/visible.ts';
 
 /** The key of a result's `_meta` that lists which fields hold data of the database. */
 export const UNTRUSTED_META = 'dev.countersign/untrusted';
@@ -25,17 +26,4 @@ function boundaryFor(text: string): string {
     const boundary = `untrusted-${randomBytes(12).toString('hex')}`;
     if (!text.includes(boundary)) return boundary;
   }
-}
-
-/** One line in which whatever a reader would not see, or would see as a line break, stands escaped: names come from the database too. */
-export function visible(line: string): string {
-  return line.replaceAll(UNSEEN, (character) =>
-    Array.from({ length: character.length }, (_, at) => escapeUnit(character.charCodeAt(at))).join(''),
-  );
-}
-
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
-
-function escapeUnit(unit: number): string {
-  return `\\u${unit.toString(16).padStart(4, '0')}`;
 }

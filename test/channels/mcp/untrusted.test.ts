@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fenced, visible } from '../../../src/channels/mcp/untrusted.ts';
+import { fenced } from '../../../src/channels/mcp/untrusted.ts';
+import { visible } from '../../../src/domain/visible.ts';
 
 describe('data of the database in a text', () => {
   it('can’t begin a line, whatever it holds, and so can’t close its fence', () => {
