@@ -6,7 +6,7 @@ import { type Report, ROUNDS, spread } from './report.ts';
 
 const SECONDS = 2;
 /** Many clients are still connecting when few have long begun. */
-const SECONDS_OF_MANY = 4;
+const SECONDS_OF_MANY = 3;
 
 /** Point reads by pgbench: the database itself, PgBouncer and Countersign in turns, and Countersign with TLS. */
 export async function pointReads(report: Report): Promise<void> {
