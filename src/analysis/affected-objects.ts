@@ -5,10 +5,12 @@ import { rootOf } from './attribute-effects.ts';
 /** Tables whose rows a statement is known to change, partitions by their root: where a dry run begins to look. */
 export function affectedTables(analysis: Analysis, catalogue: Catalogue): readonly string[] {
   const tables = analysis.effects.flatMap(({ verb, object }) => {
-    if (verb === 'read' || verb === 'lock' || object.kind !== 'table') return [];
+    if (verb === 'read' || verb === 'lock') return [];
     const name = `${object.schema}.${object.name}`;
     const relation = catalogue.relations.get(name);
-    return relation === undefined || relation.system ? [] : [rootOf(name, catalogue)];
+    // A view has no rows of its own, but triggers that take its place.
+    if (relation?.kind === 'view') return namedByTriggers(name, catalogue);
+    return object.kind !== 'table' || relation === undefined || relation.system ? [] : [rootOf(name, catalogue)];
   });
   return [...new Set(tables.flatMap((table) => [table, ...namedByTriggers(table, catalogue)]))];
 }

@@ -4,6 +4,7 @@ import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import { alreadySo } from './already-so.ts';
 import { addCascades } from './cascades.ts';
+import { changeHeirs } from './changes.ts';
 import { withColumns } from './columns.ts';
 import { define, spoken } from './definitions.ts';
 import {
@@ -15,12 +16,13 @@ import {
   type PreparedLookup,
   resolveRelation,
 } from './findings.ts';
+import { settleCasts } from './hidden-code.ts';
 import { maskedReads } from './masked-reads.ts';
 import { isOwnSchema } from './own-schemas.ts';
 import { names, type ParsedStatement, parseStatement, shapeOf, type Tree } from './parse.ts';
 import { sessionQuery } from './session-queries.ts';
 import { classifySetting, constantOf } from './settings.ts';
-import { walkQuery } from './walk.ts';
+import { walkDefinition, walkQuery } from './walk.ts';
 
 const ROW_STATEMENTS: Readonly<Record<string, string>> = {
   SelectStmt: 'SELECT',
@@ -61,9 +63,9 @@ function analysisOf(
 ): Analysis | DatabaseFailure {
   const parsed = parseStatement(text);
   if (parsed === 'empty')
-    return { class: { kind: 'read', pure: true }, effects: [], unknown: [], shape: '', command: '' };
+    return { class: { kind: 'read', pure: true }, effects: [], unknown: [], vouchable: [], shape: '', command: '' };
   if ('sqlstate' in parsed) return parsed;
-  const findings = createFindings(catalogue, searchPath, prepared, text);
+  const findings = createFindings(catalogue, searchPath, walkDefinition, prepared, text);
   // What is prepared or executed is another text, or the same at another time.
   if (parsed.kind === 'PrepareStmt' || parsed.kind === 'ExecuteStmt') {
     findings.ownViews = null;
@@ -79,6 +81,7 @@ function analysisOf(
     class: statementClass,
     effects: [...findings.effects.values()].map((effect) => withColumns(effect, findings.uses)),
     unknown: [...findings.unknown],
+    vouchable: [...findings.vouchable],
     shape: shapeOf(text),
     command,
     ...(findings.executes === undefined ? {} : { executes: findings.executes }),
@@ -210,6 +213,7 @@ function rows(findings: Findings, kind: string, node: Tree, command: string): Cl
 }
 
 function rowClass(findings: Findings): StatementClass {
+  settleCasts(findings);
   const beyondRows = [...findings.effects.values()].some(
     (effect) => effect.verb === 'server' || effect.verb === 'unknown',
   );
@@ -376,8 +380,11 @@ const COPY_FROM_OPTIONS = new Set([
 function truncate(findings: Findings, node: Tree): Classified {
   const cascades = node['behavior'] === 'DROP_CASCADE';
   for (const item of (node['relations'] as Tree[] | undefined) ?? []) {
-    const object = relationOf(findings, item['RangeVar'] as Tree);
+    const target = item['RangeVar'] as Tree;
+    const object = relationOf(findings, target);
     addEffect(findings, isOwn(object) ? 'server' : 'truncate', object, { wholeTable: true });
+    const relation = findings.catalogue.relations.get(`${object.schema}.${object.name}`);
+    if (relation !== undefined && target['inh'] === true) changeHeirs(findings, relation, 'truncate', true);
     if (cascades) addCascades(findings, `${object.schema}.${object.name}`, 'truncate');
   }
   findings.writes = true;

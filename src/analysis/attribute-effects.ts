@@ -22,11 +22,13 @@ export function attributeEffects(
 ): TableEffect[] {
   const direct = new Set<string>();
   const cascade = new Set<string>();
+  const rule = new Set<string>();
   for (const effect of effects) {
     if (effect.verb === 'read') continue;
     const root = rootOf(`${effect.object.schema}.${effect.object.name}`, catalogue);
     if (effect.via === 'direct') direct.add(root);
     if (effect.via === 'cascade') cascade.add(root);
+    if (effect.via === 'rule') rule.add(root);
   }
   const byRoot = new Map<string, TableEffect>();
   for (const count of counted) {
@@ -38,7 +40,7 @@ export function attributeEffects(
       updated: (sum?.updated ?? 0) + count.updated,
       deleted: (sum?.deleted ?? 0) + count.deleted,
       truncated: (sum?.truncated ?? 0) + (count.truncated ?? 0),
-      via: direct.has(table) ? 'direct' : cascade.has(table) ? 'cascade' : 'trigger',
+      via: direct.has(table) ? 'direct' : cascade.has(table) ? 'cascade' : rule.has(table) ? 'rule' : 'trigger',
     });
   }
   return [...byRoot.values()].sort((a, b) => (a.table < b.table ? -1 : 1));

@@ -2,6 +2,8 @@ import type { Effect, OwnView, PreparedText, ServedView, Verb } from '../domain/
 import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue, Relation } from '../engines/catalogue.ts';
 import type { RelationUse } from './column-scope.ts';
+import { routineOf } from './functions.ts';
+import type { Tree } from './parse.ts';
 
 /** What is found while a statement is walked over. */
 export interface Findings {
@@ -10,12 +12,24 @@ export interface Findings {
   readonly searchPath: readonly string[];
   readonly effects: Map<string, Effect>;
   readonly unknown: Set<string>;
+  /** Signatures of functions that a person could vouch for, so that less is unknown. */
+  readonly vouchable: Set<string>;
   /** False once anything is met that is more than the server's own side-effect free code. */
   pure: boolean;
   /** The statement changes rows or takes row locks. */
   writes: boolean;
-  /** Views being expanded, so that a circle ends. */
+  /** Something is computed or compared, so that code of the types may run. */
+  computes: boolean;
+  /** Users' types of which values may be met. */
+  readonly met: Set<string>;
+  /** Values of the types that are met are made of text, so that their checks run. */
+  readsMetTypes: boolean;
+  /** Types that casts are written to. */
+  readonly castTargets: Set<string>;
+  /** Views, policies and rules that have been looked into, so that a circle ends. */
   readonly expanding: Set<string>;
+  /** Looks at one query or row change of a definition that the statement brings along. */
+  readonly walk: Walk;
   /** What the session has prepared under a name. */
   readonly prepared: PreparedLookup;
   /** What an EXECUTE in the statement runs. */
@@ -33,6 +47,8 @@ export interface Findings {
   schemaViews: ServedView[] | null;
 }
 
+export type Walk = (findings: Findings, kind: string, node: Tree) => void;
+
 export type PreparedLookup = (name: string) => PreparedText | undefined;
 
 export const NOTHING_PREPARED: PreparedLookup = () => undefined;
@@ -40,6 +56,7 @@ export const NOTHING_PREPARED: PreparedLookup = () => undefined;
 export function createFindings(
   catalogue: Catalogue,
   searchPath: readonly string[],
+  walk: Walk,
   prepared: PreparedLookup = NOTHING_PREPARED,
   text = '',
 ): Findings {
@@ -55,11 +72,17 @@ export function createFindings(
     text,
     effects: new Map(),
     unknown: new Set(),
+    vouchable: new Set(),
     pure: true,
     writes: false,
+    computes: false,
+    readsMetTypes: false,
+    met: new Set(),
+    castTargets: new Set(),
     expanding: new Set(),
     ownText: true,
     uses: [],
+    walk,
   };
 }
 
@@ -76,9 +99,21 @@ export function addEffect(
   findings.effects.set(key, { verb, object, via, ...(wholeTable ? { wholeTable } : {}) });
 }
 
-/** A construct whose effect can't be known: it is named for people, and makes the statement one to be held. */
-export function addUnknown(findings: Findings, what: string, object: ObjectRef): void {
+/**
+ * A construct whose effect can't be known: it is named for people, and makes the statement one to be held.
+ *
+ * @param functions signatures of what it would run: those that users have made can be vouched for.
+ */
+export function addUnknown(
+  findings: Findings,
+  what: string,
+  object: ObjectRef,
+  functions: readonly string[] = [],
+): void {
   findings.unknown.add(what);
+  for (const signature of functions) {
+    if (routineOf(signature, findings.catalogue)?.definition != null) findings.vouchable.add(signature);
+  }
   findings.pure = false;
   addEffect(findings, 'unknown', object);
 }

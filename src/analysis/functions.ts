@@ -1,11 +1,14 @@
-import type { Routine } from '../engines/catalogue.ts';
-import type { Findings } from './findings.ts';
+import type { Catalogue, Routine } from '../engines/catalogue.ts';
 
 /** What calling a function by this name may do. */
 export type CallSafety =
   | 'pure'
   /** Side-effect free as far as is known, but not the server's own: it runs in the pinned read-only transaction. */
   | 'trusted'
+  /** The server's own, and it reads a value of a type that it is told: that type's checks run. */
+  | 'reads any type'
+  /** The same with the type of its argument. */
+  | 'reads its type'
   | 'sequence'
   /** Reaches files, programs, other servers, or what only a superuser should. */
   | 'server'
@@ -87,9 +90,11 @@ const HARMLESS_VOLATILE = new Set([
 const UNSAFE_DESPITE_VOLATILITY =
   /^(?:set_config|ts_stat|ts_rewrite|txid_current|pg_current_xact_id|(?:query|table|schema|database|cursor)_to_xml.*|query_to_xmlschema|pg_export_snapshot|pg_advisory.*|pg_try_advisory.*|binary_upgrade_.*)$/;
 
-/** They read a value of any type, and so run that type's checks. */
-const READS_ANY_TYPE =
-  /^(?:(?:domain|array|record|range|multirange)_(?:in|recv)|pg_input_.*|jsonb?_populate_record(?:set)?(?:_valid)?)$/;
+/** They read a value of a type that is named by text or number, and so run that type's checks. */
+const READS_ANY_TYPE = /^(?:(?:domain|array|record|range|multirange)_(?:in|recv)|pg_input_.*)$/;
+
+/** They read a value of the type of their argument, and so run that type's checks. */
+const READS_ITS_TYPE = /^jsonb?_populate_record(?:set)?(?:_valid)?$/;
 
 /** Never for an agent, approved or not. */
 const SERVER_FUNCTIONS =
@@ -137,29 +142,69 @@ const SEQUENCE_FUNCTIONS = new Set(['nextval', 'setval']);
  *
  * @param schema as written, or `null`: then it is looked for along the path, and in `pg_catalog` wherever that stands.
  */
-export function callSafety(
-  schema: string | null,
-  name: string,
-  { catalogue, searchPath }: Pick<Findings, 'catalogue' | 'searchPath'>,
-): CallSafety {
-  const schemas = schema === null ? ['pg_catalog', ...searchPath] : [schema];
-  const meant = (catalogue.functions.get(name) ?? []).filter((routine) => schemas.includes(routine.schema));
+export function callSafety(schema: string | null, name: string, within: Lookup): CallSafety {
+  const { catalogue } = within;
+  const meant = routinesNamed(schema, name, within);
   if (meant.length === 0) return SERVER_FUNCTIONS.test(name) ? 'server' : 'missing';
-  const safeties = new Set(meant.map(routineSafety));
-  for (const worst of ['server', 'unknown', 'sequence', 'trusted'] as const) if (safeties.has(worst)) return worst;
+  const safeties = new Set(meant.map((routine) => routineSafety(routine, catalogue)));
+  for (const worst of ['server', 'unknown', 'sequence', 'reads any type', 'reads its type', 'trusted'] as const)
+    if (safeties.has(worst)) return worst;
   return 'pure';
 }
 
-export function routineSafety(routine: Routine): CallSafety {
+/** Where names are looked for. */
+interface Lookup {
+  readonly catalogue: Catalogue;
+  readonly searchPath: readonly string[];
+}
+
+/** Every function that a name could mean, whatever the arguments. */
+export function routinesNamed(
+  schema: string | null,
+  name: string,
+  { catalogue, searchPath }: Lookup,
+): readonly Routine[] {
+  const schemas = schema === null ? ['pg_catalog', ...searchPath] : [schema];
+  return (catalogue.functions.get(name) ?? []).filter((routine) => schemas.includes(routine.schema));
+}
+
+export function routineSafety(routine: Routine, catalogue: Catalogue): CallSafety {
   const { name, volatility, builtIn, extension, kind } = routine;
   if (SERVER_FUNCTIONS.test(name) && (builtIn || extension !== null)) return 'server';
   if (builtIn) {
     if (SEQUENCE_FUNCTIONS.has(name)) return 'sequence';
     if (UNSAFE_DESPITE_VOLATILITY.test(name) || /^lo_|^lowrite$|^loread$/.test(name)) return 'unknown';
-    if (READS_ANY_TYPE.test(name)) return 'trusted';
+    if (READS_ANY_TYPE.test(name)) return 'reads any type';
+    if (READS_ITS_TYPE.test(name)) return 'reads its type';
     if (volatility !== 'volatile' || kind === 'aggregate' || kind === 'window') return 'pure';
     return HARMLESS_VOLATILE.has(name) || /^pg_stat_get_/.test(name) ? 'pure' : 'unknown';
   }
-  if (extension === null || !TRUSTED_EXTENSIONS.has(extension)) return 'unknown';
-  return volatility !== 'volatile' || TRUSTED_VOLATILE.test(name) ? 'trusted' : 'unknown';
+  if (routine.vouched === true) return 'trusted';
+  if (extension !== null && TRUSTED_EXTENSIONS.has(extension))
+    return volatility !== 'volatile' || TRUSTED_VOLATILE.test(name) ? 'trusted' : 'unknown';
+  // An aggregate is as good as the functions that it is made of.
+  if (kind === 'aggregate' && routine.runs.length > 0)
+    return routine.runs.every((signature) => safetyOf(signature, catalogue) !== 'unknown') ? 'trusted' : 'unknown';
+  return 'unknown';
+}
+
+/** What the function of a signature may do, where it runs without being called by name. */
+export function safetyOf(signature: string, catalogue: Catalogue): 'harmless' | 'vouched' | 'unknown' {
+  const routine = routineOf(signature, catalogue);
+  if (routine === undefined) return 'unknown';
+  if (routine.vouched === true) return 'vouched';
+  const safety = routineSafety(routine, catalogue);
+  return safety === 'unknown' || safety === 'server' || safety === 'sequence' ? 'unknown' : 'harmless';
+}
+
+const bySignature = new WeakMap<Catalogue, ReadonlyMap<string, Routine>>();
+
+/** The function of a signature, `schema.name(type, type)`. */
+export function routineOf(signature: string, catalogue: Catalogue): Routine | undefined {
+  let known = bySignature.get(catalogue);
+  if (known === undefined) {
+    known = new Map([...catalogue.functions.values()].flat().map((routine) => [routine.signature, routine]));
+    bySignature.set(catalogue, known);
+  }
+  return known.get(signature);
 }

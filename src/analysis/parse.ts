@@ -1,5 +1,6 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
-import { loadParser, normalise, ParserExhausted, parseToJson, type SyntaxComplaint } from './parser.ts';
+import { hasEndlessOperators } from './endless-operators.ts';
+import { commentsIn, loadParser, normalise, ParserExhausted, parseToJson, type SyntaxComplaint } from './parser.ts';
 import { hasTooManyTokens } from './text-size.ts';
 
 /** A node of PostgreSQL's parse tree as libpg_query writes it: `{ SelectStmt: { … } }`. */
@@ -80,7 +81,7 @@ function normalised(text: string): string {
 }
 
 const LITERALS =
-  /"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\be'(?:[^'\\]|\\[\s\S]|'')*'|'(?:[^']|'')*'|\$((?:[a-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[\s\S]*?\$\1\$/gi;
+  /"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\be'(?:[^'\\]|\\[\s\S]|'')*'|'(?:[^']|'')*(?:'|$)|\$((?:[a-z_\u0080-\uffff][\w\u0080-\uffff]*)?)\$[\s\S]*?\$\1\$/gi;
 
 /** Definitions and comments keep their literals when they are normalised: DEFAULT 'x', COMMENT … IS 'x'. */
 function withoutLiterals(text: string): string {
@@ -102,9 +103,28 @@ function parseTree(
       hint: 'Send the statements in several texts, or the values by COPY or as bound parameters, which may be up to 1 GB.',
     };
   }
+  if (hasEndlessOperators(text)) return tooComplex('the statement holds an operator without end');
   if (!text.isWellFormed()) return syntaxError('the statement is not valid Unicode');
   if (text.trim() === '') return [];
   if (hasTooManyTokens(text)) return tooComplex('the statement has too many words and signs');
+  const parsed = parseOnce(text);
+  // Between two words that belong together (NOT IN, NULLS FIRST, WITH ORDINALITY) the parser minds a comment; the server doesn't.
+  return 'sqlstate' in parsed && /--|\/\*/.test(text) ? parseOnce(withoutComments(text)) : parsed;
+}
+
+/** The text with spaces for its comments, so that everything else stays where it is. */
+function withoutComments(text: string): string {
+  const bytes = Buffer.from(text, 'utf8');
+  try {
+    for (const { start, end } of commentsIn(text)) bytes.fill(' ', start, end);
+  } catch (error) {
+    if (error instanceof ParserExhausted) return text;
+    throw error;
+  }
+  return bytes.toString('utf8');
+}
+
+function parseOnce(text: string): ReturnType<typeof parseTree> {
   try {
     const parsed = parseToJson(text);
     if ('wrong' in parsed) return asTheServerSays(parsed.wrong);

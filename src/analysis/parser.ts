@@ -122,3 +122,16 @@ export function normalise(text: string): string | undefined {
     return /^(?:syntax error|deparse error|ERROR)/.test(normalised) ? undefined : normalised;
   });
 }
+
+/** Where comments stand, in bytes of UTF-8; nowhere in a text that can't be cut into tokens. @throws ParserExhausted */
+export function commentsIn(text: string): readonly { readonly start: number; readonly end: number }[] {
+  return withText(text, (module, pointer) => {
+    const result = module._wasm_scan(pointer);
+    if (result === 0) throw new ParserExhausted();
+    const scanned = module.UTF8ToString(result);
+    module._wasm_free_string(result);
+    if (!scanned.startsWith('{')) return [];
+    const { tokens } = JSON.parse(scanned) as { tokens: { tokenName: string; start: number; end: number }[] };
+    return tokens.filter(({ tokenName }) => tokenName === 'SQL_COMMENT' || tokenName === 'C_COMMENT');
+  });
+}

@@ -12,12 +12,17 @@ export function isRepeatable({ text, parameters }: Statement, { effects }: Analy
   const parsed = parseStatement(text);
   if (parsed === 'empty' || 'sqlstate' in parsed || !CHANGES.has(parsed.kind)) return false;
   if (parameters.some(({ value }) => value !== null && CLOCK_WORD.test(value))) return false;
-  if (catalogue.hiddenCasts.length > 0 || !isSteady(parsed.node, catalogue)) return false;
+  if (hidesCode(catalogue) || !isSteady(parsed.node, catalogue)) return false;
   return effects.every(({ verb, object }) => {
     const relation = catalogue.relations.get(`${object.schema}.${object.name}`);
     if (relation === undefined) return false;
     return verb === 'read' ? isPlain(relation) : family(relation, catalogue).every(runsNoCode);
   });
+}
+
+/** Types of users, or the server's own, run code of users. */
+function hidesCode({ hiddenCode, userTypes }: Catalogue): boolean {
+  return hiddenCode.length > 0 || [...userTypes.values()].some(({ code }) => code.length > 0);
 }
 
 const CHANGES: ReadonlySet<string> = new Set(['UpdateStmt', 'DeleteStmt', 'TruncateStmt']);

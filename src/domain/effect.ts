@@ -86,6 +86,8 @@ export interface Analysis {
   readonly effects: readonly Effect[];
   /** Constructs whose effect could not be known, named for people; empty means the effects are certain. */
   readonly unknown: readonly string[];
+  /** Functions that a person could vouch for so that less of it is unknown: `schema.name(type, type)`. */
+  readonly vouchable: readonly string[];
   /** The statement with its constants taken out: for grouping and for the ledger. */
   readonly shape: string;
   /** The command as PostgreSQL tags it, e.g. `DELETE` or `ALTER TABLE`. */

@@ -20,12 +20,30 @@ export interface Catalogue {
   readonly schemaViews: ReadonlyMap<string, string>;
   /** Every function visible by name: `name` → all overloads in all schemas. */
   readonly functions: ReadonlyMap<string, readonly Routine[]>;
-  /** Names of operators that exist outside `pg_catalog`, with the schema and the functions they run. */
-  readonly userOperators: ReadonlyMap<string, readonly { readonly schema: string; readonly function: string }[]>;
+  /** Operators that users have made, by symbol. */
+  readonly userOperators: ReadonlyMap<string, readonly UserOperator[]>;
   /** Types outside `pg_catalog`, by `schema.name`. */
   readonly userTypes: ReadonlyMap<string, UserType>;
-  /** Casts outside `pg_catalog` that run a function, implicitly or on assignment: they hide in plain expressions. */
-  readonly hiddenCasts: readonly { readonly source: string; readonly target: string; readonly function: string }[];
+  /** Code of users that the server's own types run: it may hide in any expression. */
+  readonly hiddenCode: readonly HiddenCode[];
+}
+
+export interface UserOperator {
+  readonly schema: string;
+  /** `schema.symbol(left, right)` */
+  readonly signature: string;
+  /** Signatures of the functions that it runs, or that the planner may put in its place. */
+  readonly functions: readonly string[];
+}
+
+/** Functions that run without a statement naming them. */
+export interface HiddenCode {
+  /** For people, e.g. `the cast from boolean to date`. */
+  readonly what: string;
+  /** Signatures. */
+  readonly functions: readonly string[];
+  /** For a cast that must be written out: what it leads to, as `Catalogue.userTypes` or `pg_type` names it. */
+  readonly castTo: string | null;
 }
 
 export interface Relation {
@@ -50,8 +68,14 @@ export interface Relation {
   readonly rowSecurity: boolean;
   /** The text of a view's query with every name qualified (`pg_get_viewdef` under an empty search path). */
   readonly definition: string | null;
+  /** A view that reads with the rights of whoever asks, not of its owner. */
+  readonly securityInvoker: boolean;
   /** The texts of row-security expressions, qualified. */
   readonly securityExpressions: readonly string[];
+  /** Those of them that hold for everybody: what they read is read with the rights of whoever asks. */
+  readonly securityOfAll: readonly string[];
+  /** Signatures of users' functions that planning or scanning may run: of indexes, checks, statistics and partition keys. */
+  readonly planned: readonly string[];
   readonly triggers: readonly Trigger[];
   /** Rewrite rules other than a view's own. */
   readonly rules: readonly { readonly name: string; readonly definition: string }[];
@@ -100,6 +124,8 @@ export interface ForeignKey {
 export interface Routine {
   readonly schema: string;
   readonly name: string;
+  /** `schema.name(type, type)` */
+  readonly signature: string;
   readonly kind: 'function' | 'procedure' | 'aggregate' | 'window';
   readonly volatility: 'immutable' | 'stable' | 'volatile';
   readonly language: string;
@@ -110,8 +136,14 @@ export interface Routine {
   readonly extension: string | null;
   readonly argumentTypes: readonly string[];
   readonly returnType: string;
-  /** `schema.name` of the composite type if it takes exactly one such argument: then `row.name` calls it. */
+  /** `schema.name` of the composite type (or a domain, or any type) that it takes first: then `row.name` may call it. */
   readonly onlyArgumentComposite: string | null;
+  /** Of an aggregate: the signatures of the functions that it runs. */
+  readonly runs: readonly string[];
+  /** SHA-256 over definition and owner; `null` for built-in functions and for aggregates, which are as good as what they run. */
+  readonly definition: string | null;
+  /** A person has vouched for exactly this definition. */
+  readonly vouched?: true;
 }
 
 export interface UserType {
@@ -119,4 +151,8 @@ export interface UserType {
   readonly extension: string | null;
   /** For a domain: the texts of its checks. */
   readonly checks: readonly string[];
+  /** What it is made of, as `userTypes` or `pg_type` names it: elements, attributes, the type below a domain or a range. */
+  readonly parts: readonly string[];
+  /** What comes with its values: casts, its order, how it is read and written. */
+  readonly code: readonly HiddenCode[];
 }

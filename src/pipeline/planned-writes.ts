@@ -32,6 +32,7 @@ function preparing({ name, text }: PreparedText): WrittenStatement {
       class: { kind: 'session', act: { act: 'prepare', name, text } },
       effects: [],
       unknown: [],
+      vouchable: [],
       shape: shapeOf(text),
       command: 'PREPARE',
     },

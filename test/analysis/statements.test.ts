@@ -92,7 +92,7 @@ const STATEMENTS: readonly (readonly [sql: string, is: string, effects: string])
   [
     'MERGE INTO notes USING vehicles v ON v.id = notes.id WHEN MATCHED THEN UPDATE SET note = v.plate WHEN NOT MATCHED THEN INSERT VALUES (v.id)',
     'write',
-    'insert public.notes, read public.notes, read public.vehicles, update public.notes',
+    'delete public.notes (rule), insert public.notes, read public.notes, read public.vehicles, update public.notes',
   ],
   [
     'TRUNCATE customers CASCADE',

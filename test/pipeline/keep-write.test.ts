@@ -10,6 +10,7 @@ const WRITE: Analysis = {
   class: { kind: 'write' },
   effects: [],
   unknown: [],
+  vouchable: [],
   shape: 'UPDATE notes SET body = $1',
   command: 'UPDATE',
 };

@@ -1,6 +1,7 @@
 import { MASK_SCHEMA, NOTHING_MASKED } from '../../domain/masking.ts';
 import { schemasOf } from '../../domain/search-path.ts';
-import type { Catalogue, Column, ForeignKey, Relation, Routine, Trigger, UserType } from '../catalogue.ts';
+import type { Catalogue, Column, ForeignKey, Relation, Routine, Trigger } from '../catalogue.ts';
+import { EXTENSION_OF, FIRST_USER_OID, loadHiddenCode, loadPlanned, SIGNATURE } from './hidden-code.ts';
 import { loadSchemaViews } from './schema-views.ts';
 
 /** Runs SQL and returns rows by column name. */
@@ -28,6 +29,13 @@ const WATCHED = [
   'pg_attrdef',
   'pg_index',
   'pg_extension',
+  'pg_aggregate',
+  'pg_opclass',
+  'pg_amop',
+  'pg_amproc',
+  'pg_range',
+  'pg_statistic_ext',
+  'pg_partitioned_table',
 ];
 
 /** What the database, or else the whole server, sets for logins that have no setting of their own. */
@@ -67,19 +75,6 @@ export async function loadCatalogue(ask: AskCatalogue): Promise<Catalogue> {
     if (overloads === undefined) functions.set(routine.name, [routine]);
     else overloads.push(routine);
   }
-  const userOperators = new Map<string, { schema: string; function: string }[]>();
-  for (const row of await ask(OPERATORS)) {
-    const name = text(row['name']);
-    const found = userOperators.get(name) ?? [];
-    found.push({ schema: text(row['schema']), function: text(row['function']) });
-    userOperators.set(name, found);
-  }
-  const userTypes = new Map((await ask(TYPES)).map((row) => [text(row['name']), row['type'] as UserType]));
-  const hiddenCasts = (await ask(CASTS)).map((row) => ({
-    source: text(row['source']),
-    target: text(row['target']),
-    function: text(row['function']),
-  }));
   return {
     version,
     serverVersion: Number(server?.['version']),
@@ -90,9 +85,7 @@ export async function loadCatalogue(ask: AskCatalogue): Promise<Catalogue> {
     relations,
     schemaViews,
     functions,
-    userOperators,
-    userTypes,
-    hiddenCasts,
+    ...(await loadHiddenCode(ask)),
   };
 }
 
@@ -102,9 +95,13 @@ function text(value: unknown): string {
 
 async function loadRelations(ask: AskCatalogue): Promise<ReadonlyMap<string, Relation>> {
   const keys = (await ask(FOREIGN_KEYS)).map((row) => row['key'] as ForeignKey);
+  const planned = await loadPlanned(ask);
   const relations = new Map<string, Relation>();
   for (const row of await ask(RELATIONS)) {
-    const found = row['relation'] as Omit<Relation, 'references' | 'referencedBy' | 'columns' | 'triggers'> & {
+    const found = row['relation'] as Omit<
+      Relation,
+      'references' | 'referencedBy' | 'columns' | 'triggers' | 'planned'
+    > & {
       readonly columns: readonly Column[] | null;
       readonly triggers: readonly Trigger[] | null;
     };
@@ -113,6 +110,7 @@ async function loadRelations(ask: AskCatalogue): Promise<ReadonlyMap<string, Rel
       ...found,
       columns: found.columns ?? [],
       triggers: found.triggers ?? [],
+      planned: planned.get(name) ?? [],
       references: keys.filter((key) => key.from === name),
       referencedBy: keys.filter((key) => key.to === name),
     });
@@ -124,7 +122,8 @@ const SCHEMAS = 'SELECT nspname AS name FROM pg_catalog.pg_namespace ORDER BY 1'
 
 const EXTENSIONS = 'SELECT extname AS name FROM pg_catalog.pg_extension ORDER BY 1';
 
-const SYSTEM = "(n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast'))";
+/** The server's own. Who puts something into its schemas later is a user like any other. */
+const SYSTEM = `(n.nspname IN ('pg_catalog', 'information_schema', 'pg_toast') AND c.oid < ${FIRST_USER_OID})`;
 
 const RELATIONS = `
   SELECT pg_catalog.jsonb_build_object(
@@ -142,6 +141,8 @@ const RELATIONS = `
     'primaryKey', coalesce((SELECT pg_catalog.jsonb_agg(a.attname ORDER BY k.n) FROM pg_catalog.pg_index AS i, pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k (attnum, n)
                    JOIN pg_catalog.pg_attribute AS a ON a.attnum = k.attnum WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid), '[]'::jsonb),
     'securityExpressions', coalesce((SELECT pg_catalog.jsonb_agg(e) FROM pg_catalog.pg_policy AS p, LATERAL (VALUES (pg_catalog.pg_get_expr(p.polqual, p.polrelid)), (pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid))) AS v (e) WHERE p.polrelid = c.oid AND e IS NOT NULL), '[]'::jsonb),
+    'securityOfAll', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_expr(p.polqual, p.polrelid)) FROM pg_catalog.pg_policy AS p WHERE p.polrelid = c.oid AND p.polqual IS NOT NULL AND 0 = ANY (p.polroles)), '[]'::jsonb),
+    'securityInvoker', c.relkind = 'v' AND coalesce((SELECT option_value::boolean FROM pg_catalog.pg_options_to_table(c.reloptions) WHERE option_name = 'security_invoker'), false),
     'triggers', (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', t.tgname, 'function', fn.nspname || '.' || f.proname, 'language', l.lanname, 'enabled', t.tgenabled <> 'D', 'source', f.prosrc,
                    'events', pg_catalog.to_jsonb(pg_catalog.array_remove(ARRAY[CASE WHEN t.tgtype & 4 <> 0 THEN 'insert' END, CASE WHEN t.tgtype & 16 <> 0 THEN 'update' END, CASE WHEN t.tgtype & 8 <> 0 THEN 'delete' END, CASE WHEN t.tgtype & 32 <> 0 THEN 'truncate' END], NULL))) ORDER BY t.tgname)
                  FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid JOIN pg_catalog.pg_namespace AS fn ON fn.oid = f.pronamespace JOIN pg_catalog.pg_language AS l ON l.oid = f.prolang
@@ -170,11 +171,9 @@ const FOREIGN_KEYS = `
   JOIN pg_catalog.pg_class AS tc ON tc.oid = k.confrelid JOIN pg_catalog.pg_namespace AS tn ON tn.oid = tc.relnamespace
   WHERE k.contype = 'f'`;
 
-const EXTENSION_OF = (catalogue: string, oid: string) =>
-  `(SELECT e.extname FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid WHERE d.classid = 'pg_catalog.${catalogue}'::pg_catalog.regclass AND d.objid = ${oid} AND d.deptype = 'e' LIMIT 1)`;
-
-/** The first oid that is not given out at initdb (PostgreSQL, "System Catalog Initial Data"). */
-const FIRST_USER_OID = 16384;
+const AGGREGATE_RUNS = `(SELECT coalesce(pg_catalog.jsonb_agg(DISTINCT ${SIGNATURE('f.oid')}), '[]'::jsonb)
+      FROM pg_catalog.pg_aggregate AS g, LATERAL (VALUES (g.aggtransfn), (g.aggfinalfn), (g.aggcombinefn), (g.aggserialfn), (g.aggdeserialfn), (g.aggmtransfn), (g.aggminvtransfn), (g.aggmfinalfn)) AS f (oid)
+      WHERE g.aggfnoid = p.oid AND f.oid <> 0)`;
 
 const ROUTINES = `
   SELECT pg_catalog.jsonb_build_object('schema', n.nspname, 'name', p.proname,
@@ -182,23 +181,9 @@ const ROUTINES = `
     'volatility', CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END,
     'language', l.lanname, 'securityDefiner', p.prosecdef, 'builtIn', p.oid < ${FIRST_USER_OID} AND n.nspname IN ('pg_catalog', 'information_schema'),
     'extension', CASE WHEN p.oid >= ${FIRST_USER_OID} THEN ${EXTENSION_OF('pg_proc', 'p.oid')} END,
+    'signature', ${SIGNATURE('p.oid')}, 'runs', CASE WHEN p.prokind = 'a' THEN ${AGGREGATE_RUNS} ELSE '[]'::jsonb END,
+    'definition', CASE WHEN p.oid >= ${FIRST_USER_OID} AND p.prokind <> 'a' THEN
+      pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.pg_get_userbyid(p.proowner) || E'\\n' || pg_catalog.pg_get_functiondef(p.oid), 'UTF8')), 'hex') END,
     'argumentTypes', '[]'::jsonb, 'returnType', pg_catalog.format_type(p.prorettype, NULL),
-    'onlyArgumentComposite', CASE WHEN p.oid >= ${FIRST_USER_OID} AND p.pronargs >= 1 THEN (SELECT tn.nspname || '.' || t.typname FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.typnamespace WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'p')) END) AS routine
+    'onlyArgumentComposite', CASE WHEN p.oid >= ${FIRST_USER_OID} AND p.pronargs >= 1 THEN (SELECT tn.nspname || '.' || t.typname FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.typnamespace WHERE t.oid = p.proargtypes[0] AND t.typtype IN ('c', 'd', 'p')) END) AS routine
   FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang`;
-
-const OPERATORS = `
-  SELECT o.oprname AS name, n.nspname AS schema, o.oprcode::pg_catalog.regproc::text AS function
-  FROM pg_catalog.pg_operator AS o JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace
-  WHERE o.oid >= ${FIRST_USER_OID}`;
-
-const TYPES = `
-  SELECT n.nspname || '.' || t.typname AS name, pg_catalog.jsonb_build_object(
-    'kind', CASE t.typtype WHEN 'c' THEN 'composite' WHEN 'd' THEN 'domain' WHEN 'e' THEN 'enum' WHEN 'r' THEN 'range' WHEN 'm' THEN 'multirange' WHEN 'p' THEN 'pseudo' ELSE 'base' END,
-    'extension', ${EXTENSION_OF('pg_type', 't.oid')},
-    'checks', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.pg_get_expr(k.conbin, 0)) FROM pg_catalog.pg_constraint AS k WHERE k.contypid = t.oid AND k.contype = 'c'), '[]'::jsonb)) AS type
-  FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
-  WHERE t.oid >= ${FIRST_USER_OID} AND n.nspname NOT IN ('pg_catalog', 'pg_toast')`;
-
-const CASTS = `
-  SELECT pg_catalog.format_type(c.castsource, NULL) AS source, pg_catalog.format_type(c.casttarget, NULL) AS target, c.castfunc::pg_catalog.regproc::text AS function
-  FROM pg_catalog.pg_cast AS c WHERE c.oid >= ${FIRST_USER_OID} AND c.castfunc <> 0 AND c.castcontext IN ('i', 'a')`;

@@ -258,6 +258,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
               },
             ],
             unknown: [],
+            vouchable: [],
             shape: statement.text,
             command: destructive ? 'DELETE' : 'SELECT',
           },
