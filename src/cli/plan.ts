@@ -1,16 +1,12 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { confirm, isCancel } from '@clack/prompts';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { signApproval } from '../approval/envelope.ts';
-import { loadPersonKey, type PersonKey } from '../approval/person-key.ts';
-import type { Person } from '../domain/actor.ts';
 import type { ApprovalStatement } from '../domain/approval.ts';
 import type { ChangeTime } from '../domain/change-time.ts';
 import { describeChangeTime, describeObligation } from '../domain/describe-change-time.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
-import { type ActorId, asId, instantOf, type TaskId } from '../domain/ids.ts';
+import { asId, instantOf, type TaskId } from '../domain/ids.ts';
 import { PLAN_STATES, type PlanState, shortId } from '../domain/plan.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import type { PlanView } from '../pipeline/gateway.ts';
@@ -19,6 +15,7 @@ import { describeEffect } from '../planning/describe-effect.ts';
 import { renderPlan } from '../planning/render-plan.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { getPlan, listPlans } from '../store/plans.ts';
+import { keyOf, personNamed } from './as-person.ts';
 import { answerWith, type CommonOptions, orRefused, UsageError, withCommonOptions } from './command.ts';
 import { EXIT } from './exit.ts';
 
@@ -257,45 +254,4 @@ async function declined(options: PersonOptions, shown: string, question: string)
 
 function undecided() {
   return { json: { decided: false }, text: 'Nothing was done.', exit: EXIT.refused };
-}
-
-function personNamed({ config }: Countersign, name: string): Person {
-  const actor = config.actors.get(asId<ActorId>(name));
-  if (actor === undefined)
-    throw new RefusalError({
-      refused: 'denied',
-      message: `There is no person ${name}.`,
-      hint: `There are ${[...config.actors.values()]
-        .filter(({ kind }) => kind === 'person')
-        .map(({ id }) => id)
-        .join(', ')}.`,
-    });
-  if (actor.kind !== 'person') {
-    throw new RefusalError({
-      refused: 'denied',
-      message: `${name} is ${actor.kind === 'agent' ? 'an agent' : 'a service'}: only people decide on plans.`,
-      hint: 'A person decides with their own key.',
-    });
-  }
-  return actor;
-}
-
-function keyOf({ config }: Countersign, person: Person, named: string | undefined): PersonKey {
-  const file = named ?? join(config.directory, 'keys', 'people', `${person.id}.key`);
-  if (!existsSync(file)) {
-    throw new RefusalError({
-      refused: 'denied',
-      message: `There is no key of ${person.id} at ${file}.`,
-      hint: 'Name yours with --key. Nobody else’s key makes you this person.',
-    });
-  }
-  const key = loadPersonKey(file);
-  if (!person.publicKeys.some((known) => Buffer.from(known).equals(key.publicKey))) {
-    throw new RefusalError({
-      refused: 'denied',
-      message: `The key in ${file} is not one of ${person.id}’s.`,
-      hint: 'The configuration lists the public keys that count, under actors.people.',
-    });
-  }
-  return key;
 }

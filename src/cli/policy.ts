@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import { howToVouch } from '../analysis/how-to-vouch.ts';
 import type { Config } from '../config/load.ts';
 import { loadTaskFile } from '../config/task-file.ts';
 import type { Decision } from '../domain/decision.ts';
@@ -25,6 +26,7 @@ import {
   withCommonOptions,
 } from './command.ts';
 import { EXIT } from './exit.ts';
+import { registerTrust } from './policy-trust.ts';
 
 interface ExplainOptions extends CommonOptions {
   readonly sql: string;
@@ -34,7 +36,7 @@ interface ExplainOptions extends CommonOptions {
   readonly target?: string;
 }
 
-/** Adds `countersign policy check|explain|accept`. */
+/** Adds `countersign policy check|explain|accept|trust`. */
 export function registerPolicy(program: Command): void {
   const policy = program.command('policy').description('what decides');
 
@@ -57,6 +59,8 @@ export function registerPolicy(program: Command): void {
       .command('accept')
       .description('take these policies and this configuration into force, also where they were in force before'),
   ).action((options: CommonOptions) => answerWith(options, accept));
+
+  registerTrust(policy);
 }
 
 async function accept({ agreement }: Countersign) {
@@ -126,6 +130,7 @@ async function explain(countersign: Countersign, options: ExplainOptions) {
     kind: analysis.class.kind,
     effects: analysis.effects,
     unknown: analysis.unknown,
+    vouchable: analysis.vouchable,
     policies: decision?.policies ?? [],
     missing: decision?.decision === 'hold' ? decision.missing : [],
     ...(decision?.decision === 'deny' ? { instead: decision.instead } : {}),
@@ -136,6 +141,7 @@ async function explain(countersign: Countersign, options: ExplainOptions) {
     `${analysis.command || 'This'} on ${target}: ${analysis.class.kind === 'read' && verdict === 'allow' ? 'would run' : FORECAST[verdict]}`,
     ...analysis.effects.map((effect) => `  ${effectText(effect)}`),
     ...analysis.unknown.map((what) => `  not known: ${what}`),
+    ...howToVouch(analysis, target).map((said) => `→ ${said}`),
     ...(decision === undefined ? [] : decisionLines(decision, countersign.clock.now())),
     ...(judgement.verdict === 'unsupported' ? [`  ${judgement.refusal.message}`, `→ ${judgement.refusal.hint}`] : []),
   ];

@@ -22,6 +22,8 @@ export const ENTRY_KINDS = [
   'policy',
   'halt',
   'resume',
+  /** A person vouches for a function of a target, or takes it back. */
+  'voucher',
   /** Configuration and policies were loaded anew, or were refused. */
   'reload',
 ] as const;

@@ -4,6 +4,7 @@ import { type Analyse, isOfOneSession } from '../analysis/analysis-cache.ts';
 import { attributeEffects } from '../analysis/attribute-effects.ts';
 import { rewritten } from '../analysis/masked-reads.ts';
 import { createMaskedCatalogue } from '../analysis/masking.ts';
+import { createVouchedCatalogue, type VouchedFor } from '../analysis/vouched-catalogue.ts';
 import type { Approved } from '../domain/approval.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
@@ -57,10 +58,13 @@ export function createGovernedTarget(deps: {
   readonly rules: TargetRules;
   readonly engine: TargetEngine;
   readonly analyse: Analyse;
+  /** Functions that people vouch for; another array once that changes. */
+  readonly vouchers: () => readonly VouchedFor[];
 }): GovernedTarget {
   const { rules, engine } = deps;
   const withMasks = createMaskedCatalogue();
-  const catalogue = () => withMasks(engine.currentCatalogue(), rules.masks);
+  const vouched = createVouchedCatalogue();
+  const catalogue = () => withMasks(vouched(engine.currentCatalogue(), deps.vouchers()), rules.masks);
 
   function searchPath(settings: readonly Setting[]): readonly string[] {
     const set = settings.find((setting) => setting.name.toLowerCase() === 'search_path');

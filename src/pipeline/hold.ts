@@ -69,7 +69,7 @@ export function createHold(deps: {
     const stronger = decision.decision === 'hold' ? decision : request.decision;
     const made = await record(request, { ...measured, measurement, effects }, stronger);
     if (made.state === 'approved') return waiting.answer(made, request);
-    return { outcome: 'refused', refusal: heldRefusal(made, made.plan.held.missing, deps.now()) };
+    return { outcome: 'refused', refusal: heldRefusal(made, made.plan.held.missing, deps.now(), request.writes) };
   };
 
   /** Nothing is missing of what policy allows; whether the task's rows suffice for it shows when it takes them. */

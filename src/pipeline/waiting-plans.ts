@@ -1,3 +1,4 @@
+import { howToVouch } from '../analysis/how-to-vouch.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Obligation } from '../domain/decision.ts';
 import { describeObligation } from '../domain/describe-change-time.ts';
@@ -72,7 +73,7 @@ export function createWaitingPlans(deps: {
     if (record.state === 'held') {
       const now = target.decideApply(request.task, record.plan, []);
       const missing = now.decision === 'hold' ? now.missing : [];
-      return { outcome: 'refused', refusal: heldRefusal(record, missing, deps.now()) };
+      return { outcome: 'refused', refusal: heldRefusal(record, missing, deps.now(), request.writes) };
     }
     if (request.insideTransaction) return { outcome: 'refused', refusal: endTransactionFirst(record) };
     const reply = await deps.applyPlan(record.id, { task: request.task });
@@ -106,8 +107,14 @@ export function wishOf(request: Pick<Wish, 'writes' | 'settings'>): Digest {
  * The answer to an actor whose statement was held: stop, what it would have done, who can decide, what to do next.
  *
  * @param missing what the plan waits for now.
+ * @param writes the statements, whose unknown parts are named.
  */
-export function heldRefusal(record: PlanRecord, missing: readonly Obligation[], nowMs: number): Refusal {
+export function heldRefusal(
+  record: PlanRecord,
+  missing: readonly Obligation[],
+  nowMs: number,
+  writes: Wish['writes'],
+): Refusal {
   const { plan } = record;
   const approvals = plan.held.missing.find((one) => one.obligation === 'approvals');
   const count = approvals?.obligation === 'approvals' ? approvals.count : 1;
@@ -121,6 +128,12 @@ export function heldRefusal(record: PlanRecord, missing: readonly Obligation[], 
       ...missing
         .filter(({ obligation }) => obligation !== 'approvals')
         .map((one) => `It also waits for ${describeObligation(one, nowMs)}`),
+      ...new Set(
+        writes.flatMap(({ analysis }) => [
+          ...analysis.unknown.map((what) => `Not known is ${what}`),
+          ...howToVouch(analysis, plan.target),
+        ]),
+      ),
     ].join('\n'),
     hint: `Stop and ask. A person decides with: countersign plan show ${shortId(record.id)}. After approval send the identical statement again in this task, or apply the plan.`,
     plan: record.id,

@@ -25,6 +25,7 @@ import { type Recovered, recover } from '../pipeline/recover.ts';
 import { rulesInForce, type TargetRules, targetGone } from '../pipeline/target-rules.ts';
 import { createTasks, type Tasks } from '../pipeline/tasks.ts';
 import { createReceiveVerdict, type ReceiveVerdict } from '../pipeline/verdicts.ts';
+import { createVouchers, type Vouchers } from '../pipeline/vouchers.ts';
 import type { PolicySet } from '../policy/policy-set.ts';
 import { steadyClock } from '../policy/steady-clock.ts';
 import { machineName } from '../store/machine.ts';
@@ -52,6 +53,7 @@ export interface Countersign {
   readonly people: ReadonlyMap<ActorId, Person>;
   readonly tasks: Tasks;
   readonly halts: Halts;
+  readonly vouchers: Vouchers;
   readonly agreement: Agreement;
   readonly views: PlanViews;
   readonly observer: Observer;
@@ -107,6 +109,17 @@ export async function openCountersign(
     followWithinMs: store.leaseMs === null ? FOLLOW_WITHIN_MS : 0,
     onStanding: (outdated) => halts.standDown('outdated policies', outdated),
   });
+  const vouchers = await createVouchers({
+    store,
+    proof,
+    questions: () =>
+      [...governing.config.targets.values()].map(({ target: { id, environment, identity } }) => ({
+        target: id,
+        environment,
+        identity,
+        people: governing.people,
+      })),
+  });
   // A command, too, decides nothing by policies that are no longer those of the gateways.
   if (store.leaseMs !== null) await agreement.check();
   const rules = (id: string): TargetRules | undefined => governing.rules.get(asId(id));
@@ -139,6 +152,7 @@ export async function openCountersign(
       rules: rulesInForce(id, () => rules(id)),
       engine: observer.engine(engine),
       analyse,
+      vouchers: () => vouchers.on(id),
     });
   }
 
@@ -181,6 +195,7 @@ export async function openCountersign(
     ledger,
     proof,
     halts,
+    vouchers,
     agreement,
     views,
     observer,
@@ -226,6 +241,8 @@ export async function openCountersign(
       }),
     bringIntoForce(next) {
       governing = inForce(next, parts);
+      // Whose vouchers count is the configuration's to say.
+      vouchers.refresh().catch((error: unknown) => log.error({ err: error }, 'vouchers could not be read again'));
     },
     // What serves nothing has nothing to say.
     agree: async () => (announced === undefined ? undefined : agreement.adopt()),
@@ -245,11 +262,9 @@ export async function openCountersign(
       announced = addresses;
       // Who acts must know when to stop.
       store.onChange(() => {
-        halts
-          .refresh()
-          .catch((error: unknown) =>
-            log.error({ err: error }, 'the halts could not be read, as something has changed'),
-          );
+        Promise.all([halts.refresh(), vouchers.refresh()]).catch((error: unknown) =>
+          log.error({ err: error }, 'halts and vouchers could not be read, as something has changed'),
+        );
       });
       await agreement.adopt();
       lease = await holdLease({
@@ -257,7 +272,8 @@ export async function openCountersign(
         async renew() {
           await heartBeat();
           // Told at once where all goes well; this finds what was not.
-          if (store.leaseMs !== null) await Promise.all([halts.refresh(), agreement.check(), ledger.check()]);
+          if (store.leaseMs !== null)
+            await Promise.all([halts.refresh(), vouchers.refresh(), agreement.check(), ledger.check()]);
         },
         onStanding(cutOff) {
           if (cutOff === undefined) log.info({}, 'the state store answers again');

@@ -54,4 +54,10 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   CREATE TABLE policy_epochs (epoch bigint PRIMARY KEY, digest word NOT NULL, by word NOT NULL, at word NOT NULL);
   CREATE TRIGGER tell AFTER INSERT ON policy_epochs FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
   `,
+  `
+  CREATE TABLE vouchers (
+    target word NOT NULL, signature word NOT NULL, envelope word NOT NULL, at word NOT NULL, PRIMARY KEY (target, signature)
+  );
+  CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON vouchers FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
+  `,
 ];

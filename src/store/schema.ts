@@ -12,6 +12,7 @@ export interface StateSchema {
   ledger_entries: { idx: number; kind: string; subject: string; at: string; entry: string };
   ledger_nodes: { level: number; idx: number; hash: Uint8Array };
   checkpoints: { size: number; note: string };
+  vouchers: VoucherRow;
   policy_epochs: { epoch: number; digest: string; by: string; at: string };
 }
 
@@ -70,6 +71,13 @@ export interface IntentRow {
   at: string;
   outcome: string | null;
   closed_at: string | null;
+}
+
+export interface VoucherRow {
+  target: string;
+  signature: string;
+  envelope: string;
+  at: string;
 }
 
 export interface NodeRow {
@@ -132,5 +140,10 @@ export const MIGRATIONS: readonly string[] = [
   `,
   `
   CREATE TABLE policy_epochs (epoch INTEGER PRIMARY KEY, digest TEXT NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+  `,
+  `
+  CREATE TABLE vouchers (
+    target TEXT NOT NULL, signature TEXT NOT NULL, envelope TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (target, signature)
+  ) STRICT;
   `,
 ];

@@ -65,6 +65,9 @@ function explainedAnswer(analysis: Analysis, decision: Decision): Answer<z.input
       ({ verb, object, via, wholeTable }) => `  ${verb} ${object} (${via}${wholeTable ? ', the whole table' : ''})`,
     ),
     ...analysis.unknown.map((unknown) => `  unknown: ${unknown}`),
+    ...analysis.vouchable.map(
+      (signature) => `  a person may vouch for: ${signature} (countersign policy trust function)`,
+    ),
     ...policies.map(({ policy, reason }) => `  ${policy}: ${reason}`),
     ...(missing ?? []).map((obligation) => `  missing: ${obligation}`),
     ...(instead === undefined ? [] : [`  instead: ${instead}`]),

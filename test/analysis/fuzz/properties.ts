@@ -114,7 +114,8 @@ async function asRead(
     const list = some === undefined ? '' : ` (${some.map((name) => `"${name.replaceAll('"', '""')}"`).join(', ')})`;
     return [`SELECT${list} ON "${object.schema}"."${object.name}"`];
   });
-  const denied = await session.asReader(grants, texts);
+  const { error: denied, left: moved } = await session.asReader(grants, texts);
+  if (moved.length > 0) return broken('reads change nothing', found, moved.join('; '));
   const missing =
     denied?.code === '42501'
       ? /permission denied for (?:table|view|materialized view|foreign table|relation) (.+)$/.exec(denied.message)?.[1]

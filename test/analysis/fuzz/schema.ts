@@ -11,7 +11,7 @@ export function randomSchema(random: Random): {
 } {
   const plain = plainSchema(random);
   // Now and then none at all: then everything harmless must be let through.
-  const density = random.pick([0, 0.15, 0.3, 0.6]);
+  const density = random.pick([0, 0.1, 0.2, 0.4]);
   const traps = withNeeded(TRAPS.filter(() => random.chance(density)));
   return {
     sql: [plain.sql, MARKS, ...traps.map((trap) => trap.sql)].join('\n'),
