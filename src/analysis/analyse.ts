@@ -1,12 +1,14 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
-import type { Analysis, StatementClass, TransactionAct } from '../domain/effect.ts';
+import type { Analysis, StatementClass } from '../domain/effect.ts';
 import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import { alreadySo } from './already-so.ts';
 import { addCascades } from './cascades.ts';
 import { changeHeirs } from './changes.ts';
+import { type Classified, session, unsupported } from './classified.ts';
 import { withColumns } from './columns.ts';
-import { define, spoken } from './definitions.ts';
+import { spoken } from './definition.ts';
+import { define } from './definitions.ts';
 import {
   addEffect,
   addUnknown,
@@ -22,6 +24,7 @@ import { isOwnSchema } from './own-schemas.ts';
 import { names, type ParsedStatement, parseStatement, shapeOf, type Tree } from './parse.ts';
 import { sessionQuery } from './session-queries.ts';
 import { classifySetting, constantOf } from './settings.ts';
+import { transaction } from './transactions.ts';
 import { walkDefinition, walkQuery } from './walk.ts';
 
 const ROW_STATEMENTS: Readonly<Record<string, string>> = {
@@ -100,11 +103,6 @@ function onlyRead(findings: Findings, found: Classified): Classified {
   if (findings.ownViews === null || findings.ownViews.length === 0 || found.statementClass.kind === 'read')
     return found;
   return unsupported('A change that reads countersign.plans or countersign.status');
-}
-
-interface Classified {
-  readonly statementClass: StatementClass;
-  readonly command: string;
 }
 
 function classify(findings: Findings, { kind, node }: ParsedStatement): Classified {
@@ -228,46 +226,6 @@ function definitionOf(findings: Findings, kind: string, node: Tree): Classified 
   }
   addUnknown(findings, `the statement ${spoken(kind)}`, { kind: 'object', schema: '', name: spoken(kind) });
   return { statementClass: { kind: 'change', transactional: false }, command: spoken(kind) };
-}
-
-function transaction(node: Tree): Classified {
-  const kind = String(node['kind']).replace('TRANS_STMT_', '');
-  const name = String(node['savepoint_name'] ?? '');
-  if (node['chain'] === true) return unsupported(`${kind} AND CHAIN`);
-  const act = transactionAct(kind, name, node);
-  if (act === undefined) return unsupported(`${kind.replaceAll('_', ' ')} (two-phase commit)`);
-  return { statementClass: { kind: 'transaction', act }, command: kind.replaceAll('_', ' ') };
-}
-
-function transactionAct(kind: string, name: string, node: Tree): TransactionAct | undefined {
-  switch (kind) {
-    case 'BEGIN':
-    case 'START': {
-      const options = (node['options'] as Tree[] | undefined) ?? [];
-      const readOnly = options.some((item) => {
-        const option = item['DefElem'] as Tree | undefined;
-        return option?.['defname'] === 'transaction_read_only' && constantOf(option['arg']) === '1';
-      });
-      return {
-        act: 'begin',
-        readOnly,
-        plain: options.length === 0,
-        tag: kind === 'BEGIN' ? 'BEGIN' : 'START TRANSACTION',
-      };
-    }
-    case 'COMMIT':
-      return { act: 'commit' };
-    case 'ROLLBACK':
-      return { act: 'rollback' };
-    case 'SAVEPOINT':
-      return { act: 'savepoint', name };
-    case 'RELEASE':
-      return { act: 'release', name };
-    case 'ROLLBACK_TO':
-      return { act: 'rollback to', name };
-    default:
-      return undefined;
-  }
 }
 
 function call(findings: Findings, node: Tree): Classified {
@@ -404,12 +362,4 @@ function relationOf(findings: Findings, node: Tree) {
 function innerOf(query: unknown): ParsedStatement {
   const [entry] = Object.entries((query ?? {}) as Tree);
   return entry === undefined ? { kind: 'nothing', node: {} } : { kind: entry[0], node: entry[1] as Tree };
-}
-
-function session(act: Extract<StatementClass, { kind: 'session' }>['act'], command: string): Classified {
-  return { statementClass: { kind: 'session', act }, command };
-}
-
-function unsupported(what: string): Classified {
-  return { statementClass: { kind: 'unsupported', what }, command: what };
 }

@@ -77,13 +77,17 @@ export function joinSource(alias: string, parts: readonly Source[], renamed: rea
   return { alias, schema: null, columns, shown, whole, use: null };
 }
 
+/** `database.schema.table.column` */
+const MAX_NAME_PARTS = 4;
+
 /**
  * Notes what `a`, `t.a`, `s.t.a`, `t.*` or `*` reads, as PostgreSQL resolves it: a column of the innermost level that has
  * one; else a whole row by its name. Where more than one can be meant, all are noted.
  */
 export function noteReference(level: Level, fields: readonly (string | '*')[], location = 0): void {
   const last = fields.at(-1);
-  if (last === undefined) return;
+  // The server takes no longer name either; an endless one would be gone over for each of its parts.
+  if (last === undefined || fields.length > MAX_NAME_PARTS) return;
   const [name, schema] = [fields.at(-2), fields.at(-3)];
   if (name === undefined) {
     if (last === '*') for (const source of level.sources) noteAll(source.whole);

@@ -512,6 +512,10 @@ describe('text that no person writes', () => {
     ['arrays in arrays', `SELECT ${'ARRAY['.repeat(3000)}1${']'.repeat(3000)}`],
     ['brackets', `SELECT ${'('.repeat(5000)}1${')'.repeat(5000)}`],
     ['subqueries in subqueries', `${'SELECT ('.repeat(2000)}SELECT liar(1)${')'.repeat(2000)}`],
+    ['a name of 40,000 parts', `SELECT ${'t.'.repeat(40_000)}a FROM notes AS t`],
+    ['comments in comments', `SELECT ${'/*'.repeat(40_000)}1${'*/'.repeat(40_000)}`],
+    ['an operator without end', `SELECT 1 ${'+-'.repeat(40_000)} 1`],
+    ['comments side by side', `SELECT 1 ${'/**/'.repeat(40_000)}`],
     ['two megabytes', `SELECT '${'a'.repeat(2 * 1024 * 1024)}'`],
     ['half a character', "SELECT '\ud800'"],
     ['NUL', 'SELECT 1\0; DROP TABLE notes'],
@@ -649,5 +653,18 @@ describe('the cache', () => {
     });
     cached('SELECT * FROM trapped', catalogue, ['public\n--']);
     expect(cached('--\nSELECT * FROM trapped', catalogue, ['public'])).toMatchObject({ class: { kind: 'change' } });
+  });
+});
+
+describe('text that is long and harmless', () => {
+  it.each([
+    ['dashes', `SELECT 1 -- ${'-='.repeat(4000)}\n`],
+    ['a banner', `/${'*'.repeat(4000)}/ SELECT 1`],
+    ['signs in a string', `SELECT '${'+-/*'.repeat(4000)}'`],
+    ['signs in a string with escapes', `SELECT E'\\'${'/*'.repeat(4000)}'`],
+    ['signs in dollar quotes', `SELECT $a$${'+-'.repeat(4000)}$a$`],
+    ['signs in a name', `SELECT 1 AS "${'+-'.repeat(4000)}"`],
+  ])('is read: %s', (_, sql) => {
+    expect(analysed(sql).class.kind).toBe('read');
   });
 });

@@ -40,14 +40,15 @@ export async function judge(
   session: OwnerSession,
   look: { readonly reader: boolean },
 ): Promise<Verdict> {
-  const started = performance.now();
+  const started = process.cpuUsage();
   let analysis: ReturnType<typeof analyse>;
   try {
     analysis = analysed(trial, catalogue);
   } catch (error) {
     return broken('always an answer', 'threw', String(error));
   }
-  const tookMs = performance.now() - started;
+  // Of the processor, not of the clock: others are at work on the same machine.
+  const tookMs = process.cpuUsage(started).user / 1000;
   if (tookMs > MAX_ANALYSIS_MS) return broken('always an answer', 'slow', `took ${Math.round(tookMs)} ms`);
   if ('sqlstate' in analysis) return refused(trial, analysis.message, session);
   const found = nameOf(analysis);
