@@ -1,4 +1,3 @@
-import type { Allowed, Held } from '../domain/decision.ts';
 import type { Analysis, SessionAct, TransactionAct } from '../domain/effect.ts';
 import type { Channel } from '../domain/intent.ts';
 import type { Refusal } from '../domain/refusal.ts';
@@ -16,7 +15,7 @@ import type { Connections } from '../execution/connections.ts';
 import type { PreparedStatement } from '../execution/prepared-statements.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
 import type { Ahead } from './ahead.ts';
-import type { Gathered } from './gathered.ts';
+import type { Gathering } from './gathering.ts';
 import type { Judgement } from './judge.ts';
 import type { Outcome } from './outcome.ts';
 import type { Watch } from './watch.ts';
@@ -61,11 +60,8 @@ export interface ActorSession {
   output(sink: ReplySink): ReplySink;
   /** Notes a write that is about to run, so that it can be measured and, if need be, planned. */
   note(write: WrittenStatement): void;
-  /** Whether these are kept for the COMMIT of the actor's transaction, in place of becoming a plan now. */
-  gathers(writes: readonly Pick<WrittenStatement, 'analysis'>[]): boolean;
-  /** Keeps what was tried for COMMIT. */
-  gather(writes: readonly WrittenStatement[], decision: Held | Allowed): void;
-  readonly gathered: Gathered | null;
+  /** Changes of definitions that wait for the COMMIT of the actor's own transaction. */
+  readonly gathering: Gathering;
   /** What the open transaction wrote can't be planned: settings changed in between. */
   readonly mixesSettings: boolean;
   /** Undoes what the actor's open transaction did and lets its locks go: a dry run of it must not wait for them. */

@@ -167,7 +167,7 @@ async function carryOne(
   steps: Steps,
 ): Promise<Outcome> {
   // Definitions that were gathered meanwhile are none that it was judged by.
-  const judgement = session.gathered === null ? asSent : session.judge(statement.text);
+  const judgement = session.gathering.gathered === null ? asSent : session.judge(statement.text);
   if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
   if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
     return abort(session, { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) });

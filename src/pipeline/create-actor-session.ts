@@ -147,7 +147,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       const coming = ahead.prepared.get(name);
       return coming === undefined ? holdings.prepared.get(name) : (coming ?? undefined);
     });
-    const { gathered } = transaction;
+    const { gathered } = transaction.gathering;
     if (gathered !== null) return judgeBeside(judgement, gathered, engine.currentCatalogue());
     if (judgement.verdict === 'session' && judgement.act.act === 'advisory lock') {
       const { key, takes } = judgement.act;
@@ -191,11 +191,7 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
       (transaction.open !== null || begins(judgement)) &&
       (judgement.how === 'write' || (judgement.how === 'pinned read' && transaction.open?.purpose === 'write')),
     settings: () => holdings.settings(),
-    gathers: transaction.gathers,
-    gather: transaction.gather,
-    get gathered() {
-      return transaction.gathered;
-    },
+    gathering: transaction.gathering,
     get mixesSettings() {
       return transaction.mixesSettings;
     },

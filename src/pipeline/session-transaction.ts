@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import type { Allowed, Held } from '../domain/decision.ts';
 import type { Analysis, TransactionAct } from '../domain/effect.ts';
 import type { IntentId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
@@ -12,15 +11,15 @@ import type { Connections, Purpose } from '../execution/connections.ts';
 import type { HeldBack } from '../execution/copy-rows.ts';
 import { beginMeasured, flushCounters } from '../execution/measure-write.ts';
 import { createHeldOutput, type HeldOutput } from '../execution/output.ts';
-import { mixesSettings, type Transaction, type WrittenStatement } from '../execution/transaction.ts';
+import { mixesSettings, type Transaction } from '../execution/transaction.ts';
 import type { CarryTransaction } from './actor-session.ts';
 import type { CommitWrites } from './commit-writes.ts';
-import { canBeGathered, type Gathered, NO_SAVEPOINT_NOW } from './gathered.ts';
+import { type Gathered, NO_SAVEPOINT_NOW } from './gathered.ts';
+import { createGathering, type Gathering } from './gathering.ts';
 import type { Hold } from './hold.ts';
 import type { Holdings } from './holdings.ts';
 import { blockFor, NOBODY_BEGAN, notInBlock } from './implicit-block.ts';
 import type { Judgement } from './judge.ts';
-import { keepWrite } from './keep-write.ts';
 import type { Outcome } from './outcome.ts';
 import { ANSWER_TOO_LARGE, HELD_OUTPUT_MB, LOST, SETTINGS_MIXED } from './session-refusals.ts';
 import type { Watch } from './watch.ts';
@@ -43,10 +42,8 @@ export interface SessionTransaction {
   settle(sink: ReplySink): Promise<Outcome>;
   /** Where replies go now. */
   output(sink: ReplySink): ReplySink;
-  /** What it has of changes that wait for its COMMIT. */
-  readonly gathered: Gathered | null;
-  gathers(writes: readonly Pick<WrittenStatement, 'analysis'>[]): boolean;
-  gather(writes: readonly WrittenStatement[], decision: Held | Allowed): void;
+  /** Changes that wait for its COMMIT. */
+  readonly gathering: Gathering;
   /** What it wrote can't be planned: settings changed in between. */
   readonly mixesSettings: boolean;
   takeBack(): Promise<void>;
@@ -81,7 +78,7 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
   const { connections, task } = deps;
   let transaction: Transaction | null = null;
   let held: HeldOutput | null = null;
-  let kept: { readonly of: Transaction; readonly gathered: Gathered } | null = null;
+  const gathering = createGathering({ transaction: () => transaction, current });
 
   function current(): EngineSession | undefined {
     return transaction === null ? undefined : connections.opened(transaction.purpose);
@@ -100,10 +97,6 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
       madeBeforeWrites: null,
       keptBytes: 0,
     };
-  }
-
-  function gathered(): Gathered | null {
-    return kept !== null && kept.of === transaction ? kept.gathered : null;
   }
 
   async function begin(purpose: Purpose, pinned: boolean): Promise<EngineSession> {
@@ -264,7 +257,7 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
           await rollBack();
           return { outcome: 'refused', refusal: halted };
         }
-        const changes = gathered();
+        const changes = gathering.gathered;
         if (changes !== null && connection.transaction === 'open') return commitGathered(connection, changes);
         const measured = transaction?.purpose === 'write' && connection.transaction === 'open';
         if (!measured || transaction?.writes.length === 0) {
@@ -304,7 +297,7 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
           await rollBack();
           return { outcome: 'failed', failure: notInBlock(act.act) };
         }
-        if (gathered() !== null && current()?.transaction === 'open') {
+        if (gathering.gathered !== null && current()?.transaction === 'open') {
           await fail();
           return { outcome: 'refused', refusal: NO_SAVEPOINT_NOW };
         }
@@ -331,25 +324,7 @@ export function createSessionTransaction(deps: SessionTransactionDeps): SessionT
     },
     transact,
     settle,
-    get gathered() {
-      return gathered();
-    },
-    gathers(writes) {
-      if (transaction === null || transaction.implicit || transaction.purpose === 'read') return false;
-      if (transaction.hasSavepoints || current()?.transaction !== 'open') return false;
-      const definesAnything = gathered() !== null || writes.some(({ analysis }) => canBeGathered(analysis));
-      return (
-        definesAnything && writes.every(({ analysis }) => analysis.class.kind === 'write' || canBeGathered(analysis))
-      );
-    },
-    gather(writes, decision) {
-      assert(transaction !== null, 'G2: only a transaction of the actor’s own is gathered for');
-      for (const write of writes) keepWrite(transaction, write);
-      const before = gathered();
-      const all = [...(before?.writes ?? []), ...writes];
-      const strongest = before?.decision.decision === 'hold' ? before.decision : decision;
-      kept = { of: transaction, gathered: { writes: all, decision: strongest } };
-    },
+    gathering,
     get mixesSettings() {
       return transaction !== null && mixesSettings(transaction);
     },

@@ -47,7 +47,7 @@ export function createSteps(deps: {
     writes: readonly WrittenStatement[],
     decision: Held | Allowed,
   ): Promise<Outcome> {
-    const before = session.gathered;
+    const before = session.gathering.gathered;
     const all = plannedWrites([...(before?.writes ?? []), ...writes]);
     if ('refused' in all) return { outcome: 'refused', refusal: all };
     if (all.length > MAX_GATHERED) return { outcome: 'refused', refusal: TOO_MANY_GATHERED };
@@ -57,7 +57,7 @@ export function createSteps(deps: {
     if (!tried.measurement.measured) return { outcome: 'refused', refusal: notTried(tried.measurement.why) };
     const answers = tried.answers.slice(-writes.length);
     if (answers.some(({ returnsRows }) => returnsRows)) return { outcome: 'refused', refusal: SEEN_AT_COMMIT };
-    session.gather(writes, decision);
+    session.gathering.gather(writes, decision);
     const first = decision.decision === 'hold' && before?.decision.decision !== 'hold';
     return { outcome: 'gathered', answers, notices: first ? [KEPT_FOR_PEOPLE] : [] };
   }
@@ -83,7 +83,7 @@ export function createSteps(deps: {
         .filter(changes)
         .map(({ statement, judgement }) => ({ statement, analysis: judgement.analysis }));
       if (session.mixesSettings) return { outcome: 'refused', refusal: SETTINGS_MIXED };
-      if (session.gathers(writes)) return gather(session, writes, decision);
+      if (session.gathering.gathers(writes)) return gather(session, writes, decision);
       const request = {
         task: session.task,
         channel: session.channel,

@@ -137,7 +137,7 @@ export function createClientPortals(deps: {
       return;
     }
     const { judgement } = portal;
-    if (judgement === 'empty' || judgement.verdict !== 'hold' || session.gathers([judgement])) {
+    if (judgement === 'empty' || judgement.verdict !== 'hold' || session.gathering.gathers([judgement])) {
       return outbox.answer(NO_DATA);
     }
     return hold(portal);

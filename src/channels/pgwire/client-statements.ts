@@ -167,7 +167,7 @@ export function createClientStatements(deps: {
    * gathered it would not know.
    */
   function isUnheard(judgement: Carried): boolean {
-    return NOT_THE_SERVERS.has(judgement.verdict) || (session.gathered !== null && becomesPlan(judgement));
+    return NOT_THE_SERVERS.has(judgement.verdict) || (session.gathering.gathered !== null && becomesPlan(judgement));
   }
 
   function isIgnored(judgement: Carried | 'empty'): boolean {
