@@ -61,7 +61,19 @@ export async function runRedTeam(request: RunRequest): Promise<Report> {
     ]);
     for (const lane of opened) if (lane.status === 'fulfilled') lanes.push(lane.value);
     for (const lane of opened) if (lane.status === 'rejected') throw lane.reason;
-    const tried = await Promise.all(lanes.map((lane) => along(lane, master, scenarios, request)));
+    // Where one ends early all do, and each comes to its end before anything is closed under it.
+    const failed = new AbortController();
+    const together = { ...request, signal: AbortSignal.any([request.signal, failed.signal]) };
+    const ended = await Promise.allSettled(
+      lanes.map((lane) =>
+        along(lane, master, scenarios, together).catch((error: unknown) => {
+          failed.abort(error);
+          throw error;
+        }),
+      ),
+    );
+    for (const lane of ended) if (lane.status === 'rejected') throw lane.reason;
+    const tried = ended.flatMap((lane) => (lane.status === 'fulfilled' ? [lane.value] : []));
     return {
       ...assembled(scenarios, tried, master),
       leftOut: [
