@@ -19,7 +19,9 @@ export function expand(
   rights: Rights = 'of its owner',
 ): void {
   // A table may have several policies, a domain several checks: each is another text.
-  const key = `${what} ${schema}.${name} ${rights} ${definition}`;
+  // What an owner may read for others is read once more where who asks reads it as well.
+  const asOwner = findings.asOwner || rights === 'of its owner';
+  const key = `${what} ${schema}.${name} ${asOwner} ${definition}`;
   if (findings.expanding.has(key)) return;
   const object = { kind: 'view', schema, name } as const;
   if (findings.expanding.size >= MAX_EXPANDED) {
@@ -34,6 +36,7 @@ export function expand(
   }
   const inner: Findings = {
     ...findings,
+    asOwner,
     searchPath: [],
     effects: new Map(),
     writes: false,

@@ -26,6 +26,8 @@ export interface Findings {
   readsMetTypes: boolean;
   /** Types that casts are written to. */
   readonly castTargets: Set<string>;
+  /** What is walked over reads with the rights of its owner, not of who asks. */
+  readonly asOwner: boolean;
   /** Views, policies and rules that have been looked into, so that a circle ends. */
   readonly expanding: Set<string>;
   /** Looks at one query or row change of a definition that the statement brings along. */
@@ -79,6 +81,7 @@ export function createFindings(
     readsMetTypes: false,
     met: new Set(),
     castTargets: new Set(),
+    asOwner: false,
     expanding: new Set(),
     ownText: true,
     uses: [],
