@@ -21,7 +21,6 @@ export function walkQuery(findings: Findings, kind: string, node: Tree): void {
 /** The same for a definition that a query brings along: its columns are not the statement's. */
 export function walkDefinition(findings: Findings, kind: string, node: Tree): void {
   visitNode(findings, kind, node, NO_NAMES);
-  noteColumns(findings, kind, node);
 }
 
 function visitNode(findings: Findings, kind: string, node: Tree, outer: Scope): void {
