@@ -33,7 +33,7 @@ describe.each(servers)('changes that policy lets through, before $name', ({ bina
       execFile(
         'psql',
         ['-X', '-a', '-f', file, url],
-        { timeout: 60_000, env: { ...process.env, PAGER: 'cat', PGSSLMODE: 'disable', PGGSSENCMODE: 'disable' } },
+        { timeout: 110_000, env: { ...process.env, PAGER: 'cat', PGSSLMODE: 'disable', PGGSSENCMODE: 'disable' } },
         (_error, stdout, stderr) => resolve(`${stdout}\n${stderr}`),
       );
     });
@@ -43,14 +43,9 @@ describe.each(servers)('changes that policy lets through, before $name', ({ bina
     'print the same as the database itself',
     async () => {
       const file = join(site.directory, 'script.sql');
-      const different: string[] = [];
-      for (const script of DEFINITIONS) {
-        writeFileSync(file, `${script}\n`);
-        const direct = await psql(site.databaseUrl, file);
-        const governed = await psql(task.postgres, file);
-        if (direct !== governed) different.push(`${script}\n--- directly\n${direct}\n--- governed\n${governed}`);
-      }
-      expect(different.join('\n======\n')).toBe('');
+      // One psql for all: each script leaves the schema and the session as they were.
+      writeFileSync(file, `${DEFINITIONS.join('\\echo ----\n')}\n`);
+      expect(await psql(task.postgres, file)).toBe(await psql(site.databaseUrl, file));
     },
     120_000,
   );
