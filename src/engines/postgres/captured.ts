@@ -46,9 +46,14 @@ export async function capturedDigest(client: pg.Client): Promise<string> {
 /** The sums of each column's values in all rows that came: columns that differ between two runs are volatile. */
 export async function capturedSums(client: pg.Client): Promise<ReadonlyMap<string, string>> {
   const { rows } = await client.query<{ key: string; sum: string }>(
-    `SELECT pg_catalog.jsonb_build_array(c.relation, v.name)::text AS key, pg_catalog.sum(v.value::numeric)::text AS sum
-     FROM pg_temp.countersign_captured AS c, ROWS FROM (pg_catalog.unnest(c.columns), pg_catalog.unnest(c.sums)) AS v (name, value)
-     WHERE c.sums IS NOT NULL GROUP BY c.relation, v.name`,
+    `SELECT pg_catalog.jsonb_build_array(relation, name)::text AS key, pg_catalog.sum(value)::text AS sum FROM (
+       SELECT c.relation, v.name, v.value::numeric FROM pg_temp.countersign_captured AS c, ROWS FROM (pg_catalog.unnest(c.columns), pg_catalog.unnest(c.sums)) AS v (name, value)
+       WHERE c.sums IS NOT NULL
+       UNION ALL
+       -- Lines that hold all their rows are not summed up where they are written.
+       SELECT c.relation, v.key, pg_catalog.hashtextextended(coalesce(v.value, ''), 0) FROM pg_temp.countersign_captured AS c, pg_catalog.unnest(c.some_after) AS image, pg_catalog.jsonb_each_text(image) AS v
+       WHERE c.sums IS NULL
+     ) AS each_value GROUP BY relation, name`,
   );
   return new Map(rows.map((row) => [row.key, row.sum]));
 }

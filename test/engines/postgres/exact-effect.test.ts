@@ -115,10 +115,13 @@ describe.each(servers)('G2 the exact effect, on $name', ({ binaries }) => {
       ALTER TABLE public.odd DROP COLUMN gone; ALTER TABLE public.odd OWNER TO countersign_apply; ALTER TYPE public.pair OWNER TO countersign_apply;
       INSERT INTO public.odd SELECT i, makeaclitem(10, 10, 'SELECT', false), ROW(i, 'x,"y')::public.pair, ARRAY[(i, NULL)::public.pair], repeat(i::text, 5000), '2026-03-29 01:30+02', '{"a" :  1}' FROM generate_series(1, 150) AS i;
       CREATE TABLE public.odd_before AS SELECT * FROM public.odd`);
-    const change = ["UPDATE public.odd SET long = long || 'é', at = clock_timestamp() WHERE id <= 130"];
+    const change = [
+      "UPDATE public.odd SET long = long || 'é', at = clock_timestamp() WHERE id <= 130",
+      "UPDATE public.odd SET js = '[ 1]', at = clock_timestamp() WHERE id = 131",
+    ];
     const measured = await rental.measure(change, ['public.odd']);
     expect(effectOf(measured)).toMatchObject({
-      tables: [{ table: 'public.odd', updated: 130 }],
+      tables: [{ table: 'public.odd', updated: 131 }],
       volatileColumns: { 'public.odd': ['at'] },
     });
     const plan = planId(9001);
@@ -130,9 +133,24 @@ describe.each(servers)('G2 the exact effect, on $name', ({ binaries }) => {
         SELECT count(*)::int AS pairs, bool_and(columns = '{id,acl,pair,pairs,long,at,js}') AS columns, bool_and((b).id = (a).id) AS paired,
                count(*) FILTER (WHERE b::text = (SELECT o::text FROM public.odd_before AS o WHERE o.id = (b).id))::int AS before,
                count(*) FILTER (WHERE a::text = (SELECT o::text FROM public.odd AS o WHERE o.id = (a).id))::int AS after FROM kept`),
-    ).toEqual([{ pairs: 130, columns: true, paired: true, before: 130, after: 130 }]);
+    ).toEqual([{ pairs: 131, columns: true, paired: true, before: 131, after: 131 }]);
     await rental.sql('DROP TABLE public.odd, public.odd_before; DROP TYPE public.pair');
   });
+
+  it.each([1, 2])(
+    'is that of whole rows where a column has the name that capture gives to a row, for %i rows',
+    async (rows) => {
+      await rental.sql(`
+      CREATE TYPE public.whole AS (a int); CREATE TABLE public.named (id int, r public.whole, note text);
+      INSERT INTO public.named SELECT i, ROW(7)::public.whole, 'before' FROM generate_series(1, 2) AS i; ALTER TABLE public.named OWNER TO countersign_apply`);
+      const digestWith = async (note: string) =>
+        effectOf(
+          await rental.measure([`UPDATE public.named SET note = '${note}' WHERE id <= ${rows}`], ['public.named']),
+        ).digest;
+      expect(await digestWith('one')).not.toBe(await digestWith('another'));
+      await rental.sql('DROP TABLE public.named; DROP TYPE public.whole');
+    },
+  );
 
   it('follows columns that the plan has renamed, dropped and added before it changes rows', async () => {
     const altered = [
