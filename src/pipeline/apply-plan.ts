@@ -72,6 +72,12 @@ export function createApplyPlan(deps: {
       stopped ??= reason;
       stopping.abort(new RefusalError(reason));
     });
+    // What came since it was asked above has told nobody here.
+    const since = deps.stopped(record);
+    if (since !== undefined) {
+      unwatch();
+      return refused(since, record);
+    }
     const attempt = `by ${proof.node}`;
     proof.underWay.add(id);
     try {

@@ -14,7 +14,7 @@ export interface Halts {
   active(): readonly Halt[];
   /** Why this subject may do nothing now, or `undefined`. Looks at memory only: it is asked for every statement. */
   covering(subject: HaltSubject): Refusal | undefined;
-  /** What is to be stopped and let go again as halts come and go: sessions, and applies under way. */
+  /** What is to be stopped and let go again as halts come and go: sessions, and applies under way. Ask {@link covering} after it. */
   watch(running: Stoppable, subject: HaltSubject): () => void;
   /** Reads the halts again: another process may have set one. */
   refresh(): Promise<void>;
@@ -62,8 +62,13 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
     return stopping(subject) ?? causes.get('outdated policies');
   }
 
+  let [asked, known] = [0, 0];
   async function refresh(): Promise<void> {
-    halts = await activeHalts(store);
+    const turn = ++asked;
+    const read = await activeHalts(store);
+    // Answers may overtake one another: an older one knows nothing of a halt that a newer one has told.
+    if (turn < known) return;
+    [known, halts] = [turn, read];
     await enforce();
   }
 

@@ -266,6 +266,8 @@ export async function openCountersign(
           log.error({ err: error }, 'halts and vouchers could not be read, as something has changed'),
         );
       });
+      // What came since they were first read has told nobody here.
+      await Promise.all([halts.refresh(), vouchers.refresh()]);
       await agreement.adopt();
       lease = await holdLease({
         leaseMs: store.leaseMs,
