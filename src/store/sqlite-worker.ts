@@ -2,7 +2,7 @@ import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
-import { MIGRATIONS } from './schema.ts';
+import { SQLITE_MIGRATIONS } from './sqlite-migrations.ts';
 import type { Rows, SqlValue, Write } from './write.ts';
 
 /** The thread that holds the SQLite connection, so that waiting for the disk never stops the event loop. */
@@ -80,9 +80,9 @@ function migrate(db: DatabaseSync): void {
   try {
     const row = db.prepare('PRAGMA user_version').get();
     const version = Number(row?.['user_version'] ?? 0);
-    if (version > MIGRATIONS.length) throw new Error('it was written by a newer version of Countersign');
-    for (const migration of MIGRATIONS.slice(version)) db.exec(migration);
-    db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+    if (version > SQLITE_MIGRATIONS.length) throw new Error('it was written by a newer version of Countersign');
+    for (const migration of SQLITE_MIGRATIONS.slice(version)) db.exec(migration);
+    db.exec(`PRAGMA user_version = ${SQLITE_MIGRATIONS.length}`);
     db.exec('COMMIT');
   } catch (error) {
     db.exec('ROLLBACK');

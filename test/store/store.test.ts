@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ActorId, asId, type HaltId, instantOf } from '../../src/domain/ids.ts';
 import { activeHalts, insertHalt } from '../../src/store/halts.ts';
 import { openStore } from '../../src/store/open-store.ts';
-import { MIGRATIONS, statements } from '../../src/store/schema.ts';
+import { statements } from '../../src/store/schema.ts';
+import { SQLITE_MIGRATIONS } from '../../src/store/sqlite-migrations.ts';
 import { type Store, StoreUnavailable } from '../../src/store/store.ts';
 import type { Write } from '../../src/store/write.ts';
 
@@ -59,7 +60,7 @@ describe('the state file', () => {
   it('of a newer version is left alone', async () => {
     await (await openStore(`sqlite:${path}`)).close();
     const database = new DatabaseSync(path);
-    database.exec(`PRAGMA user_version = ${MIGRATIONS.length + 1}`);
+    database.exec(`PRAGMA user_version = ${SQLITE_MIGRATIONS.length + 1}`);
     database.close();
     await expect(openStore(`sqlite:${path}`)).rejects.toThrow(/newer version/);
   });
