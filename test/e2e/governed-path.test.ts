@@ -10,9 +10,9 @@ import {
   startSite,
   WORK,
 } from '../fixtures/gateway.ts';
-import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
 
-describe.each(servers)('the governed path on $name', ({ binaries }) => {
+describe.each(newest)('the governed path on $name', ({ binaries }) => {
   let site: Site;
   let gateway: Served;
   let task: OpenedTask;

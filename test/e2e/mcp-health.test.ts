@@ -2,7 +2,7 @@ import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { call, connectClient } from '../channels/mcp/running-gateway.ts';
 import { type Served, type Site, startSite } from '../fixtures/gateway.ts';
-import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
 
 const target = 'rental-production';
 
@@ -37,7 +37,7 @@ targets:
 expires: 1h
 `;
 
-describe.each(servers)('the health of $name over MCP', ({ binaries }) => {
+describe.each(newest)('the health of $name over MCP', ({ binaries }) => {
   let site: Site;
   let gateway: Served;
   let client: Client;

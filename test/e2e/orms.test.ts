@@ -8,7 +8,7 @@ import { bigint, boolean, integer, jsonb, pgTable, text, timestamp } from 'drizz
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
 import { prismaEngine } from '../fixtures/prisma-engine.ts';
 
 const TASK = WORK.replace('clean up old test customers', 'migrate the schema').replace(
@@ -27,7 +27,7 @@ const customers = pgTable('customers', {
 });
 const vehicles = pgTable('vehicles', { id: integer().primaryKey(), plate: text().notNull(), retired: boolean() });
 
-describe.each(servers)('ORMs before $name', ({ binaries }) => {
+describe.each(newest)('ORMs before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
   let before: string;

@@ -1,9 +1,9 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mcpClient, type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { servers } from '../fixtures/postgres.ts';
+import { newest } from '../fixtures/postgres.ts';
 
-describe.each(servers)('countersign.plans and countersign.status, before $name', ({ binaries }) => {
+describe.each(newest)('countersign.plans and countersign.status, before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
   let client: pg.Client;

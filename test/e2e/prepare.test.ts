@@ -2,9 +2,9 @@ import { execFile } from 'node:child_process';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasPsql, type OpenedTask, psql, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
 
-describe.each(servers)('statements prepared by SQL, before $name', ({ name, binaries }) => {
+describe.each(newest)('statements prepared by SQL, before $name', ({ name, binaries }) => {
   let site: Site;
   let task: OpenedTask;
 

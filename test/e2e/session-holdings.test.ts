@@ -3,10 +3,10 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { query } from '../../src/engines/postgres/wire-messages.ts';
 import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
 import { connectRaw, spoken } from '../fixtures/raw-client.ts';
 
-describe.each(servers)('what a session holds beyond a statement, before $name', ({ binaries }) => {
+describe.each(newest)('what a session holds beyond a statement, before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
 

@@ -1,0 +1,48 @@
+/** The state store's tables in SQLite; `postgres-migrations.ts` makes the same. Each is run once, in order, in a transaction of its own. Never edited, only added to. */
+export const SQLITE_MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE tasks (
+    id TEXT PRIMARY KEY, task TEXT NOT NULL, token_hash TEXT NOT NULL UNIQUE,
+    scram_salt BLOB NOT NULL, scram_iterations INTEGER NOT NULL, scram_stored_key BLOB NOT NULL, scram_server_key BLOB NOT NULL,
+    rows_used INTEGER NOT NULL DEFAULT 0, rows_limit INTEGER NOT NULL, expires_at TEXT NOT NULL, closed_at TEXT
+  ) STRICT;
+  CREATE TABLE plans (
+    id TEXT PRIMARY KEY, task TEXT NOT NULL, target TEXT NOT NULL, wish TEXT NOT NULL, state TEXT NOT NULL, note TEXT,
+    plan TEXT NOT NULL, created_at TEXT NOT NULL, changed_at TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX plans_by_wish ON plans (task, wish);
+  CREATE INDEX plans_by_state ON plans (state, created_at);
+  CREATE TABLE approvals (
+    plan TEXT NOT NULL REFERENCES plans (id), person TEXT NOT NULL, verdict TEXT NOT NULL, envelope TEXT NOT NULL, at TEXT NOT NULL,
+    PRIMARY KEY (plan, person)
+  ) STRICT;
+  CREATE TABLE halts (
+    id TEXT PRIMARY KEY, scope TEXT NOT NULL, scope_id TEXT, reason TEXT NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL,
+    lifted_at TEXT, lifted_by TEXT
+  ) STRICT;
+  CREATE TABLE intents (
+    id TEXT PRIMARY KEY, task TEXT NOT NULL, target TEXT NOT NULL, node TEXT NOT NULL, rows INTEGER NOT NULL, at TEXT NOT NULL,
+    outcome TEXT, closed_at TEXT
+  ) STRICT;
+  CREATE INDEX intents_open ON intents (id) WHERE outcome IS NULL;
+  CREATE TABLE nodes (
+    id TEXT PRIMARY KEY, pid INTEGER NOT NULL, pg TEXT NOT NULL, http TEXT NOT NULL, started_at TEXT NOT NULL, heartbeat_ms INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE ledger_head (id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL) STRICT;
+  INSERT INTO ledger_head VALUES (1, 0);
+  CREATE TABLE ledger_entries (
+    idx INTEGER PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, at TEXT NOT NULL, entry TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX ledger_by_subject ON ledger_entries (subject);
+  CREATE TABLE ledger_nodes (level INTEGER NOT NULL, idx INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY (level, idx)) STRICT, WITHOUT ROWID;
+  CREATE TABLE checkpoints (size INTEGER PRIMARY KEY, note TEXT NOT NULL) STRICT;
+  `,
+  `
+  CREATE TABLE policy_epochs (epoch INTEGER PRIMARY KEY, digest TEXT NOT NULL, by TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+  `,
+  `
+  CREATE TABLE vouchers (
+    target TEXT NOT NULL, signature TEXT NOT NULL, envelope TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (target, signature)
+  ) STRICT;
+  `,
+];
