@@ -93,8 +93,8 @@ export interface CopySource {
   readonly sink: ReplySink;
   /** The server asks for rows, as `response` tells the client: they are to be handed to the target until they end. */
   start(response: Buffer, target: CopyTarget): void;
-  /** The copy is over, well or not: resolves when nothing more will be written. */
-  stop(): Promise<void>;
+  /** The copy is over, well or not: resolves when nothing more will be written. @param failure what it failed by, if it did. */
+  stop(failure: DatabaseFailure | null): Promise<void>;
 }
 
 /** What an actor sends while an exchange is under way. */

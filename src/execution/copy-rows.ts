@@ -25,9 +25,9 @@ export function rowsAfterHeld(rows: CopySource, held: () => HeldBack | null): Co
       }
       starting = back.output.release(rows.sink).then(() => rows.start(response, target));
     },
-    async stop() {
+    async stop(failure) {
       await starting;
-      await rows.stop();
+      await rows.stop(failure);
     },
   };
 }

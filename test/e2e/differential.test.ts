@@ -1,130 +1,75 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  bind,
-  close,
-  describe as describeFrame,
-  execute,
-  FLUSH,
-  parse,
-  query,
-  SYNC,
-  TERMINATE,
-} from '../../src/engines/postgres/wire-messages.ts';
+import { query } from '../../src/engines/postgres/wire-messages.ts';
 import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
-import { connectRaw } from '../fixtures/raw-client.ts';
+import { cancelRequest, connectRaw, dialRaw, type RawClient, type ServerMessage } from '../fixtures/raw-client.ts';
+import { KEPT } from './fidelity/kept-sequences.ts';
+import { INBOX, sequence, spokenOf, units } from './fidelity/message-sequences.ts';
 import { SPECIMENS } from './fidelity/schema.ts';
 
-/** How long sequences are tried; more by `FUZZ_SECONDS=600 vitest run test/e2e/differential.test.ts`. */
-const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 8);
+/** How long sequences are tried, and half as long cancel requests; more by `FUZZ_SECONDS=600 vitest run test/e2e/differential.test.ts`. */
+const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 6);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20260130);
-
-/** None leaves anything behind, so that the order of the runs doesn't matter. */
-const STATEMENTS: readonly string[] = [
-  'SELECT 1',
-  'SELECT id FROM vehicles ORDER BY id LIMIT 3',
-  'SELECT 1/0',
-  'SELECT nope',
-  'SELEC',
-  '',
-  'BEGIN',
-  'COMMIT',
-  'ROLLBACK',
-  'SAVEPOINT a',
-  'ROLLBACK TO a',
-  'RELEASE a',
-  'UPDATE drafts SET score = score WHERE id = 1 RETURNING id',
-  'UPDATE drafts SET score = 101 WHERE id = 1',
-  'INSERT INTO drafts (id, title) VALUES (1, NULL)',
-  'DELETE FROM drafts WHERE id = -1',
-  'SELECT id FROM drafts WHERE id = 1 FOR UPDATE',
-  'DECLARE c CURSOR FOR SELECT generate_series(1, 3)',
-  'FETCH 2 FROM c',
-  'CLOSE c',
-  "SET TIME ZONE 'Asia/Tokyo'",
-  "SET LOCAL TIME ZONE 'UTC'",
-  'RESET TIME ZONE',
-  'SHOW TIME ZONE',
-  'COPY (SELECT 1) TO STDOUT',
-  'PREPARE sql AS SELECT 1',
-  'DEALLOCATE sql',
-  'EXPLAIN (COSTS OFF) SELECT 1',
-];
-
-const statement = fc.constantFrom(...STATEMENTS);
-/** Left out of texts and batches of several statements: for the server those are a transaction of their own, where these work. */
-const preparable = fc.constantFrom(...STATEMENTS.filter((sql) => !/^(?:DECLARE|SET LOCAL)/.test(sql)));
-/**
- * For the server several statements without BEGIN are a transaction of their own, of which it makes the actor's when BEGIN
- * comes in their middle; the gateway has begun one that the server takes for the actor's already, and says so.
- */
-const TRANSACTION = /^(?:BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)/;
-const plain = preparable.filter((sql) => !TRANSACTION.test(sql));
-const statementName = fc.constant('s');
-// With a name that is taken and a fault in the text, the server finds the fault first and the gateway the name.
-const named = fc.constantFrom('SELECT 1', 'SELECT 1/0', 'SHOW TIME ZONE', 'DELETE FROM drafts WHERE id = -1');
-// The unnamed portal is also what a simple query leaves behind when it fails.
-const portalName = fc.constant('p');
-const whole = fc
-  .tuple(preparable, fc.constantFrom(0, 0, 1))
-  .map(([sql, rows]) => [
-    ...(TRANSACTION.test(sql) ? [SYNC] : []),
-    parse('', sql, []),
-    bind({ portal: '', statement: '', formats: [], values: [], resultFormats: [] }),
-    describeFrame('portal', ''),
-    execute('', rows),
-  ]);
-// A simple query in the middle of a batch that is still open is left out: what it means is the server's own riddle.
-const step: fc.Arbitrary<readonly Buffer[]> = fc.oneof(
-  { weight: 5, arbitrary: whole },
-  { weight: 4, arbitrary: statement.map((sql) => [SYNC, query(sql)]) },
-  {
-    weight: 2,
-    arbitrary: fc
-      .tuple(fc.oneof(fc.constant('BEGIN'), plain), plain)
-      .map(([one, two]) => [SYNC, query(`${one}; ${two}`)]),
-  },
-  { weight: 4, arbitrary: fc.constant([SYNC]) },
-  { weight: 1, arbitrary: fc.constant([FLUSH]) },
-  { weight: 1, arbitrary: fc.tuple(statementName, named).map(([name, sql]) => [parse(name, sql, [])]) },
-  {
-    weight: 1,
-    arbitrary: fc
-      .tuple(portalName, statementName)
-      .map(([portal, name]) => [bind({ portal, statement: name, formats: [], values: [], resultFormats: [] })]),
-  },
-  { weight: 1, arbitrary: statementName.map((name) => [describeFrame('statement', name)]) },
-  { weight: 1, arbitrary: portalName.map((name) => [describeFrame('portal', name)]) },
-  { weight: 1, arbitrary: fc.tuple(portalName, fc.constantFrom(0, 1)).map(([name, rows]) => [execute(name, rows)]) },
-  { weight: 1, arbitrary: portalName.map((name) => [close('portal', name)]) },
-  { weight: 1, arbitrary: statementName.map((name) => [close('statement', name)]) },
-);
 
 const [newest] = servers;
 describe.skipIf(newest === undefined)(`any order of messages before ${newest?.name}`, () => {
   let site: Site;
   let task: OpenedTask;
+  let watcher: pg.Client;
 
   beforeAll(async () => {
     if (newest === undefined) return;
-    site = await startSite(newest.binaries, { schema: SPECIMENS });
+    site = await startSite(newest.binaries, { schema: `${SPECIMENS}${INBOX}` });
     await site.serve();
-    task = await site.openTask(WORK.replace('write: [', 'write: [public.drafts, '));
+    task = await site.openTask(
+      WORK.replace('write: [', 'write: [public.drafts, public.inbox, ').replace(
+        'rowsPerTask: 1000',
+        'rowsPerTask: 1000000',
+      ),
+    );
+    watcher = new pg.Client({ connectionString: site.databaseUrl });
+    await watcher.connect();
   }, 60_000);
-  afterAll(() => site?.remove());
+  afterAll(async () => {
+    await watcher?.end();
+    await site?.remove();
+  });
 
   async function answersOf(url: string, frames: readonly Buffer[]): Promise<readonly string[]> {
     const client = await connectRaw(url);
-    client.send(...frames, SYNC, TERMINATE);
-    return (await client.closed)
-      .filter(({ type }) => type !== 'S')
-      .map(({ type, body }) => `${type} ${body.toString('latin1').replace(/\0F[^\0]*\0L\d+\0R[^\0]*/, '')}`);
+    client.send(...frames);
+    return (await client.closed).filter(({ type }) => type !== 'S').map(asLine);
   }
 
-  it('is skipped up to the next Sync after an error, simple queries too', async () => {
-    const frames = [execute('nope', 0), query('SELECT 1'), SYNC, query('SELECT 2')];
+  /** What comes until the server has been ready so many times. */
+  async function answersTo(client: RawClient, times: number, ...frames: readonly Buffer[]): Promise<readonly string[]> {
+    client.send(...frames);
+    const heard: string[] = [];
+    for (let ready = 0; ready < times; ready++) heard.push(...(await client.until('Z')).map(asLine));
+    return heard;
+  }
+
+  async function cancel(request: Buffer): Promise<void> {
+    const { hostname, port } = new URL(task.postgres);
+    const caller = await dialRaw(hostname, Number(port));
+    caller.send(request);
+    await caller.closed;
+  }
+
+  /** How many rows each left behind; they are taken away. */
+  async function left(): Promise<{ readonly governed: number; readonly direct: number }> {
+    const { rows } = await watcher.query<{ writer: string }>('DELETE FROM public.inbox RETURNING writer');
+    const governed = rows.filter(({ writer }) => writer.startsWith('cs_')).length;
+    return { governed, direct: rows.length - governed };
+  }
+
+  it.each(KEPT)('is answered alike: $what', async ({ frames }) => {
     expect(await answersOf(task.postgres, frames)).toEqual(await answersOf(site.databaseUrl, frames));
+    const rows = await left();
+    expect(rows.governed).toBe(rows.direct);
   });
 
   it(
@@ -132,16 +77,19 @@ describe.skipIf(newest === undefined)(`any order of messages before ${newest?.na
     async () => {
       let tried = 0;
       await fc.assert(
-        fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
+        fc.asyncProperty(sequence, async ({ frames, midway }) => {
           tried++;
-          const frames = steps.flat();
-          const [governed, direct] = [
-            await answersOf(task.postgres, frames),
-            await answersOf(site.databaseUrl, frames),
-          ];
+          const [governed, direct] = await Promise.all([
+            answersOf(task.postgres, frames),
+            answersOf(site.databaseUrl, frames),
+          ]);
           // What it says it doesn't carry it may answer otherwise.
-          fc.pre(!governed.some((line) => line.includes('CCS008')));
-          expect(governed, spokenOf(frames)).toEqual(direct);
+          fc.pre(!governed.some((line) => NOT_CARRIED.test(line)));
+          // Who leaves without waiting gets what was sent until then: the one sends at once what the other gathers.
+          const heard = midway ? Math.min(governed.length, direct.length) : undefined;
+          expect(governed.slice(0, heard), spokenOf(frames)).toEqual(direct.slice(0, heard));
+          const rows = await left();
+          expect(rows.governed, spokenOf(frames)).toBe(rows.direct);
         }),
         { seed: SEED, numRuns: 1_000_000, interruptAfterTimeLimit: SECONDS * 1000 },
       );
@@ -149,13 +97,71 @@ describe.skipIf(newest === undefined)(`any order of messages before ${newest?.na
     },
     120_000 + SECONDS * 4000,
   );
+
+  it(
+    'is stopped at any moment by its own key, and by no other',
+    async () => {
+      let tried = 0;
+      await fc.assert(
+        fc.asyncProperty(units, key, fc.nat({ max: 20 }), async (spoken, kind, delayMs) => {
+          tried++;
+          const frames = spoken.flat();
+          const client = await connectRaw(task.postgres);
+          const neighbour = await connectRaw(task.postgres);
+          client.send(...frames);
+          await sleep(delayMs);
+          await cancel(kind(client, neighbour));
+          const heard = await answersTo(client, spoken.length);
+          const alive = await answersTo(client, 1, query('SELECT 1'));
+          for (const one of [client, neighbour]) await one.close();
+
+          const said = (type: string) => heard.filter((line) => line.startsWith(type));
+          const stopped = heard.filter((line) => line.includes('C57014\0Mcanceling'));
+          if (kind !== own)
+            expect(
+              [...heard, ...alive].filter((line) => line.includes('Mcanceling')),
+              spokenOf(frames),
+            ).toEqual([]);
+          expect(alive.at(-1), spokenOf(frames)).toBe('Z I');
+          const copied = said('C COPY ').reduce((sum, tag) => sum + Number.parseInt(tag.slice(7), 10), 0);
+          expect({ ...(await left()), stopped: stopped.length <= 1 }, spokenOf(frames)).toEqual({
+            governed: copied,
+            direct: 0,
+            stopped: true,
+          });
+        }),
+        { seed: SEED, numRuns: 1_000_000, interruptAfterTimeLimit: (SECONDS * 1000) / 2 },
+      );
+      console.log(`${tried} cancel requests in ${SECONDS / 2} s, seed ${SEED}`);
+    },
+    120_000 + SECONDS * 4000,
+  );
 });
 
-/** Frames as one reads them in a report. */
-function spokenOf(frames: readonly Buffer[]): string {
-  return frames
-    .map(
-      (frame) => `${String.fromCharCode(frame[0] ?? 0)} ${frame.subarray(5).toString('latin1').replaceAll('\0', '·')}`,
-    )
-    .join('\n');
+/** What a cancel request says; of two sessions of one task. */
+type Key = (client: RawClient, neighbour: RawClient) => Buffer;
+const own: Key = ({ processId, secret }) => cancelRequest(processId, secret);
+const key = fc.constantFrom<Key>(
+  own,
+  own,
+  (_, neighbour) => own(neighbour, neighbour),
+  ({ processId }, neighbour) => cancelRequest(processId, neighbour.secret),
+  ({ processId, secret }) => cancelRequest(processId, Buffer.from(secret.map((byte) => byte ^ 1))),
+  ({ processId, secret }) => cancelRequest(processId, Buffer.concat([secret, secret])),
+  ({ processId, secret }) => cancelRequest(processId, secret.subarray(1)),
+  ({ processId, secret }) => cancelRequest(processId + 1, secret),
+  ({ processId }) => cancelRequest(processId, Buffer.alloc(0)),
+);
+
+const NOT_CARRIED = /CCS008|it came in one batch with another write, whose answer must wait/;
+
+function asLine({ type, body }: ServerMessage): string {
+  return `${type} ${inServersWords(body.toString('latin1'))}`;
+}
+
+/** Where in the server's code an error was raised is no matter; and the gateway ends a COPY in the client's name. */
+function inServersWords(said: string): string {
+  return said
+    .replace(/\0F[^\0]*\0L\d+\0R[^\0]*/, '')
+    .replace(/C57014\0MCOPY from stdin failed: (unexpected message type)/, 'C08P01\0M$1');
 }

@@ -87,7 +87,6 @@ export function createClientStatements(deps: {
     const { name, sql, types } = readParse(body);
     const halted = session.standing();
     if (halted !== undefined) return outbox.fail(failureOf(halted));
-    if (name !== '' && session.prepared.has(name)) return outbox.fail(duplicateStatement(name));
     const parts = steps.split(sql);
     if ('sqlstate' in parts) return outbox.fail(parts);
     if (parts.length > 1) return outbox.fail(SEVERAL_COMMANDS);
@@ -100,6 +99,9 @@ export function createClientStatements(deps: {
       if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
         return outbox.fail(failureOf(await steps.deny(session, { text: sql, parameters: [] }, judgement)));
       }
+    }
+    if (name !== '' && session.prepared.has(name)) {
+      return outbox.fail(isIgnored(judgement) ? IN_FAILED_TRANSACTION : duplicateStatement(name));
     }
     const asked = positionBefore === undefined ? {} : { asked: sql, positionIn: positionBefore };
     const statement: PreparedStatement = { name, text, by: 'protocol', types, on: new Map(), ...asked };

@@ -109,6 +109,7 @@ async function converseIn(room: ClientRoom, { socket, rest, session, steps, sign
       case CLIENT_MESSAGE.query: {
         if (!(await extended.makeWay())) return;
         await simple(readQuery(body), frame);
+        await stayInStep();
         ready();
         return;
       }
@@ -125,7 +126,15 @@ async function converseIn(room: ClientRoom, { socket, rest, session, steps, sign
         return;
       default:
         await extended.take(type, frame, body);
+        await stayInStep();
     }
+  }
+
+  /** @throws ProtocolViolation once the client said anything else in the middle of rows; what failed by that is answered. */
+  async function stayInStep(): Promise<void> {
+    if (rows.violation === null) return;
+    await extended.sync();
+    throw rows.violation;
   }
 
   async function simple(text: string, frame: Buffer): Promise<void> {

@@ -1,15 +1,23 @@
-import { copyFail, FLUSH } from '../../engines/postgres/wire-messages.ts';
+import { copyFail, FLUSH, ProtocolViolation } from '../../engines/postgres/wire-messages.ts';
 import type { CopySource, CopyTarget, ReplySink } from '../../engines/session.ts';
 import type { ClientQueue } from './client-queue.ts';
 import { CLIENT_MESSAGE } from './frames.ts';
+
+/** Where a client's rows come from. */
+export interface ClientRows extends CopySource {
+  /** The client said what has no place among rows: as with the server, nothing is left to say to it. */
+  readonly violation: ProtocolViolation | null;
+}
 
 /**
  * The rows of a COPY … FROM STDIN, as the client sends them (PostgreSQL, "COPY Operations"). While the server asks for
  * rows, what the client says belongs to the copy; nothing of it is looked at.
  */
-export function copyFrom(queue: ClientQueue, sink: ReplySink & { flush(): void }): CopySource {
+export function copyFrom(queue: ClientQueue, sink: ReplySink & { flush(): void }): ClientRows {
   let copying: Promise<void> | null = null;
   let stopped = false;
+  let unexpected: string | null = null;
+  let violation: ProtocolViolation | null = null;
 
   async function pump(target: CopyTarget): Promise<void> {
     for (;;) {
@@ -32,8 +40,10 @@ export function copyFrom(queue: ClientQueue, sink: ReplySink & { flush(): void }
           // They mean nothing while the server takes rows: libpq sends a Sync before them, and another after.
           continue;
         default:
+          // Unless the copy has failed already, and we are about to hear of it: then it is what comes next.
           queue.putBack(next);
-          target.write(copyFail(`unexpected message type ${next.type} during COPY from stdin`));
+          unexpected = `unexpected message type 0x${next.type.toString(16)} during COPY from stdin`;
+          target.write(copyFail(unexpected));
           return;
       }
     }
@@ -41,17 +51,23 @@ export function copyFrom(queue: ClientQueue, sink: ReplySink & { flush(): void }
 
   return {
     sink,
+    get violation() {
+      return violation;
+    },
     start(response, target) {
       stopped = false;
+      unexpected = null;
       sink.write(response);
       sink.flush();
       copying = pump(target);
     },
-    async stop() {
+    async stop(failure) {
       stopped = true;
       queue.wake();
       await copying;
       copying = null;
+      if (unexpected === null || failure?.message.includes(unexpected) !== true) return;
+      violation = new ProtocolViolation('terminating connection because protocol synchronization was lost');
     },
   };
 }

@@ -161,6 +161,7 @@ export function carryOver(connection: StartedConnection): EngineSession {
 
   /** With rows that follow, or a message that is sent as it comes. */
   async function relayMore(...[frames, replies, sink, more]: Parameters<EngineSession['relay']>): Promise<Relayed> {
+    let why: DatabaseFailure | null = null;
     try {
       // Also after an early answer all of a message is sent, or the server would take what comes next for its rest.
       const [{ commands, failure }] = await Promise.all([
@@ -169,9 +170,10 @@ export function carryOver(connection: StartedConnection): EngineSession {
       ]);
       if (more?.piecemeal !== undefined && ended !== null)
         throw new SessionLost(farewell?.message ?? 'the target closed the connection', { cause: ended });
+      why = failure;
       return { commands, failure };
     } finally {
-      await more?.rows?.stop();
+      await more?.rows?.stop(why);
     }
   }
 
