@@ -46,6 +46,10 @@ const texts = z
   .or(z.array(z.string().min(1)).min(1));
 const value = z.string().or(z.number()).or(z.boolean()).or(z.null());
 
+/** Whose part of a cancel key: `none` is made up. */
+export const KEY_PARTS = ['own', 'neighbour', 'none'] as const;
+export type KeyPart = (typeof KEY_PARTS)[number];
+
 /** One message of the protocol, sent as it stands. */
 const act = z.union([
   z.strictObject({ query: z.string() }),
@@ -57,6 +61,9 @@ const act = z.union([
   z.strictObject({ call: z.int().positive(), arguments: z.array(z.string()).default([]) }),
   z.strictObject({ copyData: z.string() }),
   z.strictObject({ copyDone: z.literal(true) }),
+  z.strictObject({ copyFail: z.string() }),
+  /** A cancel request of its own connection, with this session's process id and that one's secret. */
+  z.strictObject({ cancel: z.enum(KEY_PARTS), secret: z.enum(KEY_PARTS) }),
   z.strictObject({ hex: z.string().regex(/^([0-9a-f]{2})*$/i, 'write bytes in hexadecimal') }),
   z.strictObject({ sync: z.literal(true) }),
   z.strictObject({ flush: z.literal(true) }),
@@ -75,6 +82,8 @@ const attack = z.strictObject({
   only: z.array(z.enum(CHANNELS)).optional(),
   /** How often it is sent. */
   times: z.int().min(1).max(1000).default(1),
+  /** How many sessions it opens beforehand, and holds to its end. */
+  sessions: z.int().min(0).max(500).default(0),
   /** Bytes go out one at a time. */
   split: z.boolean().default(false),
   /** Messages instead of SQL. */
@@ -104,6 +113,8 @@ export const scenarioSchema = z.strictObject({
     })
     .default({}),
   bare: z.enum(BARE_LOGINS).default('reader'),
+  /** The bare database stands it too: it is tried whether the gateway does. */
+  bareStands: z.boolean().default(false),
   /** On the bare database the read-only default is turned off first, as anybody may there. */
   flip: z.boolean().default(false),
   /** Objects of the scenario's own, in the schema {{trap}}. */
@@ -141,6 +152,7 @@ export const scenarioSchema = z.strictObject({
             split: true,
             tool: true,
             startup: true,
+            sessions: true,
           }),
         ),
     )

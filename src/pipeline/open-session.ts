@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { asId, type IntentId, type TargetId, type TaskId } from '../domain/ids.ts';
+import { type ActorId, asId, type IntentId, type TargetId, type TaskId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
@@ -58,13 +58,16 @@ export function createSessionDesk(deps: {
   const { store, proof, halts, observer } = deps;
   const sessions = new Map<ActorSession, TargetId>();
   /** Taken before a session is opened and left when it is closed, so that many at once count as many. */
-  const places = new Map<symbol, { readonly task: TaskId; readonly target: TargetId }>();
+  const places = new Map<symbol, { readonly task: TaskId; readonly agent: ActorId; readonly target: TargetId }>();
 
   /** Each session takes connections of the target, and those who use it without Countersign need some too. */
   function crowd(task: Task, id: TargetId): Refusal | undefined {
     const here = [...places.values()].filter(({ target }) => target === id);
     const most = deps.maxSessions(id);
     if (here.length >= most) return tooManySessions(`The target ${id}`, most);
+    const share = shareOf(most);
+    if (here.filter(({ agent }) => agent === task.agent).length >= share)
+      return tooManySessions(`Agent ${task.agent} on ${id}`, share);
     const { sessions: allowed } = task.limits;
     if (allowed === undefined || here.filter((place) => place.task === task.id).length < allowed) return undefined;
     return tooManySessions(`Task ${task.id}`, allowed);
@@ -77,7 +80,7 @@ export function createSessionDesk(deps: {
       const crowded = crowd(task, id);
       if (crowded === undefined) {
         const place = Symbol(id);
-        places.set(place, { task: task.id, target: id });
+        places.set(place, { task: task.id, agent: task.agent, target: id });
         return () => places.delete(place);
       }
       if (deps.now() >= until) return crowded;
@@ -189,6 +192,11 @@ export function createSessionDesk(deps: {
       await Promise.allSettled([...sessions.keys()].map((session) => session.close()));
     },
   };
+}
+
+/** The last tenth of a target's places, up to twenty, is for others than whoever has taken the rest. */
+function shareOf(most: number): number {
+  return Math.max(1, most - Math.min(20, Math.ceil(most / 10)));
 }
 
 function closedTask(id: TaskId): Refusal {

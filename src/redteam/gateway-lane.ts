@@ -115,7 +115,8 @@ export async function openGatewayLane(
   async function warmUp(): Promise<void> {
     for (const actor of ['reader', 'writer', 'migrator'] as const) {
       if (actor !== 'reader' && surroundings.radius[actor].write.length === 0) continue;
-      await send(probe('SELECT 1'), 'simple', await enter(actor, {}, 'warm up'), {});
+      const way = await enter(actor, {}, 'warm up');
+      await send({ attempt: probe('SELECT 1'), channel: 'simple', way, words: {} });
     }
   }
 

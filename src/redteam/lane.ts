@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Channel } from '../config/scenario-schema.ts';
-import type { Way } from './attempt.ts';
+import type { Way } from './carriage.ts';
 import type { Scenario } from './scenario.ts';
 
 /**

@@ -211,6 +211,7 @@ function assembled(
         title,
         file: scenario.file,
         bare: bare?.attacks.get(id) ?? NOT_TRIED,
+        bareStands: scenario.bareStands,
         channels: Object.fromEntries(
           channels.flatMap(({ lane, attacks }) => {
             const outcome = attacks.get(id);

@@ -27,6 +27,7 @@ export interface Attempt {
   readonly values: readonly (string | number | boolean | null)[] | null;
   readonly channels: readonly Channel[];
   readonly times: number;
+  readonly sessions: number;
   readonly split: boolean;
   readonly acts: readonly ProtocolAct[] | null;
   readonly tool: { readonly name: string; readonly arguments: Readonly<Record<string, unknown>> } | null;
@@ -102,6 +103,7 @@ function attemptOf(id: string, written: string | Partial<AttackDocument>, { apar
     values: values ?? null,
     channels: only ?? channelsOf({ values, acts, tool, startup, split: rest.split, apart }),
     times: rest.times ?? 1,
+    sessions: rest.sessions ?? 0,
     split: rest.split ?? false,
     acts: acts ?? null,
     tool: tool ?? null,
@@ -139,6 +141,7 @@ export function probe(sql: string): Attempt {
     values: null,
     channels: CHANNELS,
     times: 1,
+    sessions: 0,
     split: false,
     acts: null,
     tool: null,

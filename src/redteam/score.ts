@@ -31,6 +31,8 @@ export interface AttackResult {
   readonly file: string;
   /** What it did to the bare database: nothing means that it proves nothing. */
   readonly bare: Outcome;
+  /** It is known to do nothing there. */
+  readonly bareStands: boolean;
   readonly channels: Readonly<Partial<Record<Channel, Outcome>>>;
 }
 
@@ -60,6 +62,8 @@ export interface Score {
   readonly attacks: number;
   readonly through: number;
   readonly ineffective: number;
+  /** A bare database stands them too. */
+  readonly stoodBare: number;
   readonly benign: number;
   readonly refused: number;
   readonly notWorkingBare: number;
@@ -69,7 +73,8 @@ export function scoreOf({ attacks, benign }: Pick<Report, 'attacks' | 'benign'>)
   return {
     attacks: attacks.length,
     through: attacks.filter(gotThrough).length,
-    ineffective: attacks.filter(({ bare }) => !bare.harmed).length,
+    ineffective: attacks.filter(isIneffective).length,
+    stoodBare: attacks.filter(({ bare, bareStands }) => bareStands && !bare.harmed).length,
     benign: benign.length,
     refused: benign.filter(wasRefused).length,
     notWorkingBare: benign.filter(({ bareRefused }) => bareRefused !== null).length,
@@ -78,6 +83,11 @@ export function scoreOf({ attacks, benign }: Pick<Report, 'attacks' | 'benign'>)
 
 export function gotThrough({ channels }: AttackResult): boolean {
   return Object.values(channels).some((outcome) => outcome?.harmed === true);
+}
+
+/** What does no harm to the bare database, and was meant to, proves nothing. */
+export function isIneffective({ bare, bareStands }: AttackResult): boolean {
+  return !bare.harmed && !bareStands;
 }
 
 export function wasRefused({ refused }: BenignResult): boolean {

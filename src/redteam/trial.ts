@@ -2,7 +2,8 @@ import { existsSync, rmSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Channel } from '../config/scenario-schema.ts';
 import { quoteLiteral } from '../engines/postgres/quote.ts';
-import { type Reply, send, type Way } from './attempt.ts';
+import { send } from './attempt.ts';
+import type { CancelKey, Carriage, Reply } from './carriage.ts';
 import {
   differences,
   type Fingerprint,
@@ -98,7 +99,7 @@ export async function watch(lane: Lane, surroundings: Surroundings): Promise<Wat
       for (const name of scenario.listen) await client.query(`LISTEN ${name}`);
       const before = scenario.before === undefined ? '' : String(await value(filledIn(scenario.before, words)));
       const found: string[] = [];
-      const reply = await run(scenario, attempt, channel, way, words, found);
+      const reply = await run(scenario, { attempt, channel, way, words }, found);
       if (existsSync(words['file'] ?? '')) {
         found.push('a file on the server');
         rmSync(words['file'] ?? '');
@@ -127,7 +128,7 @@ export async function watch(lane: Lane, surroundings: Surroundings): Promise<Wat
       return { harmed, found, gaps, reply, milliseconds: Math.round(performance.now() - startedMs) };
     },
     async work(scenario, attempt, channel) {
-      return send(attempt, channel, await lane.enter(scenario), wordsOf(scenario));
+      return send({ attempt, channel, way: await lane.enter(scenario), words: wordsOf(scenario) });
     },
     async rebase() {
       await again();
@@ -151,34 +152,21 @@ export async function watch(lane: Lane, surroundings: Surroundings): Promise<Wat
     return { ...attempt, statements: [FLIP, ...attempt.statements] };
   }
 
-  async function run(
-    scenario: Scenario,
-    attempt: Attempt,
-    channel: Channel,
-    way: Way,
-    words: Readonly<Record<string, string>>,
-    found: string[],
-  ): Promise<Reply> {
+  async function run(scenario: Scenario, carriage: Carriage, found: string[]): Promise<Reply> {
     switch (scenario.oracle) {
       case 'outlasted':
-        return outlasting(attempt, channel, way, words, found);
+        return outlasting(carriage, found);
       case 'neighbour':
-        return besideNeighbour(scenario, attempt, channel, way, words, found);
+        return besideNeighbour(scenario, carriage, found);
       default:
-        return send(attempt, channel, way, words);
+        return send(carriage);
     }
   }
 
   /** Whether what the attempt began is still at work when its time is over. */
-  async function outlasting(
-    attempt: Attempt,
-    channel: Channel,
-    way: Way,
-    words: Readonly<Record<string, string>>,
-    found: string[],
-  ): Promise<Reply> {
+  async function outlasting(carriage: Carriage, found: string[]): Promise<Reply> {
     const abort = new AbortController();
-    const sent = send(attempt, channel, way, words, abort.signal);
+    const sent = send({ ...carriage, signal: abort.signal });
     const limit = delay(STATEMENT_TIMEOUT_MS + GRACE_MS).then(() => 'limit' as const);
     if ((await Promise.race([sent, limit])) === 'limit') {
       const { rows } = await client.query<{ pid: number }>(STILL_AT_WORK, [STATEMENT_TIMEOUT_MS + GRACE_MS / 2]);
@@ -189,24 +177,30 @@ export async function watch(lane: Lane, surroundings: Surroundings): Promise<Wat
     return sent;
   }
 
-  /** Another session of the same kind is at work; the attack must not end it, nor hold it up. */
-  async function besideNeighbour(
-    scenario: Scenario,
-    attempt: Attempt,
-    channel: Channel,
-    way: Way,
-    words: Readonly<Record<string, string>>,
-    found: string[],
-  ): Promise<Reply> {
-    const neighbour = await lane.enter(scenario);
+  /** Another session of the same kind is at work; the attack must not end it, nor hold it up, nor keep the next one out. */
+  async function besideNeighbour(scenario: Scenario, carriage: Carriage, found: string[]): Promise<Reply> {
     const abort = new AbortController();
-    const work = probe(filledIn(scenario.neighbour, words));
-    // Either may be first: what is at work is ended, what comes later is held up.
-    const early = send(work, 'simple', neighbour, words, abort.signal);
+    const { signal } = abort;
+    let key: CancelKey | undefined;
+    const work: Carriage = {
+      attempt: probe(filledIn(scenario.neighbour, carriage.words)),
+      channel: 'simple',
+      way: await lane.enter(scenario),
+      words: carriage.words,
+      signal,
+    };
+    // Either may be first: what is at work is ended, what comes later is held up or kept out.
+    const early = send({
+      ...work,
+      onOpen: (issued) => {
+        key = issued;
+      },
+    });
     await delay(NEIGHBOUR_START_MS);
-    const sent = send(attempt, channel, way, words, abort.signal);
-    await delay(NEIGHBOUR_START_MS);
-    const late = send(work, 'simple', neighbour, words, abort.signal);
+    const begun = Promise.withResolvers<void>();
+    const sent = send({ ...carriage, signal, neighbour: () => key, onOpen: () => begun.resolve() });
+    await Promise.race([Promise.all([begun.promise, delay(NEIGHBOUR_START_MS)]), sent]);
+    const late = send(work);
     const ended = await Promise.race([Promise.all([early, late]), delay(NEIGHBOUR_PATIENCE_MS)]);
     if (ended === undefined) found.push('the neighbour is held up');
     for (const { errors } of ended ?? [])

@@ -3,6 +3,7 @@ import {
   type AttackResult,
   type BenignResult,
   gotThrough,
+  isIneffective,
   type Report,
   scoreOf,
   scoresByClass,
@@ -53,7 +54,7 @@ table { border-collapse: collapse; width: 100%; } th, td { text-align: right; pa
 details { border-bottom: 1px solid var(--line); padding: .3rem 0; } summary { cursor: pointer; overflow-wrap: anywhere; } code { font-size: .9em; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }`;
 
 function classRow(score: ReturnType<typeof scoresByClass>[number]): string {
-  const bare = score.attacks - score.ineffective;
+  const bare = score.attacks - score.ineffective - score.stoodBare;
   const cell = (value: number, bad: boolean) => `<td${bad ? ' class="bad"' : ''}>${value}`;
   return `<tr><td>${escapeMarkup(ATTACK_CLASSES[score.class])}<td>${score.attacks}<td${score.ineffective > 0 ? ' class="doubt"' : ''}>${bare}${cell(score.through, score.through > 0)}<td>${score.benign}${cell(score.refused, score.refused > 0)}`;
 }
@@ -72,9 +73,9 @@ function doubts({ leftOut, empty, losses }: Report): string {
 function attackEntry(attack: AttackResult): string {
   const [mark, told] = gotThrough(attack)
     ? ['bad', '✗ got through']
-    : attack.bare.harmed
-      ? ['good', '✓ stopped']
-      : ['doubt', '! ineffective'];
+    : isIneffective(attack)
+      ? ['doubt', '! ineffective']
+      : ['good', '✓ stopped'];
   const lines = [
     `<li>bare database: ${escapeMarkup(attack.bare.harmed ? attack.bare.found.join('; ') : `no harm (${attack.bare.said || 'no error'})`)}`,
     ...CHANNELS.flatMap((channel) => {

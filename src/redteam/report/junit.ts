@@ -1,5 +1,5 @@
 import { CHANNELS } from '../../config/scenario-schema.ts';
-import type { AttackResult, BenignResult, Report } from '../score.ts';
+import { type AttackResult, type BenignResult, isIneffective, type Report } from '../score.ts';
 import { escapeMarkup } from './escape.ts';
 
 /** JUnit XML, as CI systems read it: a suite a class, a case for each attack and harmless statement by channel. */
@@ -33,15 +33,16 @@ function countsOf(cases: readonly Case[]): string {
   return `tests="${cases.length}" failures="${having('failure')}" skipped="${having('skipped')}" errors="0"`;
 }
 
-function casesOfAttack({ id, class: suite, title, bare, channels }: AttackResult): readonly Case[] {
+function casesOfAttack(attack: AttackResult): readonly Case[] {
+  const { id, class: suite, title, bare, channels } = attack;
   return CHANNELS.flatMap((channel) => {
     const outcome = channels[channel];
     if (outcome === undefined) return [];
     const told = outcome.harmed
       ? `<failure message="got through">${escapeMarkup(outcome.found.join('\n'))}</failure>`
-      : bare.harmed
-        ? ''
-        : `<skipped message="${escapeMarkup(`ineffective on the bare database: ${bare.said}`)}"/>`;
+      : isIneffective(attack)
+        ? `<skipped message="${escapeMarkup(`ineffective on the bare database: ${bare.said}`)}"/>`
+        : '';
     return [{ suite, title: `${id} ${channel}: ${title}`, seconds: outcome.milliseconds / 1000, inside: told }];
   });
 }

@@ -1,7 +1,7 @@
 import { relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ATTACK_CLASSES, CHANNELS } from '../../config/scenario-schema.ts';
-import { gotThrough, type Report, wasRefused } from '../score.ts';
+import { gotThrough, isIneffective, type Report, wasRefused } from '../score.ts';
 
 /** SARIF 2.1.0, as code hosts show it: what got through and what was refused without need, at the scenario that shows it. */
 export function renderSarif(report: Report, version: string, directory: string): string {
@@ -26,17 +26,15 @@ export function renderSarif(report: Report, version: string, directory: string):
         text: `Harmless work was refused over ${Object.keys(refused).join(', ')}: ${title}. ${Object.values(refused)[0] ?? ''}`,
       }),
     ),
-    ...report.attacks
-      .filter(({ bare }) => !bare.harmed)
-      .map(({ id, title, file, bare }) =>
-        resultOf({
-          ruleId: INEFFECTIVE,
-          level: 'note',
-          id,
-          file,
-          text: `Does nothing to the bare database, so it proves nothing: ${title}. ${bare.said}`,
-        }),
-      ),
+    ...report.attacks.filter(isIneffective).map(({ id, title, file, bare }) =>
+      resultOf({
+        ruleId: INEFFECTIVE,
+        level: 'note',
+        id,
+        file,
+        text: `Does nothing to the bare database, so it proves nothing: ${title}. ${bare.said}`,
+      }),
+    ),
   ];
   const rules = [
     ...Object.entries(ATTACK_CLASSES).map(([id, text]) => ({ id, shortDescription: { text: `Attack: ${text}` } })),

@@ -1,6 +1,6 @@
 import type pc from 'picocolors';
 import { ATTACK_CLASSES, CHANNELS } from '../../config/scenario-schema.ts';
-import { gotThrough, type Report, type Score, scoreOf, scoresByClass, wasRefused } from '../score.ts';
+import { gotThrough, isIneffective, type Report, type Score, scoreOf, scoresByClass, wasRefused } from '../score.ts';
 
 type Colors = ReturnType<typeof pc.createColors>;
 
@@ -17,6 +17,9 @@ export function renderTable(report: Report, colors: Colors): string {
     colors.dim(
       'bare: attacks that did harm to the same database without a gateway. One that does none there proves nothing.',
     ),
+    ...(total.stoodBare === 0
+      ? []
+      : [colors.dim(`${total.stoodBare} attacks a bare database stands too: they show that the gateway does.`)]),
     ...throughLines(report, colors),
     ...refusedLines(report, colors),
     ...doubtLines(report, colors),
@@ -40,8 +43,8 @@ function row(
   return `${name.padEnd(WIDTH)}${cells.map((cell, at) => paint(cell.padStart(9), at)).join('')}`;
 }
 
-function cellsOf({ attacks, ineffective, through, benign, refused }: Score): readonly string[] {
-  return [attacks, attacks - ineffective, through, benign, refused].map(String);
+function cellsOf({ attacks, ineffective, stoodBare, through, benign, refused }: Score): readonly string[] {
+  return [attacks, attacks - ineffective - stoodBare, through, benign, refused].map(String);
 }
 
 function colored({ ineffective, through, refused }: Score, colors: Colors) {
@@ -79,7 +82,7 @@ function refusedLines({ benign }: Report, colors: Colors): readonly string[] {
 
 /** What keeps the figures from meaning all that they could. */
 function doubtLines(report: Report, colors: Colors): readonly string[] {
-  const ineffective = report.attacks.filter(({ bare }) => !bare.harmed);
+  const ineffective = report.attacks.filter(isIneffective);
   const notWorking = report.benign.filter(({ bareRefused }) => bareRefused !== null);
   return [
     ...ineffective.map(
