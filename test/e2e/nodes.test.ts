@@ -11,6 +11,12 @@ import { asSuperuser, servers } from '../fixtures/postgres.ts';
 const LEASE_MS = 2000;
 const LONG = 'SELECT pg_sleep(30)';
 
+const AS_ADA = ['--target', 'rental-production', '--as', 'ada', '--reason', 'I have read it'];
+
+function namedBy(column: string): string {
+  return `CREATE OR REPLACE FUNCTION public.named(int) RETURNS text LANGUAGE sql STABLE AS 'SELECT ${column} FROM public.customers WHERE id = $1'`;
+}
+
 function statusFor(url: string, host: string): Promise<number | undefined> {
   return new Promise((resolve, reject) => {
     get(url, { headers: { host } }, (response) => {
@@ -29,7 +35,7 @@ describe.each(servers.slice(0, 1))('two gateways on one state, on $name', ({ bin
   beforeAll(async () => {
     cluster = await startCluster(binaries, {
       lease: `${LEASE_MS}ms`,
-      schema: 'CREATE TABLE public.pace AS SELECT 0 AS seconds',
+      schema: `CREATE TABLE public.pace AS SELECT 0 AS seconds; ${namedBy('email')}`,
     });
     gateways = [await cluster.nodes[0].serve(), await cluster.nodes[1].serve()];
     const file = join(cluster.site.directory, 'task.yaml');
@@ -101,6 +107,35 @@ describe.each(servers.slice(0, 1))('two gateways on one state, on $name', ({ bin
     expect((await cluster.nodes[0].run('task', 'close', other.task)).code).toBe(0);
     await expect.poll(() => answers(client), { timeout: 3000 }).not.toBe('done');
     await client.end().catch(() => undefined);
+  });
+
+  it('G1 what a person vouches for on one holds on the other, and only what they signed', async () => {
+    const both = await Promise.all(gateways.map(connect));
+    const become = async (code: 'done' | 'CS001') => {
+      for (const client of both)
+        await expect.poll(() => codeOf(client.query('SELECT public.named(1)')), { timeout: 5000 }).toBe(code);
+    };
+    const trust = async (at: 0 | 1, ...args: readonly string[]) =>
+      expect((await cluster.nodes[at].run('policy', 'trust', ...args, 'public.named(integer)', ...AS_ADA)).code).toBe(
+        0,
+      );
+    await become('CS001');
+    await trust(0, 'function');
+    await become('done');
+    const [kept] = await cluster.askState<{ envelope: string }>('SELECT envelope FROM vouchers');
+    const { payload, ...envelope } = JSON.parse(kept?.envelope ?? '');
+    const other = Buffer.from(payload, 'base64').toString().replace('I have read it', 'I have not read it');
+    const forged = JSON.stringify({ ...envelope, payload: Buffer.from(other).toString('base64') });
+    await cluster.askState(`UPDATE vouchers SET envelope = '${forged}'`);
+    await become('CS001');
+    await cluster.askState(`UPDATE vouchers SET envelope = '${kept?.envelope}'`);
+    await become('done');
+    await asSuperuser(cluster.site.databaseUrl, namedBy('full_name'));
+    await become('CS001');
+    await trust(1, 'function');
+    await become('done');
+    await trust(0, 'revoke');
+    await become('CS001');
   });
 
   it('a plan that one makes is approved and applied by commands of the other, and the ledger proves it', async () => {
