@@ -19,6 +19,7 @@ import {
   resolveRelation,
 } from './findings.ts';
 import { settleCasts } from './hidden-code.ts';
+import { lockTables } from './lock-table.ts';
 import { maskedReads } from './masked-reads.ts';
 import { isOwnSchema } from './own-schemas.ts';
 import { names, type ParsedStatement, parseStatement, shapeOf, type Tree } from './parse.ts';
@@ -135,17 +136,9 @@ function classify(findings: Findings, { kind, node }: ParsedStatement): Classifi
       return copy(findings, node);
     case 'TruncateStmt':
       return truncate(findings, node);
-    case 'LockStmt': {
-      // ACCESS SHARE is what every read takes.
-      const reads = Number(node['mode']) === 1;
-      for (const item of (node['relations'] as Tree[] | undefined) ?? []) {
-        const object = relationOf(findings, item['RangeVar'] as Tree);
-        addEffect(findings, isOwn(object) ? 'server' : reads ? 'read' : 'lock', object);
-      }
-      findings.writes ||= !reads;
-      findings.pure = false;
+    case 'LockStmt':
+      lockTables(findings, node);
       return { statementClass: rowClass(findings), command: 'LOCK TABLE' };
-    }
     case 'CallStmt':
       return call(findings, node);
     case 'ExecuteStmt':
@@ -213,7 +206,7 @@ function rows(findings: Findings, kind: string, node: Tree, command: string): Cl
 function rowClass(findings: Findings): StatementClass {
   settleCasts(findings);
   const beyondRows = [...findings.effects.values()].some(
-    (effect) => effect.verb === 'server' || effect.verb === 'unknown',
+    ({ verb }) => verb === 'server' || verb === 'unknown' || verb === 'maintain',
   );
   if (beyondRows) return { kind: 'change', transactional: true };
   return findings.writes ? { kind: 'write' } : { kind: 'read', pure: findings.pure };

@@ -20,7 +20,7 @@ export function expand(
 ): void {
   // A table may have several policies, a domain several checks: each is another text.
   // What an owner may read for others is read once more where who asks reads it as well.
-  const asOwner = findings.asOwner || rights === 'of its owner';
+  const asOwner = rights === 'of its owner';
   const key = `${what} ${schema}.${name} ${asOwner} ${definition}`;
   if (findings.expanding.has(key)) return;
   const object = { kind: 'view', schema, name } as const;
@@ -50,7 +50,8 @@ export function expand(
   const effects = [...inner.effects.values()];
   for (const { verb, object } of effects) {
     if (verb === 'unknown') addEffect(findings, verb, object);
-    if (verb === 'read' && rights === 'of who asks') readWhole(findings, object);
+    // What is left of reads needs the rights of whoever asks, however deep it was found.
+    if (verb === 'read') readWhole(findings, object);
   }
   if (inner.writes || effects.some(({ verb }) => verb !== 'read' && verb !== 'unknown'))
     addUnknown(findings, `the ${what}, which does more than read`, object);

@@ -26,7 +26,7 @@ export interface Findings {
   readsMetTypes: boolean;
   /** Types that casts are written to. */
   readonly castTargets: Set<string>;
-  /** What is walked over reads with the rights of its owner, not of who asks. */
+  /** What is walked over reads with the rights of its owner, not of who asks: its reads are no effects. */
   readonly asOwner: boolean;
   /** Views, policies and rules that have been looked into, so that a circle ends. */
   readonly expanding: Set<string>;
@@ -93,13 +93,20 @@ export function addEffect(
   findings: Findings,
   verb: Verb,
   object: ObjectRef,
-  more: { readonly via?: Effect['via']; readonly wholeTable?: boolean } = {},
+  more: Partial<Pick<Effect, 'via' | 'wholeTable' | 'mode'>> = {},
 ): void {
   const via = more.via ?? 'direct';
   const key = `${verb} ${via} ${object.kind} ${object.schema}.${object.name}`;
   const before = findings.effects.get(key);
   const wholeTable = more.wholeTable === true || before?.wholeTable === true;
-  findings.effects.set(key, { verb, object, via, ...(wholeTable ? { wholeTable } : {}) });
+  const mode = more.mode ?? before?.mode;
+  findings.effects.set(key, {
+    verb,
+    object,
+    via,
+    ...(wholeTable ? { wholeTable } : {}),
+    ...(mode === undefined ? {} : { mode }),
+  });
 }
 
 /**

@@ -1,4 +1,5 @@
 import { MASK_SCHEMA } from '../domain/masking.ts';
+import type { ObjectRef } from '../domain/object.ts';
 import type { Relation } from '../engines/catalogue.ts';
 import { expand } from './expand.ts';
 import { addEffect, addUnknown, type Findings, objectOf, resolveRelation } from './findings.ts';
@@ -14,7 +15,7 @@ export function readRelation(findings: Findings, node: Tree): void {
   const masked = schema === MASK_SCHEMA ? findings.catalogue.masking.byView.get(name) : undefined;
   const base = masked === undefined ? undefined : findings.catalogue.relations.get(masked.relation);
   if (base !== undefined) {
-    addEffect(findings, 'read', objectOf(base));
+    noteRead(findings, objectOf(base));
     return;
   }
   const { object, relation } = resolveRelation(findings, schema, name);
@@ -24,7 +25,7 @@ export function readRelation(findings: Findings, node: Tree): void {
     else findings.ownViews?.push(own);
     return;
   }
-  addEffect(findings, 'read', object);
+  noteRead(findings, object);
   if (relation === undefined) {
     // The database will say that there is none, in a transaction that can't write.
     findings.pure = false;
@@ -49,6 +50,11 @@ export function readRelation(findings: Findings, node: Tree): void {
   }
 }
 
+/** What is read with its owner's rights is no effect of the statement. */
+function noteRead(findings: Findings, object: ObjectRef): void {
+  if (!findings.asOwner) addEffect(findings, 'read', object);
+}
+
 /** What the server runs by itself when it plans or scans one table. */
 function scan(findings: Findings, relation: Relation): void {
   const object = objectOf(relation);
@@ -63,7 +69,9 @@ function secure(findings: Findings, relation: Relation): void {
   findings.pure = false;
   const from = `${quoted(relation.schema)}.${quoted(relation.name)}`;
   for (const expression of relation.securityExpressions) {
-    const rights = relation.securityOfAll.includes(expression) ? 'of who asks' : 'of its owner';
+    // Below a view that reads for others, a policy reads for them as well.
+    const ofAll = relation.securityOfAll.includes(expression) && !findings.asOwner;
+    const rights = ofAll ? 'of who asks' : 'of its owner';
     expand(findings, `policy of ${relation.name}`, `SELECT ${expression} FROM ${from}`, relation, rights);
   }
 }

@@ -5,7 +5,7 @@ import type { ObjectRef } from './object.ts';
 export const VERBS = [
   /** Rows are read. */
   'read',
-  /** Rows are locked without being changed (`SELECT … FOR UPDATE`, `LOCK TABLE`). */
+  /** Rows are locked without being changed (`SELECT … FOR UPDATE`, `LOCK TABLE` in modes that hold nobody up). */
   'lock',
   'insert',
   'update',
@@ -21,7 +21,7 @@ export const VERBS = [
   'privilege',
   /** Code runs whose effect is not known (user functions, `DO`, `CALL`). */
   'unknown',
-  /** Upkeep without change of content (`VACUUM`, `ANALYZE`, `REINDEX`, `REFRESH MATERIALIZED VIEW`). */
+  /** Upkeep without change of content (`VACUUM`, `REINDEX`, `REFRESH MATERIALIZED VIEW`, `LOCK TABLE` that others wait for). */
   'maintain',
   /** Files or programs of the server, the server's configuration, other databases, replication, superuser matters. */
   'server',
@@ -35,6 +35,8 @@ export interface Effect {
   readonly via: 'direct' | 'cascade' | 'trigger' | 'rule';
   /** Every row of the table may be meant: no WHERE, or one that is always true. */
   readonly wholeTable?: boolean;
+  /** In what mode LOCK TABLE takes it, where others would wait for it. */
+  readonly mode?: string;
   /** Columns read or written where that is known. */
   readonly columns?: readonly string[];
 }

@@ -147,12 +147,7 @@ function reasons(
   for (const { effect, by } of refused) {
     for (const id of by.length === 0 ? [NO_POLICY] : by) {
       const named = objects.get(id) ?? new Set();
-      objects.set(
-        id,
-        named.add(
-          visible(effect.verb === 'server' ? objectName(effect.object) : `${effect.verb} ${objectName(effect.object)}`),
-        ),
-      );
+      objects.set(id, named.add(visible(spoken(effect))));
     }
   }
   // In the order of the files: Cedar's own order changes from call to call, and plans hold these words.
@@ -163,6 +158,14 @@ function reasons(
     reason: `${reasonOf(set, policy)}: ${[...named].join(', ')}.`,
   }));
 }
+
+function spoken({ verb, object, mode }: Effect): string {
+  if (verb === 'server') return objectName(object);
+  return `${verb} ${objectName(object)}${mode === undefined ? '' : ` (LOCK TABLE IN ${mode} MODE; ${HOLDS_NOBODY_UP})`}`;
+}
+
+const HOLDS_NOBODY_UP =
+  'the modes up to ROW EXCLUSIVE and SELECT … FOR UPDATE hold up nobody but those who change the same rows';
 
 function reasonOf(set: PolicySet, id: string): string {
   if (id === NO_POLICY) return 'No policy allows it';

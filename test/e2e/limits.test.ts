@@ -51,6 +51,32 @@ describe.skipIf(newest === undefined)('limits that a session can’t change', ()
       (error: pg.DatabaseError) => `${error.code} ${error.message} ${error.detail ?? ''}`,
     );
 
+  it('keep others from being locked out of a table that the task may write', async () => {
+    const client = await connect();
+    for (const mode of ['SHARE UPDATE EXCLUSIVE', 'SHARE', 'SHARE ROW EXCLUSIVE', 'EXCLUSIVE', 'ACCESS EXCLUSIVE']) {
+      await client.query('BEGIN');
+      await client.query(`LOCK TABLE customers IN ${mode} MODE`);
+      await asSuperuser(
+        site.databaseUrl,
+        "SET lock_timeout = '200ms'; UPDATE customers SET email = email WHERE id = 2",
+      );
+      const said = await refusal(client.query('COMMIT'));
+      expect(said).toContain(`LOCK TABLE IN ${mode} MODE; the modes up to ROW EXCLUSIVE`);
+      expect(said).toMatch(/^CS001 /);
+    }
+    for (const mode of ['ACCESS SHARE', 'ROW SHARE', 'ROW EXCLUSIVE']) {
+      await client.query(
+        `BEGIN; LOCK TABLE customers IN ${mode} MODE; UPDATE customers SET email = email WHERE id = 1`,
+      );
+      await asSuperuser(
+        site.databaseUrl,
+        "SET lock_timeout = '200ms'; UPDATE customers SET email = email WHERE id = 2",
+      );
+      await client.query('ROLLBACK');
+    }
+    await leave();
+  });
+
   it('stop a statement in time, however the time-out is set', async () => {
     const client = await connect();
     for (const set of [

@@ -94,7 +94,7 @@ function utility(pen: Pen, depth: number): string {
     [
       1,
       () =>
-        `LOCK TABLE ${relation} IN ${random.pick(['ACCESS SHARE', 'ROW SHARE', 'EXCLUSIVE', 'ACCESS EXCLUSIVE'])} MODE`,
+        `LOCK TABLE ${relation} IN ${random.pick(['ACCESS SHARE', 'ROW SHARE', 'ROW EXCLUSIVE', 'SHARE', 'EXCLUSIVE', 'ACCESS EXCLUSIVE'])} MODE`,
     ],
     [1, () => `SHOW ${random.pick(['work_mem', 'ALL', 'TIME ZONE'])}`],
     [

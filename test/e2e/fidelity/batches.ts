@@ -1,17 +1,17 @@
 /** Several statements in one text are one transaction, unless they say otherwise (PostgreSQL, "Multiple Statements in a Simple Query"). */
 export const BATCHES: readonly string[] = [
   // Alone they need a transaction that nobody has begun.
-  'LOCK TABLE drafts IN SHARE MODE',
-  'LOCK TABLE drafts',
+  'LOCK TABLE drafts IN ROW EXCLUSIVE MODE',
+  'LOCK TABLE drafts IN ACCESS SHARE MODE',
   'DECLARE c CURSOR FOR SELECT * FROM drafts FOR UPDATE',
   'DECLARE c SCROLL CURSOR FOR SELECT * FROM drafts',
   'SET LOCAL TIME ZONE 3; SHOW TIME ZONE',
   'SET CONSTRAINTS ALL IMMEDIATE',
   'SAVEPOINT a',
   // Together they have one.
-  'LOCK TABLE drafts IN SHARE MODE\\; SELECT 1',
+  'LOCK TABLE drafts IN ROW SHARE MODE\\; SELECT 1',
   'SELECT 1\\; LOCK TABLE drafts IN ACCESS SHARE MODE\\; SELECT 2',
-  'LOCK TABLE drafts\\; UPDATE drafts SET score = score WHERE id = 1',
+  'LOCK TABLE drafts IN ROW EXCLUSIVE MODE\\; UPDATE drafts SET score = score WHERE id = 1',
   'DECLARE c CURSOR FOR SELECT id FROM vehicles ORDER BY id\\; FETCH 2 FROM c\\; FETCH 1 FROM c;\nFETCH c',
   'SELECT 1\\; DECLARE c CURSOR FOR SELECT generate_series(1, 3)\\; FETCH ALL c\\; CLOSE c\\; FETCH c',
   'DECLARE c CURSOR FOR SELECT id FROM drafts WHERE id = 1 FOR UPDATE\\; FETCH c\\; UPDATE drafts SET score = score WHERE CURRENT OF c',
@@ -42,7 +42,7 @@ export const BATCHES: readonly string[] = [
   'SELECT 1\\; RELEASE a',
   'SELECT 1\\; ROLLBACK TO a',
   'SELECT 1\\; BEGIN\\; SAVEPOINT a\\; SELECT 1/0\\; ROLLBACK TO a;\nROLLBACK',
-  'BEGIN\\; LOCK TABLE drafts IN SHARE MODE\\; COMMIT\\; LOCK TABLE drafts IN SHARE MODE',
+  'BEGIN\\; LOCK TABLE drafts IN ROW EXCLUSIVE MODE\\; COMMIT\\; LOCK TABLE drafts IN ROW EXCLUSIVE MODE',
   'BEGIN\\; DECLARE c CURSOR FOR SELECT 1\\; COMMIT\\; DECLARE c CURSOR FOR SELECT 2\\; FETCH c',
   'BEGIN\\; BEGIN\\; COMMIT\\; COMMIT',
   'COMMIT\\; SELECT 1',
