@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { canonicalJson, type Json } from '../domain/digest.ts';
-import { verifyEd25519 } from '../ledger/signing-key.ts';
-import { keyId, type PersonKey } from './person-key.ts';
+import { preAuthenticationEncoding } from '../ledger/pre-authentication-encoding.ts';
+import { keyId, verifyEd25519 } from '../ledger/signing-key.ts';
+import type { PersonKey } from './person-key.ts';
 
 /** A DSSE envelope (secure-systems-lab/dsse, protocol.md v1.0.2) of one type, with one signature. */
 export interface Envelope<Type extends string> {
@@ -20,12 +21,6 @@ export function sealed<Type extends string>(payloadType: Type, statement: Json, 
     payload: payload.toString('base64'),
     signatures: [{ keyid: keyId(key.publicKey), sig: signature.toString('base64') }],
   };
-}
-
-/** What the signature is over: type and payload with their lengths, so that neither can flow into the other. */
-function preAuthenticationEncoding(payloadType: string, payload: Buffer): Buffer {
-  const head = `DSSEv1 ${Buffer.byteLength(payloadType)} ${payloadType} ${payload.length} `;
-  return Buffer.concat([Buffer.from(head, 'utf8'), payload]);
 }
 
 export const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);

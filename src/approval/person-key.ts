@@ -1,4 +1,4 @@
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { rawPublicKey } from '../ledger/signing-key.ts';
 
@@ -21,9 +21,4 @@ export function loadPersonKey(path: string): PersonKey {
   const key = createPrivateKey(readFileSync(path));
   if (key.asymmetricKeyType !== 'ed25519') throw new Error(`${path} is not an Ed25519 key`);
   return { publicKey: rawPublicKey(createPublicKey(key)), sign: (message) => sign(null, message, key) };
-}
-
-/** Names a key without being it: `sha256:` over its 32 bytes. */
-export function keyId(publicKey: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(publicKey).digest('hex')}`;
 }

@@ -1,16 +1,15 @@
-import { createWriteStream, existsSync } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { defaultConfigFile } from '../config/load.ts';
 import { ENTRY_KINDS } from '../domain/entry.ts';
-import { exportLedger } from '../ledger/archive.ts';
 import type { StoredEntry } from '../ledger/ledger.ts';
 import { loadSigningKey, verifierKey } from '../ledger/signing-key.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { answer, answerWith, type CommonOptions, configOf, UsageError, withCommonOptions } from './command.ts';
 import { EXIT } from './exit.ts';
+import { registerLedgerExport } from './ledger-export.ts';
 
 interface ShowOptions extends CommonOptions {
   readonly limit: string;
@@ -23,7 +22,7 @@ interface VerifyOptions extends CommonOptions {
   readonly key?: string;
 }
 
-/** Adds `countersign ledger show|verify|export`. */
+/** Adds `countersign ledger show|verify|export|checkpoint|trust`. */
 export function registerLedger(program: Command): void {
   const ledger = program.command('ledger').description('the proof chain: what was asked, decided, approved and done');
 
@@ -43,11 +42,7 @@ export function registerLedger(program: Command): void {
     .option('--key <verifier key>', 'the key to trust; without it, that of the configuration or of the copy itself')
     .action((file: string | undefined, options: VerifyOptions) => answer(options, () => verify(file, options)));
 
-  withCommonOptions(
-    ledger.command('export <file>').description('write the whole ledger as JSON lines, for a stranger to verify'),
-  ).action((file: string, options: CommonOptions) =>
-    answerWith(options, (countersign) => exportTo(countersign, file), 'not needed'),
-  );
+  registerLedgerExport(ledger);
 }
 
 async function show({ ledger }: Countersign, options: ShowOptions) {
@@ -116,14 +111,4 @@ async function verify(file: string | undefined, options: VerifyOptions) {
     default:
       return verdict satisfies never;
   }
-}
-
-async function exportTo({ store, ledger }: Countersign, file: string) {
-  if (existsSync(file))
-    throw new UsageError(`${file} exists already.`, 'Name a new file: an export is never overwritten.');
-  await pipeline(exportLedger(store, ledger), createWriteStream(file, { flags: 'wx', mode: 0o644 }));
-  return {
-    json: { file, verifierKey: ledger.verifierKey },
-    text: `Written to ${file}.\nVerify it anywhere: countersign ledger verify ${file} --key '${ledger.verifierKey}'`,
-  };
 }

@@ -40,12 +40,15 @@ const LINE = z.union([
 ]);
 const PAGE = 1000;
 
-/** Writes the whole ledger as JSON lines: a header, the checkpoints, the entries with their leaf hashes. */
+/**
+ * Writes the whole ledger as lines of canonical JSON: a header, the checkpoints, the entries with their leaf hashes. The
+ * names stand in canonical order here, so that nothing need be sorted.
+ */
 export async function* exportLedger(store: Store, ledger: Ledger): AsyncGenerator<string> {
   const checkpoints = await store.all(statements.selectFrom('checkpoints').selectAll().orderBy('size'));
   const size = checkpoints.at(-1)?.size ?? 0;
-  yield `${JSON.stringify({ countersign: 'ledger/v1', verifierKey: ledger.verifierKey, size })}\n`;
-  for (const { size: at, note } of checkpoints) yield `${JSON.stringify({ size: at, checkpoint: note })}\n`;
+  yield `${JSON.stringify({ countersign: 'ledger/v1', size, verifierKey: ledger.verifierKey })}\n`;
+  for (const { size: at, note } of checkpoints) yield `${JSON.stringify({ checkpoint: note, size: at })}\n`;
   for (let from = 0; from < size; from += PAGE) {
     const rows = await store.all(
       statements
@@ -56,7 +59,7 @@ export async function* exportLedger(store: Store, ledger: Ledger): AsyncGenerato
         .orderBy('idx'),
     );
     for (const { idx, entry } of rows) {
-      yield `${JSON.stringify({ index: idx, leaf: leafHash(Buffer.from(entry, 'utf8')).toString('base64'), entry })}\n`;
+      yield `${JSON.stringify({ entry, index: idx, leaf: leafHash(Buffer.from(entry, 'utf8')).toString('base64') })}\n`;
     }
   }
 }

@@ -14,7 +14,7 @@ import { type BatchWrites, type Waiting, writesOf } from './batch.ts';
 import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
 import { type SigningKey, verifierKey } from './signing-key.ts';
 import { EMPTY_FRONTIER, edgePositions, type Frontier, grow, leafHash, rootOf } from './tree.ts';
-import { inclusionProof } from './tree-proof.ts';
+import { consistencyProof, inclusionProof } from './tree-proof.ts';
 
 /** The append-only proof chain. The only way by which the state changes is a record here (G7). */
 export interface Ledger {
@@ -33,6 +33,8 @@ export interface Ledger {
   checkpoint(): Promise<string>;
   /** Proof that an entry is in the ledger at a size (RFC 6962 §2.1.1). */
   inclusionProof(index: number, size: number): Promise<readonly Buffer[]>;
+  /** Proof that the ledger of a size grew out of an earlier one (RFC 6962 §2.1.2). */
+  consistencyProof(earlier: number, size: number): Promise<readonly Buffer[]>;
   close(): Promise<void>;
 }
 
@@ -224,6 +226,7 @@ export async function openLedger(deps: {
       return row.note;
     },
     inclusionProof: (index, size) => inclusionProof(index, size, (level, at) => nodeAt(store, level, at)),
+    consistencyProof: (earlier, size) => consistencyProof(earlier, size, (level, at) => nodeAt(store, level, at)),
     async close() {
       closed = true;
       await running;

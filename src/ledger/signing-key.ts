@@ -43,6 +43,11 @@ export function verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signat
   return verify(null, message, key, signature);
 }
 
+/** Names a key without being it: `sha256:` over its 32 bytes. */
+export function keyId(publicKey: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(publicKey).digest('hex')}`;
+}
+
 const ED25519 = 0x01;
 
 /** The short id of a key in a signed note (C2SP signed-note): the first four bytes of a hash over name, type and key. */

@@ -211,6 +211,7 @@ export function createCommitWrites(deps: {
       actor: request.task.agent,
       onBehalfOf: request.task.onBehalfOf,
       target: target.id,
+      owner: target.engine.target.owner,
       environment: target.environment.id,
       identity: target.engine.target.identity,
       channel: request.channel,

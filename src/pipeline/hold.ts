@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Allowed, Held, Obligation } from '../domain/decision.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
 import { rowsChanged } from '../domain/effect.ts';
-import { instantOf } from '../domain/ids.ts';
+import { type ActorId, instantOf } from '../domain/ids.ts';
 import type { Measurement, Plan, PlanRecord } from '../domain/plan.ts';
 import type { Measured } from '../engines/engine.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
@@ -108,7 +108,7 @@ export function createHold(deps: {
       await proof.record({
         kind: 'plan',
         subject: id,
-        body: planEntry(id, plan, decision, request.writes),
+        body: planEntry(id, plan, decision, request.writes, target.engine.target.owner),
         writes: [
           insertPlan({ id, plan, wish, state, at: plan.createdAt }),
           ...(state === 'held'
@@ -155,13 +155,20 @@ function expiryOf(missing: readonly Obligation[], nowMs: number, lifetimeMs: num
   return Math.max(nowMs + lifetimeMs, Math.min(Math.max(0, ...waits), nowMs + MAX_LIFETIME_MS));
 }
 
-function planEntry(id: string, plan: Plan, { decision }: Held | Allowed, writes: readonly WrittenStatement[]): Json {
+function planEntry(
+  id: string,
+  plan: Plan,
+  { decision }: Held | Allowed,
+  writes: readonly WrittenStatement[],
+  owner: ActorId,
+): Json {
   return {
     plan: id,
     task: plan.task,
     actor: plan.actor,
     onBehalfOf: plan.onBehalfOf,
     target: plan.target,
+    owner,
     environment: plan.environment,
     identity: digestOf(plan.identity as unknown as Json),
     channel: plan.channel,
@@ -173,6 +180,7 @@ function planEntry(id: string, plan: Plan, { decision }: Held | Allowed, writes:
     decision,
     policies: plan.held.policies.map((reason) => reason.policy),
     policyDigest: plan.policyDigest,
+    missing: plan.held.missing as unknown as Json,
     measured: plan.measurement.measured
       ? {
           rows: rowsChanged(plan.measurement.effect.tables),
@@ -181,6 +189,7 @@ function planEntry(id: string, plan: Plan, { decision }: Held | Allowed, writes:
           digest: plan.measurement.effect.digest,
         }
       : null,
+    undo: { ...plan.undo },
     expiresAt: plan.expiresAt,
   };
 }

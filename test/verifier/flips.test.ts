@@ -1,0 +1,32 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { proveAction } from '../../src/ledger/action-proof.ts';
+import { loadSigningKey } from '../../src/ledger/signing-key.ts';
+import { planned, type WrittenHistory, writtenHistory } from '../fixtures/history.ts';
+import { hasPython, python } from '../fixtures/verifier.ts';
+
+const FLIP = new URL('./flip.py', import.meta.url).pathname;
+
+describe.skipIf(!hasPython)('G7 every bit of a proof', () => {
+  let made: WrittenHistory;
+  beforeAll(async () => {
+    made = await writtenHistory();
+  });
+  afterAll(() => made?.remove());
+
+  it('says something: with any of them flipped, or cut off anywhere, it is unsound', async () => {
+    const kept = await made.ledger.checkpoint();
+    const { id, plan, approval, apply, intent, outcome } = planned('one');
+    await made.append(plan, approval('ada', made.person('ada')));
+    await made.append(apply);
+    await made.append(intent());
+    await made.append(outcome());
+    const key = loadSigningKey(join(made.directory, 'ledger.key'), made.ledger.origin);
+    const file = join(made.directory, 'proof.jsonl');
+    writeFileSync(file, await proveAction({ ...made, key }, id, kept));
+    const flipped = await python<Record<string, unknown>>(FLIP, file, made.trust);
+    const bytes = readFileSync(file).length;
+    expect(flipped).toEqual({ code: 0, unflipped: 'sound', sound: [], crashed: [], flips: bytes * 8, cuts: bytes });
+  }, 120_000);
+});

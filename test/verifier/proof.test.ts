@@ -1,0 +1,122 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
+import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { hasPython, python, verifyAsStranger } from '../fixtures/verifier.ts';
+
+const FLIP = new URL('./flip.py', import.meta.url).pathname;
+
+describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one action, before $name', ({ binaries }) => {
+  let site: Site;
+  let task: OpenedTask;
+  let trust: string;
+  let kept: string;
+  let plan: string;
+  let write: string;
+  const at = (name: string) => join(site.directory, name);
+  const verify = (name: string, ...more: string[]) => verifyAsStranger(at(name), trust, ...more);
+
+  beforeAll(async () => {
+    site = await startSite(binaries);
+    const gateway = await site.serve();
+    task = await site.openTask(WORK);
+    kept = at('kept.checkpoint');
+    writeFileSync(kept, (await site.ask<{ checkpoint: string }>('ledger', 'checkpoint')).checkpoint);
+    const client = new pg.Client({ connectionString: task.postgres });
+    await client.connect();
+    await client.query('SELECT count(*) FROM customers');
+    await client.query("UPDATE customers SET full_name = 'Grace “Amazing” Hopper' WHERE id = $1", [1]);
+    await expect(client.query('DELETE FROM customers WHERE id BETWEEN 11 AND 13')).rejects.toMatchObject({
+      code: 'CS001',
+    });
+    const { plans } = await site.ask<{ plans: { id: string }[] }>('plan', 'list');
+    plan = plans[0]?.id ?? '';
+    await site.ask('plan', 'approve', plan, '--as', 'ada');
+    await site.ask('plan', 'apply', plan, '--as', 'ada');
+    await client.end();
+    await gateway.stop();
+    const { entries } = await site.ask<{ entries: { subject: string; kind: string }[] }>('ledger', 'show');
+    write = entries.find(({ kind, subject }) => kind === 'intent' && subject.startsWith('intent_'))?.subject ?? '';
+    trust = at('trust.json');
+    writeFileSync(trust, JSON.stringify(await site.ask('ledger', 'trust')));
+    expect(await asSuperuser(site.databaseUrl, 'SELECT 1 FROM customers WHERE id IN (11, 12, 13)')).toEqual([]);
+  }, 180_000);
+  afterAll(() => site?.remove());
+
+  it('shows an approved plan from the task to its outcome, to somebody who kept a checkpoint', async () => {
+    await site.ask('ledger', 'export', plan, at('plan.jsonl'), '--since', kept);
+    expect(await verify('plan.jsonl', '--kept', kept)).toMatchObject({
+      verdict: 'sound',
+      entries: 6,
+      approvals: 1,
+      applied: 1,
+      open: 0,
+    });
+    const [, envelope = ''] = readFileSync(at('plan.jsonl'), 'utf8').split('\n');
+    const statement = JSON.parse(Buffer.from(JSON.parse(envelope).payload, 'base64').toString('utf8'));
+    expect(statement).toMatchObject({
+      _type: 'https://in-toto.io/Statement/v1',
+      predicateType: 'https://countersign.dev/action/v1',
+      predicate: {
+        task: { id: task.task, purpose: 'clean up old test customers', radius: [{ target: 'rental-production' }] },
+        actions: [
+          {
+            kind: 'plan',
+            actor: 'migrator',
+            owner: 'ada',
+            environment: 'production',
+            identity: expect.stringMatching(/^sha256:/),
+            input: [{ command: 'DELETE', commitment: expect.stringMatching(/^sha256:/) }],
+            decision: { decision: 'hold', policies: expect.any(Array), policyDigest: expect.any(String) },
+            undo: { undo: 'row images' },
+            approvals: [{ person: 'ada', verdict: 'approval' }],
+            effect: { xid: expect.any(String), effect: expect.stringMatching(/^sha256:/) },
+            outcome: {
+              outcome: 'applied',
+              tables: expect.arrayContaining([expect.objectContaining({ table: 'public.customers', deleted: 3 })]),
+            },
+          },
+        ],
+      },
+    });
+  });
+
+  it('shows a write that nobody had to approve, and all of a task', async () => {
+    await site.ask('ledger', 'export', write, at('write.jsonl'));
+    expect(await verify('write.jsonl')).toMatchObject({ verdict: 'sound', entries: 3, applied: 1, approvals: 0 });
+    await site.ask('ledger', 'export', task.task, at('task.jsonl'));
+    expect(await verify('task.jsonl')).toMatchObject({ verdict: 'sound', applied: 2, approvals: 1 });
+    expect(await verify('write.jsonl', '--kept', kept)).toMatchObject({
+      code: 1,
+      problem: expect.stringContaining('does not show that it grew out of the kept checkpoint'),
+    });
+  });
+
+  it('shows the whole ledger, by a second program', async () => {
+    await site.ask('ledger', 'export', at('all.jsonl'));
+    const ours = await site.run('ledger', 'verify', at('all.jsonl'), '--json');
+    expect(await verify('all.jsonl', '--kept', kept)).toMatchObject({
+      verdict: 'sound',
+      entries: ours.json()['entries'],
+      applied: 2,
+    });
+  });
+
+  it('is unsound with any bit flipped, and wherever it is cut off', async () => {
+    // Every 37th byte here; flips.test.ts takes each.
+    const flipped = await python<Record<string, unknown>>(FLIP, at('plan.jsonl'), trust, '37');
+    expect(flipped).toMatchObject({ unflipped: 'sound', sound: [], crashed: [] });
+    expect(flipped['flips']).toBe(Math.ceil(readFileSync(at('plan.jsonl')).length / 37) * 8);
+  });
+
+  it('says what it can’t read', async () => {
+    expect(await verify('nothing.jsonl')).toMatchObject({ code: 2, verdict: 'unreadable' });
+    writeFileSync(at('empty.jsonl'), '');
+    expect(await verify('empty.jsonl')).toMatchObject({ code: 2 });
+    expect(await verifyAsStranger(at('plan.jsonl'), kept)).toMatchObject({ code: 2, verdict: 'unreadable' });
+    const none = await site.run('ledger', 'export', 'task_gone', at('none.jsonl'));
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringContaining('nothing about task_gone') });
+  });
+});

@@ -1,0 +1,53 @@
+"""The trust policy: what a stranger relies on, given to them by another way than what is verified."""
+
+import json
+
+from canonical import from_base64
+from notes import LOG, WITNESS, verifier_key
+
+
+class Trust:
+    """Reads a policy as README.md describes it. Raises ValueError or KeyError for anything else."""
+
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as file:
+            said = json.load(file)
+        if said.pop("countersign") != "trust/v1":
+            raise ValueError("it is no trust/v1")
+        self.log = verifier_key(said.pop("log"), LOG)
+        self.people = {
+            name: {"keys": [_person_key(key) for key in person["keys"]], "approves": person["approves"]}
+            for name, person in said.pop("people").items()
+        }
+        self.environments = {
+            name: {
+                "quorum": _count(each["quorum"]),
+                "quorumUnmeasured": max(_count(each["quorum"]), _count(each.get("quorumUnmeasured", 0))),
+                "identities": list(each.get("identities", {}).values()),
+            }
+            for name, each in said.pop("environments").items()
+        }
+        witnesses = said.pop("witnesses", {"keys": [], "quorum": 0})
+        self.witnesses = [verifier_key(key, WITNESS) for key in witnesses["keys"]]
+        self.quorum = _count(witnesses["quorum"])
+        _all_different([key for person in self.people.values() for key in person["keys"]])
+        _all_different([key.public for key in self.witnesses])
+        if said:
+            raise ValueError(f"it says {', '.join(said)}, which means nothing here")
+
+
+def _person_key(text):
+    if not text.startswith("ed25519:"):
+        raise ValueError(f"{text!r} is no key of a person")
+    return from_base64(text[len("ed25519:") :], 32)
+
+
+def _count(number):
+    if type(number) is not int or number < 0:
+        raise ValueError(f"{number!r} is no quorum")
+    return number
+
+
+def _all_different(keys):
+    if len(set(keys)) != len(keys):
+        raise ValueError("one key stands in it twice: it could count twice towards a quorum")

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""Verifies what Countersign exports, and trusts neither it nor who hands it over. See README.md beside this file.
+
+Exit codes: 0 sound, 1 unsound (the first thing wrong is said), 2 the file or the trust policy can't be read.
+"""
+
+import argparse
+import json
+import sys
+
+import merkle
+from canonical import Unsound, fields, from_base64, read, write
+from history import History
+from notes import open_checkpoint, open_envelope, witnesses_of
+from statement import PAYLOAD_TYPE, statement
+from trust import Trust
+
+
+def verify(lines, trust, kept):
+    """`lines`: bytes with their line feeds. `kept`: checkpoints from earlier. Returns what was verified."""
+    if not all(line.endswith(b"\n") for line in lines):
+        raise Unsound("the file was cut off: its last line has no end")
+    values = _Lines(line[:-1] for line in lines)
+    kind = values.first.get("countersign") if isinstance(values.first, dict) else None
+    if kind == "proof/v1":
+        return verify_proof(values, trust, kept)
+    if kind == "ledger/v1":
+        return verify_archive(values, trust, kept)
+    raise Unsound("line 1 is neither the beginning of a proof nor that of a ledger")
+
+
+def verify_proof(lines, trust, kept):
+    header = fields(lines.first, ("countersign", "about", "verifierKey"), "header of a proof")
+    _same_log(header, trust)
+    envelope = lines.next("envelope")
+    note = fields(lines.next("checkpoint"), ("checkpoint",), "checkpoint")["checkpoint"]
+    with lines.at():
+        checkpoint = open_checkpoint(note, trust.log)
+        witnesses = _witnessed(checkpoint, trust)
+    earlier = None
+    following = lines.next("entry")
+    if "earlier" in following:
+        with lines.at():
+            earlier = _earlier(fields(following, ("earlier", "consistency"), "earlier checkpoint"), checkpoint, trust)
+        following = lines.next("entry")
+    entries, history = [], History(trust)
+    while following is not None:
+        with lines.at():
+            entries.append(_included(following, checkpoint, entries))
+            history.take(entries[-1][2])
+        following = lines.next(None)
+    about = header["about"]
+    if not any(entry["subject"] == about for _, _, entry in entries):
+        raise Unsound(f"it holds no entry about {about}")
+    _, signed_by = open_envelope(envelope, PAYLOAD_TYPE)
+    ought = statement(trust.log.name, about, note, earlier and earlier.note, entries)
+    if from_base64(envelope["payload"]) != write(ought):
+        raise Unsound("line 2: its statement is not what the entries say")
+    if not signed_by(trust.log.public):
+        raise Unsound(f"line 2: it has no valid signature of {trust.log.name}")
+    _same_as_kept(kept, {each.size: each.root for each in (checkpoint, earlier) if each is not None}, checkpoint.size)
+    return {"about": about, "entries": len(entries), "size": checkpoint.size, "witnesses": witnesses, **history.finish()}
+
+
+def verify_archive(lines, trust, kept):
+    header = fields(lines.first, ("countersign", "size", "verifierKey"), "header of a ledger")
+    _same_log(header, trust)
+    checkpoints, last = {}, None
+    following = lines.next("checkpoint")
+    while following is not None and "checkpoint" in following:
+        with lines.at():
+            fields(following, ("checkpoint", "size"), "checkpoint")
+            last = open_checkpoint(following["checkpoint"], trust.log)
+            if last.size != following["size"] or last.size in checkpoints:
+                raise Unsound(f"is a second checkpoint of {last.size} entries, or one of another size than it says")
+            checkpoints[last.size] = last
+        following = lines.next(None)
+    if last is None or last.size != max(checkpoints) or last.size != header["size"]:
+        raise Unsound(f"it says that it has {header['size']} entries, and no checkpoint is signed for so many")
+    witnesses = _witnessed(last, trust)
+    tree, history = merkle.Tree(), History(trust)
+    roots = {each.size for each in kept} | set(checkpoints)
+    roots, wanted = {}, roots
+    while following is not None:
+        with lines.at():
+            fields(following, ("entry", "index", "leaf"), "entry")
+            data = following["entry"].encode()
+            leaf = merkle.leaf_hash(data)
+            if following["index"] != tree.size or from_base64(following["leaf"], 32) != leaf:
+                raise Unsound(f"is not entry {tree.size} as it was recorded")
+            tree.append(leaf)
+            if tree.size in wanted:
+                roots[tree.size] = tree.root()
+            if tree.size in checkpoints and checkpoints[tree.size].root != roots[tree.size]:
+                raise Unsound(f"or one before it was changed: at {tree.size} entries the root is not the signed one")
+            history.take(read(data))
+        following = lines.next(None)
+    if tree.size != last.size:
+        raise Unsound(f"it ends at {tree.size} entries, and a checkpoint is signed for {last.size}")
+    _same_as_kept(kept, roots, tree.size)
+    return {"entries": tree.size, "checkpoints": len(checkpoints), "witnesses": witnesses, **history.finish()}
+
+
+def _same_log(header, trust):
+    key = trust.log
+    if header["verifierKey"].split("+")[:2] != [key.name, key.id.hex()] or from_base64(
+        header["verifierKey"].split("+", 2)[-1]
+    ) != b"\x01" + key.public:
+        raise Unsound(f"line 1: it names {header['verifierKey']} as its key, which is not the one to be trusted")
+
+
+def _witnessed(checkpoint, trust):
+    cosigned = len(witnesses_of(checkpoint.note, trust.witnesses))
+    if cosigned < trust.quorum:
+        raise Unsound(f"the checkpoint of {checkpoint.size} entries has {cosigned} of {trust.quorum} witnesses")
+    return cosigned
+
+
+def _earlier(line, checkpoint, trust):
+    earlier = open_checkpoint(line["earlier"], trust.log)
+    path = [from_base64(each, 32) for each in line["consistency"]]
+    if not merkle.is_consistent(earlier.size, earlier.root, checkpoint.size, checkpoint.root, path):
+        raise Unsound(f"does not show that the ledger grew out of its first {earlier.size} entries")
+    return earlier
+
+
+def _included(line, checkpoint, before):
+    fields(line, ("entry", "inclusion", "index"), "entry")
+    index, data = line["index"], line["entry"].encode()
+    path = [from_base64(each, 32) for each in line["inclusion"]]
+    if type(index) is not int or (before and index <= before[-1][0]):
+        raise Unsound("is out of order")
+    if not merkle.is_included(merkle.leaf_hash(data), index, checkpoint.size, path, checkpoint.root):
+        raise Unsound(f"is not entry {index} of the ledger")
+    return index, data, read(data)
+
+
+def _same_as_kept(kept, roots, size):
+    for each in kept:
+        if each.size > size:
+            raise Unsound(f"it has {size} entries; the checkpoint that was kept has {each.size}: it was set back")
+        if each.size not in roots:
+            raise Unsound(f"it does not show that it grew out of the kept checkpoint of {each.size} entries")
+        if roots[each.size] != each.root:
+            raise Unsound(f"it is a fork: at {each.size} entries the kept checkpoint has another root")
+
+
+class _Lines:
+    """Canonical values, one a line; what is wrong with one is told with its number."""
+
+    def __init__(self, lines):
+        self._lines, self._number = iter(lines), 0
+        self.first = self.next("header")
+
+    def next(self, needed):
+        line = next(self._lines, None)
+        self._number += 1
+        if line is None and needed is not None:
+            raise Unsound(f"the file was cut off: line {self._number}, with the {needed}, is missing")
+        with self.at():
+            value = None if line is None else read(line)
+            if line is not None and not isinstance(value, dict):
+                raise Unsound("is no object")
+        return value
+
+    def at(self):
+        return _Place(self._number)
+
+
+class _Place:
+    def __init__(self, number):
+        self._number = number
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        if kind is not None and issubclass(kind, (Unsound, TypeError, AttributeError, KeyError, UnicodeError)):
+            what = error if kind is Unsound else f"is not what belongs there ({error})"
+            raise Unsound(f"line {self._number}: it {what}") from error
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Verifies a proof or a whole ledger that Countersign exported.")
+    parser.add_argument("file")
+    parser.add_argument("--trust", required=True, help="the trust policy")
+    parser.add_argument("--kept", action="append", default=[], help="a checkpoint kept earlier; may be given often")
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
+    try:
+        trust = Trust(asked.trust)
+        kept = [open(path, encoding="utf-8").read() for path in asked.kept]
+        with open(asked.file, "rb") as file:
+            lines = file.readlines()
+        if not lines:
+            raise ValueError(f"{asked.file} is empty")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, Unsound) as error:
+        return _end(asked, 2, {"verdict": "unreadable", "problem": str(error)})
+    try:
+        found = verify(lines, trust, [open_checkpoint(note, trust.log) for note in kept])
+    except Unsound as error:
+        return _end(asked, 1, {"verdict": "unsound", "problem": str(error)})
+    return _end(asked, 0, {"verdict": "sound", **found})
+
+
+def _end(asked, code, answer):
+    said = ", ".join(f"{name} {value}" for name, value in answer.items() if name != "verdict")
+    print(json.dumps(answer) if asked.json else f"{answer['verdict'].upper()}: {said}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
