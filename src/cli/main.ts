@@ -7,6 +7,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   serve: async () => (await import('./serve.ts')).registerServe,
   task: async () => (await import('./task.ts')).registerTask,
   plan: async () => (await import('./plan.ts')).registerPlan,
+  change: async () => (await import('./change.ts')).registerChange,
   ledger: async () => (await import('./ledger.ts')).registerLedger,
   halt: async () => (await import('./halt.ts')).registerHalt,
   resume: async () => (await import('./halt.ts')).registerHalt,

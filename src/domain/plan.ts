@@ -28,6 +28,8 @@ export interface Plan {
   /** Digest over the definitions of all objects the statements name, at the time of the measurement. */
   readonly baseState: Digest;
   readonly undo: UndoPath;
+  /** Set on a plan that takes a change back: it runs no statement, but puts rows back that were kept of the change. */
+  readonly undoes?: Undoes;
   readonly held: Pick<Held, 'policies' | 'missing'>;
   readonly policyDigest: Digest;
   readonly createdAt: Instant;
@@ -48,6 +50,19 @@ export type UndoPath =
   /** Nothing is lost: what was made can be removed. */
   | { readonly undo: 'drop what was created' }
   | { readonly undo: 'irreversible'; readonly why: string };
+
+/** What a plan takes back. */
+export interface Undoes {
+  /** The plan that was applied, or the intent of a write. */
+  readonly change: string;
+  /** Rows that were changed since are left as they are. */
+  readonly keepNewer: boolean;
+  /** `schema.name` of all tables of which rows were kept. */
+  readonly tables: readonly string[];
+  readonly askedBy: ActorId;
+  /** The rows that are left, one a line, as far as a person reads. */
+  readonly newer: readonly string[];
+}
 
 export const PLAN_STATES = [
   'held',

@@ -69,6 +69,9 @@ export interface TargetEngine {
   /** Runs an approved plan exactly once (G6) and commits only if its effect is the approved one (G3). */
   apply(request: ApplyRequest): Promise<ApplyOutcome>;
 
+  /** What is kept of a change so that it can be undone; `undefined` where nothing is (any more). */
+  keptRows(change: string): Promise<KeptRows | undefined>;
+
   /** Whether a plan's change is in the target: the row it left there is the truth (G6). */
   appliedState(plan: PlanId): Promise<AppliedState>;
 
@@ -76,6 +79,21 @@ export interface TargetEngine {
   writtenState(intent: string): Promise<AppliedState>;
 
   close(): Promise<void>;
+}
+
+/** Which change is to be taken back, and what becomes of rows that somebody has changed since. */
+export interface UndoOf {
+  /** The plan, or the intent of an in-limits write. */
+  readonly change: string;
+  /** They are left as they are; else they stand in the way of all of it. */
+  readonly keepNewer: boolean;
+}
+
+/** The rows before and after that a target keeps of one change. */
+export interface KeptRows {
+  /** `schema.name`, partitions by their root. */
+  readonly tables: readonly string[];
+  readonly rows: number;
 }
 
 export const CATALOGUE_POLL_MS = 1000;
@@ -89,6 +107,8 @@ export interface ProfileLogins {
 
 export interface MeasureRequest {
   readonly statements: readonly Statement[];
+  /** What is taken back, in place of statements that are run. */
+  readonly undo?: UndoOf;
   /** Session settings under which the statements are understood (`search_path` …). */
   readonly settings: readonly { readonly name: string; readonly value: string }[];
   /** `schema.name` of tables known to be touched directly, by cascade and so on: where capture starts. */
@@ -120,6 +140,10 @@ export interface Measured {
   readonly identity: TargetIdentity;
   /** The database's own error, when the statements fail: then there is nothing to plan, and the actor gets this error unchanged. */
   readonly failure?: DatabaseFailure;
+  /** Of an undo: what stands in its way, row by row. Then it is not measured. */
+  readonly conflicts?: readonly string[];
+  /** Of an undo: rows that it leaves, because somebody has changed them since. */
+  readonly newer?: readonly string[];
   /** What the database answered on trial, one for each statement; empty where they were not tried. */
   readonly answers: readonly StatementAnswer[];
 }
@@ -127,6 +151,8 @@ export interface Measured {
 export interface ApplyRequest {
   readonly plan: PlanId;
   readonly statements: readonly Statement[];
+  /** What is taken back, in place of statements that are run. */
+  readonly undo?: UndoOf;
   readonly settings: readonly { readonly name: string; readonly value: string }[];
   readonly tables: readonly string[];
   readonly baseObjects: readonly string[];

@@ -7,6 +7,7 @@ import { getPlan, listPlans } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { type StoredTask, taskById, taskByTokenHash } from '../store/tasks.ts';
 import type { ApplyPlan } from './apply-plan.ts';
+import { type Changes, noChange } from './changes.ts';
 import type { Gateway, ReloadStatus, TaskStatus } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Halts } from './halts.ts';
@@ -33,6 +34,7 @@ export function createGateway(deps: {
   readonly halts: Halts;
   readonly views: PlanViews;
   readonly applyPlan: ApplyPlan;
+  readonly changes: Changes;
   readonly sessions: SessionDesk;
   /** What can change while the gateway runs is asked for each time. */
   readonly targets: () => ReadonlyMap<TargetId, KnownTarget>;
@@ -132,6 +134,13 @@ export function createGateway(deps: {
       return Promise.all(records.map((record) => views.of(record)));
     },
     applyPlan: (id, by) => deps.applyPlan(id, by),
+    changes: (filter) => deps.changes.list(filter),
+    async undoChange({ change, task, keepNewer }) {
+      // Of another task's an agent learns not even that it exists.
+      const found = await getPlan(store, change);
+      if (found?.plan.task !== task.id) return { refused: noChange(change) };
+      return deps.changes.undo({ change, askedBy: task.agent, channel: 'mcp', keepNewer });
+    },
 
     async status(task): Promise<TaskStatus> {
       const stored = await taskById(store, task.id);

@@ -56,6 +56,14 @@ export interface Gateway {
   plans(filter: { readonly task?: TaskId; readonly limit: number }): Promise<readonly PlanView[]>;
   /** Applies an approved plan exactly once. An agent may ask this only for a plan of its own task. */
   applyPlan(id: PlanId, by: { readonly task: Task } | { readonly person: ActorId }): Promise<ApplyReply>;
+  /** What plans of a task have changed, the newest first. */
+  changes(filter: { readonly task: TaskId; readonly limit: number }): Promise<readonly ChangeView[]>;
+  /** Makes the plan that takes a change of the task back. */
+  undoChange(request: {
+    readonly change: PlanId;
+    readonly task: Task;
+    readonly keepNewer: boolean;
+  }): Promise<{ readonly plan: PlanView } | Refused>;
 
   status(task: Task): Promise<TaskStatus>;
 }
@@ -157,6 +165,15 @@ export interface PlanView extends PlanRecord {
   readonly seenAt: Instant;
   /** The command with which a person looks at it and decides. */
   readonly decideWith: string;
+}
+
+/** What has taken effect, and whether it still stands. */
+export interface ChangeView {
+  readonly id: PlanId;
+  readonly plan: PlanView;
+  readonly appliedAt: Instant;
+  /** The plan that has taken it back, unless that was taken back in turn. */
+  readonly undoneBy: PlanId | null;
 }
 
 export type ApplyReply =

@@ -10,6 +10,7 @@ import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
 import type { Analysis, Effect, PreparedText, TableEffect } from '../domain/effect.ts';
 import type { Channel } from '../domain/intent.ts';
+import type { Undoes } from '../domain/plan.ts';
 import type { Profile } from '../domain/profile.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import { schemasOf } from '../domain/search-path.ts';
@@ -137,6 +138,7 @@ export function createGovernedTarget(deps: {
     attribute: (tables, effects) => attributeEffects(tables, effects, catalogue()),
     profile: (task) => profileOf(task, rules.reach(task), catalogue()),
     applyRequest(plan) {
+      if (plan.undoes !== undefined) return undoingRequest(plan, plan.undoes);
       const known = catalogue();
       const prepared = new Map<string, PreparedText>();
       const analyses = plan.statements.map((statement) => {
@@ -166,6 +168,25 @@ export function createGovernedTarget(deps: {
         ),
       };
     },
+  };
+}
+
+/** No statement is run: what is put back was kept when the change was applied. */
+function undoingRequest(
+  plan: Approved,
+  { change, keepNewer, tables }: Undoes,
+): ReturnType<GovernedTarget['applyRequest']> {
+  return {
+    statements: [],
+    undo: { change, keepNewer },
+    settings: [],
+    tables,
+    baseObjects: tables,
+    baseState: plan.baseState,
+    identity: plan.identity,
+    approved: plan.measurement,
+    bounds: MEASURE_BOUNDS,
+    outsideTransaction: false,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { MeasuredEffect, RowSample } from '../domain/effect.ts';
 import { objectName } from '../domain/object.ts';
-import type { Plan, UndoPath } from '../domain/plan.ts';
+import { type Plan, shortId, type UndoPath } from '../domain/plan.ts';
 import { summariseObjects } from './summarise-objects.ts';
 
 /** A plan as a person needs it to decide: what, where, how much, what is lost, and the way back. One entry a line. */
@@ -21,6 +21,7 @@ export function renderPlan(plan: Plan): readonly string[] {
           'under',
           plan.settings.map(({ name, value }) => `${name} = ${value}`),
         )),
+    ...section('undoes', undoesLines(plan)),
     ...section('effect', effectLines(plan)),
     ...(plan.measurement.measured ? sampleLines(plan.measurement.effect.samples) : []),
     ...section('way back', [undoLine(plan.undo)]),
@@ -43,6 +44,16 @@ function statementLines({ text, parameters }: Plan['statements'][number]): reado
     ...parameters.map(
       ({ type, value }, index) => `$${index + 1} = ${value === null ? 'NULL' : `'${visible(value)}'`} (${type})`,
     ),
+  ];
+}
+
+function undoesLines({ undoes }: Plan): readonly string[] {
+  if (undoes === undefined) return [];
+  const left = undoes.newer.length === 0 ? [] : ['these rows were changed since, and stay as they are:'];
+  return [
+    `change ${shortId(undoes.change)}: its rows are put back as they were, asked by ${undoes.askedBy}`,
+    ...left,
+    ...undoes.newer.map((row) => `  ${visible(row)}`),
   ];
 }
 

@@ -16,9 +16,6 @@ export function undoPath(effects: readonly Effect[], measurement: Measurement): 
   if (effects.some((effect) => effect.verb === 'privilege' || effect.verb === 'server' || effect.verb === 'unknown')) {
     return { undo: 'irreversible', why: 'the change is not one of rows or new objects' };
   }
-  if (tables.some((table) => table.truncated > 0)) {
-    return { undo: 'irreversible', why: 'TRUNCATE takes rows away without a trace; only a backup brings them back' };
-  }
   if (objects.length > 0) return { undo: 'drop what was created' };
   return { undo: 'row images', rows: rowsChanged(tables) };
 }

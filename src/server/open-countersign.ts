@@ -14,6 +14,7 @@ import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { loadSigningKey } from '../ledger/signing-key.ts';
 import { type Agreement, createAgreement } from '../pipeline/agreement.ts';
 import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
+import { type Changes, createChanges } from '../pipeline/changes.ts';
 import type { KnownTarget } from '../pipeline/create-gateway.ts';
 import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
 import { createHalts, type HaltSubject, type Halts } from '../pipeline/halts.ts';
@@ -59,6 +60,7 @@ export interface Countersign {
   readonly observer: Observer;
   readonly receiveVerdict: ReceiveVerdict;
   readonly applyPlan: ApplyPlan;
+  readonly changes: Changes;
   readonly targets: ReadonlyMap<TargetId, KnownTarget>;
   rules(target: string): TargetRules | undefined;
   /** Why a task may not go on on a target: one of the two is no longer configured. */
@@ -230,6 +232,14 @@ export async function openCountersign(
         now,
       }),
     ),
+    changes: createChanges({
+      store,
+      proof,
+      views,
+      target: (record) => target(record.plan.target),
+      stopped: ({ plan }) => halts.covering(subjectOf(plan)),
+      now,
+    }),
     recover: () =>
       recover({
         store,

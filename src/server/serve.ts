@@ -111,6 +111,7 @@ export async function serve(
     halts,
     views: countersign.views,
     applyPlan: countersign.applyPlan,
+    changes: countersign.changes,
     sessions,
     targets: () => countersign.targets,
     target: countersign.target,

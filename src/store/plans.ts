@@ -93,13 +93,13 @@ export function layAside(task: TaskId, wish: Digest, change: { readonly note: st
 }
 
 export async function getPlan(store: Store, id: string): Promise<PlanRecord | undefined> {
-  return recorded(await store.first(statements.selectFrom('plans').selectAll().where('id', '=', id)));
+  return recordedPlan(await store.first(statements.selectFrom('plans').selectAll().where('id', '=', id)));
 }
 
 /** Plans whose id begins so; more than one means that the beginning is too short. */
 export async function plansByPrefix(store: Store, prefix: string): Promise<readonly PlanRecord[]> {
   const rows = await store.all(statements.selectFrom('plans').selectAll().where(beginsWith('id', prefix)).limit(3));
-  return rows.flatMap((row) => recorded(row) ?? []);
+  return rows.flatMap((row) => recordedPlan(row) ?? []);
 }
 
 /** The newest plan of the same wish in a task that may still come to something. */
@@ -109,7 +109,7 @@ export async function livePlan(
   wish: Digest,
   states: readonly PlanState[] = ['held', 'approved'],
 ): Promise<PlanRecord | undefined> {
-  return recorded(
+  return recordedPlan(
     await store.first(
       statements
         .selectFrom('plans')
@@ -125,7 +125,7 @@ export async function livePlan(
 
 export async function plansInState(store: Store, state: PlanState): Promise<readonly PlanRecord[]> {
   const rows = await store.all(statements.selectFrom('plans').selectAll().where('state', '=', state));
-  return rows.flatMap((row) => recorded(row) ?? []);
+  return rows.flatMap((row) => recordedPlan(row) ?? []);
 }
 
 export async function listPlans(
@@ -136,7 +136,7 @@ export async function listPlans(
   if (filter.task !== undefined) query = query.where('task', '=', filter.task);
   if (filter.state !== undefined) query = query.where('state', '=', filter.state);
   const rows = await store.all(query);
-  return rows.flatMap((row) => recorded(row) ?? []);
+  return rows.flatMap((row) => recordedPlan(row) ?? []);
 }
 
 /** How many plans stand where. */
@@ -158,7 +158,8 @@ export async function waitingSince(store: Store): Promise<number | null> {
   return row === undefined ? null : Date.parse(row.created_at);
 }
 
-function recorded(row: PlanRow | undefined): PlanRecord | undefined {
+/** A row as what it records. */
+export function recordedPlan(row: PlanRow | undefined): PlanRecord | undefined {
   if (row === undefined) return undefined;
   return { id: row.id as PlanId, plan: JSON.parse(row.plan) as Plan, state: row.state as PlanState, note: row.note };
 }

@@ -69,7 +69,11 @@ export async function openSqliteStore(path: string, options: { readonly readOnly
   let closing: Promise<void> | null = null;
   async function end(): Promise<void> {
     if (gone !== null) return;
+    // Whoever would be told of a change now would only ask what is closed already.
+    listeners.length = 0;
     await ask({ kind: 'close' });
+    // Nothing else may keep the process until it is over.
+    worker.ref();
     await worker.terminate();
   }
   async function commit(writes: readonly Write[]): Promise<number | null> {

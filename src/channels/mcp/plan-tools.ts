@@ -125,7 +125,8 @@ async function decided(call: Call, found: PlanView, waitMs: number): Promise<Pla
   return view;
 }
 
-function planShown(view: PlanView): Answer<z.input<typeof GET_OUTPUT>> {
+/** A plan, and what its proposer does next. */
+export function planShown(view: PlanView): Answer<z.input<typeof GET_OUTPUT>> {
   const plan = planAnswer(view);
   const next = NEXT[view.state];
   return {

@@ -1,5 +1,6 @@
 import { McpServer } from '@modelcontextprotocol/server';
 import { adviseIndexesTool } from './advise-indexes.ts';
+import { listChanges, undoChange } from './change-tools.ts';
 import { offerCompletions } from './completions.ts';
 import { describeObjectTool } from './describe-object.ts';
 import type { Desk } from './desk.ts';
@@ -43,6 +44,8 @@ export function createMcpServer(desk: Desk, version: string): McpServer {
     addTool(server, desk, listPlans),
     addTool(server, desk, getPlan),
     addTool(server, desk, applyPlan),
+    addTool(server, desk, listChanges),
+    addTool(server, desk, undoChange),
     addTool(server, desk, getStatus),
     addTool(server, desk, getHealth),
     addTool(server, desk, getTopQueries),

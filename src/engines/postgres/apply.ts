@@ -9,6 +9,7 @@ import { liftCapture } from './capture.ts';
 import { baseStateOf, setBounds } from './measure.ts';
 import { answered, failureFrom } from './run-statements.ts';
 import { readFingerprint, tryEffect } from './try-effect.ts';
+import { UndoConflict } from './undo/undo-conflict.ts';
 
 export interface ApplyDeps {
   readonly connect: () => Promise<pg.Client>;
@@ -69,6 +70,10 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
     return { outcome: 'applied', xid, effect, answers };
   } catch (error) {
     await callOff.stop();
+    if (error instanceof UndoConflict) {
+      await client.query('ROLLBACK');
+      return { outcome: 'stale', changed: error.conflicts };
+    }
     return concludeFailure(error, request.plan, committing, client, deps);
   }
 }
@@ -93,6 +98,7 @@ async function runCompared(
   const tried = await tryEffect(client, {
     statements: request.statements,
     settings: request.settings,
+    undo: request.undo,
     counted: approved.measured ? droppedIn(approved.effect) : [],
     capture: {
       tables,

@@ -12,6 +12,8 @@ export interface CaptureSeal {
   readonly machinery: string;
   /** Every table of the users' schemas by its oid. */
   readonly tables: ReadonlyMap<string, string>;
+  /** Where their rows lie: elsewhere after a TRUNCATE, which the server does not count. */
+  readonly files: readonly string[];
 }
 
 /** Seals capture, once it has been laid and before any statement of the plan runs. */
@@ -20,6 +22,7 @@ export async function sealCapture(client: pg.Client): Promise<CaptureSeal> {
     triggers: await layTriggers(client),
     machinery: await captureMachinery(client),
     tables: await userTables(client),
+    files: await filesOfTables(client),
   };
 }
 
@@ -73,6 +76,22 @@ async function userTables(client: pg.Client): Promise<ReadonlyMap<string, string
      WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')`,
   );
   return new Map(rows.map((row) => [row.oid, row.name]));
+}
+
+/** Each table's oid and the file with its rows. */
+async function filesOfTables(client: pg.Client): Promise<readonly string[]> {
+  const { rows } = await client.query<{ file: string }>(
+    `SELECT c.oid || ' ' || c.relfilenode AS file FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')`,
+  );
+  return rows.map(({ file }) => file);
+}
+
+/** Tables, by their oid, whose rows lie in another file than before. */
+export async function rewrittenTables(client: pg.Client, seal: CaptureSeal): Promise<readonly string[]> {
+  const before = new Set(seal.files);
+  const now = await filesOfTables(client);
+  return now.filter((file) => !before.has(file)).map((file) => file.slice(0, file.indexOf(' ')));
 }
 
 /** Names that stand for another table than before: what was in the old one is gone. */

@@ -11,6 +11,7 @@ import { TOO_MANY_ROWS } from './capture-function.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import { failureFrom } from './run-statements.ts';
 import { readFingerprint, type Tried, tryEffect } from './try-effect.ts';
+import { UndoConflict } from './undo/undo-conflict.ts';
 import { watchBlocking } from './watchdog.ts';
 
 const MAX_WIDENINGS = 4;
@@ -56,9 +57,11 @@ async function measureWatched(
     try {
       const found = await measuredEffect(client, request);
       if (typeof found === 'string') return { ...known, measurement: { measured: false, why: found } };
-      const { effect, answers } = found;
-      return { ...known, answers, measurement: { measured: true, effect } };
+      const { effect, answers, newer } = found;
+      return { ...known, answers, newer, measurement: { measured: true, effect } };
     } catch (error) {
+      if (error instanceof UndoConflict)
+        return { ...known, conflicts: error.conflicts, measurement: { measured: false, why: error.message } };
       const failure = failureFrom(error);
       const why = watchdog.steppedIn ?? (failure === undefined ? undefined : bounded(failure.sqlstate));
       if (why !== undefined) return { ...known, measurement: { measured: false, why } };
@@ -110,6 +113,7 @@ function bounded(sqlstate: string): string | undefined {
 interface MeasuredOnTrial {
   readonly effect: MeasuredEffect;
   readonly answers: readonly StatementAnswer[];
+  readonly newer: readonly string[];
 }
 
 async function measuredEffect(client: pg.Client, request: MeasureRequest): Promise<MeasuredOnTrial | string> {
@@ -144,8 +148,8 @@ interface Seen {
   readonly sums: ReadonlyMap<string, string>;
 }
 
-function asMeasured({ effect, answers }: Tried): MeasuredOnTrial {
-  return { effect, answers };
+function asMeasured({ effect, answers, newer }: Tried): MeasuredOnTrial {
+  return { effect, answers, newer };
 }
 
 /** One run of the statements, looked at while its transaction is open, and rolled back whatever happens. */
@@ -154,12 +158,12 @@ async function trial(
   request: MeasureRequest,
   how: { readonly capture: Capture; readonly counted: readonly string[] },
 ): Promise<Seen> {
-  const { bounds, statements, settings } = request;
+  const { bounds, statements, settings, undo } = request;
   await client.query('SELECT pg_catalog.pg_stat_force_next_flush()');
   await client.query('BEGIN');
   try {
     await setBounds(client, bounds);
-    const tried = await tryEffect(client, { statements, settings, ...how });
+    const tried = await tryEffect(client, { statements, settings, undo, ...how });
     return { tried, sums: how.capture.sums ? await tried.sums() : new Map() };
   } finally {
     await client.query('ROLLBACK');

@@ -11,6 +11,7 @@ import { appliedState, settledWrite } from './marks.ts';
 import { measure } from './measure.ts';
 import { provisionProfile } from './profiles.ts';
 import { retireProfiles } from './retire-profiles.ts';
+import { keptRows } from './undo/kept-rows.ts';
 
 /**
  * Opens the engine of a PostgreSQL target. Its identity is verified on this connection and every later one (G9).
@@ -70,6 +71,14 @@ export async function openPostgresTarget(deps: {
       return measure(request, { connect: connectApply, identity: await engine.identify() });
     },
     apply: (request) => apply(request, { connect: connectApply, appliedState: (plan) => engine.appliedState(plan) }),
+    async keptRows(change) {
+      const client = await connectApply();
+      try {
+        return await keptRows(client, change);
+      } finally {
+        await client.end();
+      }
+    },
     appliedState: (plan) => own.use((client) => appliedState(client, plan)),
     writtenState: (intent) => own.use((client) => settledWrite(client, intent)),
     async close() {

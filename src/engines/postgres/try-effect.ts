@@ -3,18 +3,22 @@ import { digestOf } from '../../domain/digest.ts';
 import type { MeasuredEffect, ObjectChange, TableEffect } from '../../domain/effect.ts';
 import type { Statement } from '../../domain/intent.ts';
 import type { StatementAnswer } from '../../domain/statement-answer.ts';
+import type { UndoOf } from '../engine.ts';
 import { type Capture, layCapture } from './capture.ts';
-import { brokenSeal, type CaptureSeal, remadeTables, sealCapture } from './capture-seal.ts';
+import { brokenSeal, type CaptureSeal, remadeTables, rewrittenTables, sealCapture } from './capture-seal.ts';
 import { type CapturedRows, capturedDigest, capturedRows, capturedSamples, capturedSums } from './captured.ts';
 import { captureCreatedRows } from './created-rows.ts';
 import { FINGERPRINT, type Fingerprint } from './fingerprint.ts';
 import { quoteQualified } from './quote.ts';
 import { runStatements } from './run-statements.ts';
+import { describeNewer, undoChange } from './undo/undo-change.ts';
 
 /** What is run, and what is looked at, in one transaction of a dry run or an apply. */
 export interface Trial {
   readonly statements: readonly Statement[];
   readonly settings: readonly { readonly name: string; readonly value: string }[];
+  /** What is taken back in place of statements that are run. */
+  readonly undo?: UndoOf | undefined;
   readonly capture: Capture;
   /** Tables whose rows are counted beforehand, because they may be dropped. */
   readonly counted: readonly string[];
@@ -30,6 +34,8 @@ export interface Tried {
   readonly droppedTables: readonly string[];
   /** What the database answered to each statement. */
   readonly answers: readonly StatementAnswer[];
+  /** Rows that an undo has left as they are, because somebody has changed them since. */
+  readonly newer: readonly string[];
 }
 
 const SAMPLES_PER_TABLE = 3;
@@ -43,7 +49,7 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
   const seal = await sealCapture(client);
   const walBefore = await walPosition(client);
   const startedAt = performance.now();
-  const answers = await runStatements(client, trial.statements, trial.settings);
+  const { answers, newer } = await run(client, trial);
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
   const walBytes = (await walPosition(client)) - walBefore;
 
@@ -74,6 +80,7 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
     },
     sums: () => capturedSums(client),
     answers,
+    newer,
     missed: await changedUncaptured(client, seal),
     uncapturable: refused === undefined ? doubt : `${refused.table} can't be watched: ${refused.why}`,
     droppedTables: objects.flatMap(({ change, object }) => {
@@ -81,6 +88,14 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
       return change === 'dropped' && table !== undefined ? [table] : [];
     }),
   };
+}
+
+async function run(
+  client: pg.Client,
+  { undo, statements, settings }: Trial,
+): Promise<Pick<Tried, 'answers' | 'newer'>> {
+  if (undo === undefined) return { answers: await runStatements(client, statements, settings), newer: [] };
+  return { answers: [], newer: describeNewer(await undoChange(client, undo)) };
 }
 
 export async function readFingerprint(client: pg.Client): Promise<Fingerprint> {
@@ -151,18 +166,24 @@ async function heldLocks(client: pg.Client): Promise<MeasuredEffect['locks']> {
   return rows;
 }
 
-/** The server counts what our triggers may not have seen: writes by a trigger's function to a table nobody expected. */
+/**
+ * The server counts what our triggers may not have seen: writes by a trigger's function to a table nobody expected. What
+ * TRUNCATE takes away it does not count, but gives the table another file.
+ */
 async function changedUncaptured(client: pg.Client, seal: CaptureSeal): Promise<readonly string[]> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT DISTINCT n.nspname || '.' || c.relname AS name
-     FROM pg_catalog.pg_stat_xact_user_tables AS s
+     FROM (
+       SELECT s.relid FROM pg_catalog.pg_stat_xact_user_tables AS s
+       WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'
+       UNION SELECT pg_catalog.unnest($3::oid[])
+     ) AS s
      JOIN pg_catalog.pg_class AS c ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid)::oid, s.relid)
      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'
-       AND s.relid = ANY ($1::oid[]) AND NOT s.relid = ANY ($2::oid[])
+     WHERE s.relid = ANY ($1::oid[]) AND NOT s.relid = ANY ($2::oid[])
        -- What a materialized view holds follows from other tables, and can be made again.
        AND c.relkind <> 'm'`,
-    [[...seal.tables.keys()], [...seal.triggers.keys()]],
+    [[...seal.tables.keys()], [...seal.triggers.keys()], await rewrittenTables(client, seal)],
   );
   return rows.map((row) => row.name);
 }

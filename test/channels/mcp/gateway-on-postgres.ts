@@ -332,6 +332,8 @@ export function gatewayOnPostgres(url: string): TestGateway {
       plans.set(id, applied);
       return { reply: 'applied', plan: view(applied), already: false, answers: [] };
     },
+    changes: async () => [],
+    undoChange: async ({ change }) => ({ refused: refused('denied', `There is no change ${change}.`) }),
     async status(task) {
       return {
         task,

@@ -17,6 +17,9 @@ import { asSuperuser, rentalDatabase, startTestServer, type TestServerOptions } 
 const BOUNDS = { statementTimeoutMs: 10_000, lockTimeoutMs: 300, blockingToleranceMs: 100, maxRows: 100_000 };
 const PASSWORDS = { session: 'session-secret', apply: 'apply-secret' };
 
+/** The login that plans are applied by. */
+export const applyCredential = { user: APPLY_ROLE, password: PASSWORDS.apply };
+
 /** The rental database, set up and opened: plans are tried and applied on it without a gateway. */
 export interface RentalTarget {
   readonly url: string;

@@ -1,0 +1,276 @@
+/** A change that is made and taken back again, and the tables that it changes by itself, by keys or by triggers. */
+export interface UndoCase {
+  readonly name: string;
+  readonly sql: readonly string[];
+  readonly tables: readonly string[];
+}
+
+const on = (name: string, table: string, ...sql: readonly string[]): UndoCase => ({
+  name,
+  sql,
+  tables: table.split(' ').map((one) => `public.${one.replace('~', ' ')}`),
+});
+
+/** Kinds of statements, and what hangs on the tables that they change. */
+export const STATEMENTS: readonly UndoCase[] = [
+  on('INSERT', 'noted', "INSERT INTO public.noted VALUES (50, 'new')"),
+  on(
+    'INSERT … SELECT',
+    'noted',
+    'INSERT INTO public.noted (id, v) SELECT i, i::text FROM generate_series(100, 300) AS i',
+  ),
+  on(
+    'INSERT with defaults and an identity',
+    'parents log',
+    "INSERT INTO public.parents (email) VALUES ('new@example.org')",
+  ),
+  on(
+    'INSERT … ON CONFLICT DO NOTHING',
+    'folded',
+    "INSERT INTO public.folded VALUES ('a', 9), ('b', 3) ON CONFLICT DO NOTHING",
+  ),
+  on(
+    'INSERT … ON CONFLICT DO UPDATE',
+    'folded',
+    "INSERT INTO public.folded VALUES ('a', 9), ('b', 3) ON CONFLICT (word) DO UPDATE SET n = excluded.n",
+  ),
+  on(
+    'INSERT of equal rows without a key',
+    'loose',
+    `INSERT INTO public.loose SELECT 1, '{"a" :  1}' FROM generate_series(1, 3)`,
+  ),
+  on('INSERT through a view', 'noted', "INSERT INTO public.cheap VALUES (60, 'by the view')"),
+  on(
+    'INSERT in a WITH',
+    'noted loose',
+    'WITH gone AS (DELETE FROM public.loose WHERE a = 1 RETURNING b) INSERT INTO public.noted (id, v) SELECT 70 + row_number() OVER (), b FROM gone',
+  ),
+  on('UPDATE', 'noted', "UPDATE public.noted SET v = 'changed' WHERE id < 4"),
+  on('UPDATE of every row', 'tree', "UPDATE public.tree SET name = name || '!'"),
+  on('UPDATE … FROM', 'noted', 'UPDATE public.noted AS n SET v = p.v FROM public.pairs AS p WHERE p.b = n.id'),
+  on('UPDATE of a key', 'noted', 'UPDATE public.noted SET id = id + 1000'),
+  on(
+    'UPDATE of a key that others follow',
+    'children parents log',
+    'UPDATE public.parents SET email = email',
+    'UPDATE public.children SET parent_id = 2 WHERE parent_id = 1',
+  ),
+  on('UPDATE of part of a key', 'pairs log', "UPDATE public.pairs SET a = a || 'x' WHERE b <= 2"),
+  on('UPDATE without a key', 'loose', `UPDATE public.loose SET b = '{"a":1}' WHERE a = 1`),
+  on('UPDATE that swaps unique values', 'slots', 'UPDATE public.slots SET place = 11 - place'),
+  on(
+    'UPDATE that frees a unique value for a new row',
+    'parents log',
+    "UPDATE public.parents SET email = 'moved@example.org' WHERE id = 3",
+    "INSERT INTO public.parents (email) VALUES ('p3@example.org')",
+  ),
+  on(
+    'UPDATE that takes a unique value of a row that went',
+    'parents log children grandchildren',
+    'DELETE FROM public.parents WHERE id = 4',
+    "UPDATE public.parents SET email = 'p4@example.org' WHERE id = 5",
+  ),
+  on(
+    'UPDATE of the same row twice',
+    'noted',
+    "UPDATE public.noted SET v = 'one' WHERE id = 1",
+    "UPDATE public.noted SET v = 'two' WHERE id = 1",
+  ),
+  on(
+    'UPDATE there and back',
+    'noted pairs log',
+    "UPDATE public.pairs SET v = 'x' WHERE b = 1",
+    "UPDATE public.pairs SET v = 'v1' WHERE b = 1",
+    "UPDATE public.noted SET v = 'stays' WHERE id = 9",
+  ),
+  on(
+    'UPDATE whose trigger updates the same row again',
+    'parents log',
+    'UPDATE public.parents SET changes = 0 WHERE id < 6',
+  ),
+  on(
+    'UPDATE of long values',
+    'long',
+    "UPDATE public.long SET body = reverse(body), raw = raw || '\\x00ff'::bytea WHERE id < 3",
+  ),
+  on('UPDATE that moves rows between partitions', 'parts', "UPDATE public.parts SET region = 'us' WHERE region = 'eu'"),
+  on('UPDATE of one partition', 'parts', "UPDATE public.parts_us SET v = 'direct'"),
+  on(
+    'UPDATE of a partition and its root',
+    'parts',
+    "UPDATE public.parts_us SET v = 'direct'",
+    "UPDATE public.parts SET v = v || '!' WHERE id < 4",
+  ),
+  on('UPDATE of a name that needs quotes', 'Odd~Name', `UPDATE public."Odd Name" SET "a ""b""" = 'y', "copies" = NULL`),
+  on('UPDATE through a view', 'noted', "UPDATE public.cheap SET v = 'seen' WHERE id = 2"),
+  on('DELETE', 'noted', 'DELETE FROM public.noted WHERE id > 5'),
+  on('DELETE of every row', 'loose', 'DELETE FROM public.loose'),
+  on(
+    'DELETE of one of two equal rows',
+    'loose',
+    'DELETE FROM public.loose WHERE ctid = (SELECT min(ctid) FROM public.loose)',
+  ),
+  on(
+    'DELETE … USING',
+    'pairs log',
+    'DELETE FROM public.pairs AS p USING public.noted AS n WHERE n.id = p.b AND n.id < 3',
+  ),
+  on('DELETE that a rule follows', 'pairs log', 'DELETE FROM public.pairs WHERE b = 5'),
+  on(
+    'DELETE that cascades and sets NULL',
+    'parents log children grandchildren',
+    'DELETE FROM public.parents WHERE id <= 10',
+  ),
+  on('DELETE of a tree that refers to itself', 'tree', 'DELETE FROM public.tree WHERE id = 1'),
+  on('DELETE of part of a tree', 'tree', 'DELETE FROM public.tree WHERE id IN (2, 30)'),
+  on(
+    'DELETE of a generated identity',
+    'strict late parents log children grandchildren',
+    'DELETE FROM public.strict WHERE id = 1',
+    'DELETE FROM public.late WHERE id = 1',
+    'DELETE FROM public.parents WHERE id = 16',
+  ),
+  on(
+    'DELETE under a constraint that waits',
+    'late parents log children grandchildren strict',
+    'DELETE FROM public.strict WHERE id = 2',
+    'DELETE FROM public.parents WHERE id = 17',
+    'DELETE FROM public.late WHERE id = 2',
+  ),
+  on('DELETE of a partition’s rows', 'parts', 'DELETE FROM public.parts_eu'),
+  on(
+    'DELETE and INSERT of the same key',
+    'noted',
+    'DELETE FROM public.noted WHERE id = 7',
+    "INSERT INTO public.noted VALUES (7, 'another')",
+  ),
+  on(
+    'INSERT and DELETE again',
+    'noted pairs log',
+    "INSERT INTO public.noted VALUES (80, 'x')",
+    'DELETE FROM public.noted WHERE id = 80',
+    'DELETE FROM public.pairs WHERE b = 1',
+  ),
+  on(
+    'MERGE',
+    'noted',
+    "MERGE INTO public.noted AS n USING (VALUES (1, 'one'), (90, 'ninety'), (2, NULL)) AS s (id, v) ON n.id = s.id WHEN MATCHED AND s.v IS NULL THEN DELETE WHEN MATCHED THEN UPDATE SET v = s.v WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, s.v)",
+  ),
+  on('TRUNCATE', 'loose', 'TRUNCATE public.loose'),
+  on('TRUNCATE … CASCADE', 'parents children grandchildren strict late log', 'TRUNCATE public.parents CASCADE'),
+  on(
+    'TRUNCATE … RESTART IDENTITY CASCADE',
+    'children grandchildren log',
+    'TRUNCATE public.children RESTART IDENTITY CASCADE',
+  ),
+  on('TRUNCATE of partitions', 'parts', 'TRUNCATE public.parts'),
+  on('TRUNCATE and INSERT', 'folded', 'TRUNCATE public.folded', "INSERT INTO public.folded VALUES ('a', 1), ('z', 26)"),
+  on(
+    'DO with several statements',
+    'noted pairs log',
+    "DO $$ BEGIN UPDATE public.noted SET v = 'do' WHERE id = 3; DELETE FROM public.pairs WHERE b = 2; END $$",
+  ),
+  on(
+    'a caught error',
+    'noted',
+    "DO $$ BEGIN BEGIN DELETE FROM public.noted; RAISE EXCEPTION 'no'; EXCEPTION WHEN others THEN NULL; END; UPDATE public.noted SET v = 'after' WHERE id = 4; END $$",
+  ),
+  on(
+    'parents and children made together',
+    'parents children log',
+    "WITH p AS (INSERT INTO public.parents (email) VALUES ('both@example.org') RETURNING id) SELECT 1",
+    "INSERT INTO public.children (parent_id, body) SELECT max(id), 'made with it' FROM public.parents",
+  ),
+  on(
+    'ranges without a key',
+    'booked',
+    "UPDATE public.booked SET during = '[2026-02-01,infinity)' WHERE lower(during) = '2026-01-01'",
+  ),
+];
+
+/** Two values of each type. */
+const VALUES: readonly (readonly [column: string, one: string, other: string])[] = [
+  ['small', '-32768', '32767'],
+  ['big', '9223372036854775807', '-1'],
+  ['num', "'NaN'", "'-Infinity'"],
+  ['num', '1.10', '1.1000'],
+  ['num2', '12345678.0001', '0'],
+  ['real4', "'1.17549435e-38'", "'-0'"],
+  ['real8', "'Infinity'", '0.1'],
+  ['cash', "'-1234.56'", "'0.01'"],
+  ['flag', 'true', 'false'],
+  ['plain', `E'a\\n"b",(c)\\\\ ''d'''`, "''"],
+  ['short', "'é 😀'", "'  '"],
+  ['fixed', "'ab'", "''"],
+  ['one', "'x'", "''"],
+  ['nam', "'pg'", "'a b'"],
+  ['bin', "'\\x00ff5c'", "''"],
+  ['bits', "B'10101'", "B'00000'"],
+  ['vbits', "B'1'", "B''"],
+  ['uid', "'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "'00000000-0000-0000-0000-000000000000'"],
+  ['js', `'{"b" :  1, "a": [1,  2], "a": 1.0}'`, "'null'"],
+  ['jsb', `'{"b": 1e3, "a": "\\u00e9"}'`, '\'"x"\''],
+  ['markup', '\'<a b="1">x</a><c/>\'', "'text'"],
+  ['path', "'$.a[*] ? (@ > 1)'", "'$'"],
+  ['day', "'infinity'", "'4713-01-01 BC'"],
+  ['at', "'24:00:00'", "'00:00:00.000001'"],
+  ['atz', "'12:34:56.789+05:30'", "'00:00-14'"],
+  ['ts', "'-infinity'", "'2026-11-21 14:00:00.123456'"],
+  ['tstz', "'2026-03-29 01:30:00+02'", "'infinity'"],
+  ['span', "'-1 year 2 mons -3 days 04:05:06.7'", "'0'"],
+  ['ip', "'::1/64'", "'10.0.0.1'"],
+  ['net', "'10.0.0.0/8'", "'::/0'"],
+  ['mac', "'08:00:2b:01:02:03'", 'NULL'],
+  ['mac8', "'08:00:2b:01:02:03:04:05'", 'NULL'],
+  ['pt', "'(0.1,-0)'", "'(Infinity,NaN)'"],
+  ['ln', "'{1,2,3}'", 'NULL'],
+  ['seg', "'[(0,0),(1,1)]'", 'NULL'],
+  ['bx', "'(1,1),(0,0)'", 'NULL'],
+  ['pth', "'[(0,0),(1,1)]'", "'((0,0),(1,1))'"],
+  ['poly', "'((0,0),(1,1),(2,0))'", 'NULL'],
+  ['circ', "'<(0,0),1.5>'", 'NULL'],
+  ['tsv', "'fat:2A cat:3'", "''"],
+  ['tsq', "'fat & (rat | !cat:*)'", 'NULL'],
+  ['lsn', "'16/B374D848'", "'0/0'"],
+  ['rel', "'public.noted'", "'pg_catalog.pg_class'"],
+  ['typ', "'public.mood'", "'integer'"],
+  ['xid8', "'18446744073709551615'", "'0'"],
+  ['ints', "'[0:2]={1,NULL,3}'", "'{}'"],
+  ['texts', `ARRAY['NULL', NULL, 'a,b', '"', '\\', '']`, "'{}'"],
+  ['grid', "'{{1,2},{3,4}}'", 'NULL'],
+  ['jsons', `ARRAY['{"a" :  1}', 'null']::json[]`, 'NULL'],
+  ['moods', "'{sad,NULL}'", "'{}'"],
+  ['feeling', "'sad'", "'fine'"],
+  ['place', `ROW(0.1, NULL, 'a "b", (c)')`, 'ROW(NULL, NULL, NULL)'],
+  ['places', 'ARRAY[ROW(1, 2, NULL), NULL]::public.point3[]', 'NULL'],
+  ['share', '99.90', '0'],
+  ['r4', "'(1,5]'", "'empty'"],
+  ['rnum', "'[1.10,)'", "'(,)'"],
+  ['rts', "'[2026-01-01,infinity)'", 'NULL'],
+  ['multi', "'{[1,3),[5,7)}'", "'{}'"],
+  ['acl', `ARRAY[makeaclitem(10, 10, 'SELECT', true)]`, 'NULL'],
+  ['snap', "'10:20:10,14,15'", 'NULL'],
+];
+
+/** Writes one value of each type into a row, and the other into another. */
+export const EVERY_VALUE: readonly string[] = VALUES.flatMap(([column, one, other]) => [
+  `UPDATE public.kinds SET ${column} = ${one} WHERE id = 1`,
+  `UPDATE public.kinds SET ${column} = ${other} WHERE id = 2`,
+]);
+
+/** Changes rows that have them, one by one and whole. */
+export const ROWS: readonly UndoCase[] = [
+  on(
+    'UPDATE of each type of value',
+    'kinds',
+    ...VALUES.map(([column, , other]) => `UPDATE public.kinds SET ${column} = ${other} WHERE id = 1`),
+  ),
+  on(
+    'UPDATE of each type of value to NULL',
+    'kinds',
+    ...VALUES.map(([column]) => `UPDATE public.kinds SET ${column} = NULL WHERE id = 2`),
+  ),
+  on('UPDATE of the key of such rows', 'kinds', 'UPDATE public.kinds SET id = id + 10'),
+  on('DELETE of such rows', 'kinds', 'DELETE FROM public.kinds'),
+  on('TRUNCATE of such rows', 'kinds', 'TRUNCATE public.kinds'),
+];
