@@ -47,6 +47,7 @@ module.exports = {
       from: { path: '^src/', pathNot: '^src/(doctor|cli)/' },
       to: { path: room('doctor') },
     },
+    only('backups', ['domain', 'engines']),
     // It meets a gateway as an attacker does, in another process: of what is inside it knows next to nothing.
     only('redteam', ['domain', 'config', 'engines', 'analysis', 'ledger']),
     {

@@ -15,6 +15,9 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
   mcp: async () => (await import('./mcp.ts')).registerMcp,
   demo: async () => (await import('./demo.ts')).registerDemo,
+  backup: async () => (await import('./backup.ts')).registerBackup,
+  drill: async () => (await import('./drill.ts')).registerDrill,
+  incident: async () => (await import('./incident.ts')).registerIncident,
   redteam: async () => (await import('./redteam.ts')).registerRedTeam,
 };
 

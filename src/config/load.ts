@@ -7,6 +7,7 @@ import { type ActorId, asId, type Digest, type EnvironmentId, type RoleId, type 
 import { maskRule } from '../domain/masking.ts';
 import type { StateLocation } from '../domain/state-location.ts';
 import type { Target } from '../domain/target.ts';
+import { backupOf, type ConfiguredBackup } from './backup.ts';
 import { readFreezes, readWindows } from './change-times.ts';
 import { ConfigError, type Problem, type ProblemAt, readYaml } from './parse-yaml.ts';
 import { type ConfigDocument, configSchema } from './schema.ts';
@@ -42,6 +43,8 @@ export interface ConfiguredTarget {
   readonly target: Target;
   readonly session: { readonly user: string; readonly password: Secret };
   readonly apply: { readonly user: string; readonly password: Secret };
+  /** `null` where backups are somebody else's. */
+  readonly backup: ConfiguredBackup | null;
 }
 
 export interface HostPort {
@@ -169,6 +172,7 @@ function targetOf(
     },
     session: login(entry.credentials.session),
     apply: login(entry.credentials.apply),
+    backup: backupOf(entry, directory),
   };
 }
 

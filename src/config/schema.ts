@@ -100,6 +100,21 @@ const maskPattern = z
   .string()
   .regex(/^(\*|[^.*]+)\.(\*|[^.*]+)\.(\*|[^.*]+)$/, 'write schema.table.column, with * for a whole part');
 
+/** Backups of a target: where they lie, and for whom they are readable. */
+const backup = z.strictObject({
+  store: z.union([
+    z.strictObject({ directory: z.string().min(1) }),
+    z.strictObject({ keeper: z.url({ protocol: /^https?$/ }), token: reference }),
+  ]),
+  /** age recipients: the file is readable for whoever holds one of their identities, and for nobody else. */
+  recipients: z.array(z.string().regex(/^age1[a-z0-9]+$/, 'an age recipient: countersign backup key makes one')).min(1),
+  /** Only drills need it, best on a machine of their own. */
+  identity: reference.optional(),
+  jobs: z.int().min(1).max(64).default(2),
+  /** Queries whose answer must be true in what a drill has restored. */
+  probes: z.record(name, z.string().min(1)).default({}),
+});
+
 const target = z.strictObject({
   engine: z.literal('postgres').default('postgres'),
   environment: name,
@@ -112,13 +127,14 @@ const target = z.strictObject({
     authorities: z.string().optional(),
   }),
   identity: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'the pinned identity: countersign init writes it'),
-  credentials: z.strictObject({ session: credential, apply: credential }),
+  credentials: z.strictObject({ session: credential, apply: credential, backup: credential.optional() }),
   /** Sessions of all tasks together, on each gateway: what is left of the server's connections is for others. */
   maxSessions: z.int().positive().default(DEFAULT_MAX_SESSIONS),
   /** Values that look like keys, tokens and passwords in what MCP answers: left, told, or taken out. */
   secrets: z.enum(SECRET_MODES).default('off'),
   /** Columns that actors see only through a mask; `none` takes one out that a wider pattern names. */
   masks: z.record(maskPattern, z.enum([...MASKS, 'none'])).default({}),
+  backup: backup.optional(),
 });
 
 const person = z.strictObject({

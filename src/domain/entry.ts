@@ -26,6 +26,10 @@ export const ENTRY_KINDS = [
   'voucher',
   /** Configuration and policies were loaded anew, or were refused. */
   'reload',
+  /** A backup was made: what it holds, and the digest of its manifest. */
+  'backup',
+  /** A backup was restored into a scratch server and compared by content. */
+  'drill',
 ] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 

@@ -1,0 +1,171 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { BackupManifest, DrillResult } from '../domain/backup.ts';
+import type { Digest } from '../domain/ids.ts';
+import { RefusalError } from '../domain/refusal.ts';
+import { readContent } from '../engines/postgres/content.ts';
+import { startEmbeddedServer } from '../engines/postgres/embedded-server.ts';
+import { quoteIdentifier } from '../engines/postgres/quote.ts';
+import { findServerBinaries } from '../engines/postgres/server-binaries.ts';
+import { differences } from './compare.ts';
+import { BackupBroken, fetchBackup, readManifest } from './fetch-backup.ts';
+import { findProgram, runProgram } from './programs.ts';
+import { BackupMissing, type BackupStore } from './store.ts';
+
+const DATABASE = 'drill';
+const MAX_PROBLEMS = 20;
+
+/** A question whose answer must be `true` in what was restored: what only the user can know. */
+export interface Probe {
+  readonly name: string;
+  readonly sql: string;
+}
+
+export interface DrillRequest {
+  readonly store: BackupStore;
+  readonly backup: { readonly target: string; readonly id: string; readonly digest: Digest };
+  /** The pinned identity of the target that it should be of (G9). */
+  readonly pinned: Digest;
+  /** The age identity that opens it. */
+  readonly identity: string;
+  readonly jobs: number;
+  readonly probes: readonly Probe[];
+  readonly onProgress: (said: string) => void;
+}
+
+/**
+ * A real restore into a scratch server, compared by content with what the backup was made of: only a restore shows that
+ * there is something to restore (MECHANISMS: `pg_restore --list` accepts a flipped byte). A broken backup is a result; what
+ * keeps the drill itself from running is thrown.
+ *
+ * @throws RefusalError where this machine has no server or no pg_restore for it; Error when the store doesn't answer.
+ */
+export async function runDrill(request: DrillRequest): Promise<DrillResult> {
+  const directory = await mkdtemp(join(tmpdir(), 'countersign-drill-'));
+  const result = {
+    passed: false,
+    problems: [] as string[],
+    tables: 0,
+    rows: 0,
+    fetchMs: 0,
+    restoreMs: 0,
+    compareMs: 0,
+  };
+  try {
+    const startedMs = Date.now();
+    const manifest = await readManifest(request.store, request.backup);
+    if (manifest.identity !== request.pinned)
+      throw new BackupBroken('it is of another database than the pinned target');
+    const dump = join(directory, 'dump');
+    await mkdir(dump);
+    await fetchBackup(request.store, manifest, {
+      directory: dump,
+      identity: request.identity,
+      onProgress: request.onProgress,
+    });
+    result.fetchMs = Date.now() - startedMs;
+    return await restoreAndCompare(request, manifest, { directory, dump, result });
+  } catch (error) {
+    if (!(error instanceof BackupBroken) && !(error instanceof BackupMissing)) throw error;
+    return { ...result, problems: [error.message] };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+    await rm(serverData(directory), { recursive: true, force: true });
+  }
+}
+
+/** Beside the rest: a server that root starts runs as somebody else, who may not enter a directory of root's. */
+function serverData(directory: string): string {
+  return `${directory}.server`;
+}
+
+async function restoreAndCompare(
+  { jobs, probes, onProgress }: DrillRequest,
+  manifest: BackupManifest,
+  { directory, dump, result }: { readonly directory: string; readonly dump: string; readonly result: DrillResult },
+): Promise<DrillResult> {
+  const { serverMajor } = manifest;
+  const pgRestore = findProgram('pg_restore', serverMajor);
+  const binaries = findServerBinaries(serverMajor);
+  if (binaries === undefined) throw new RefusalError(noServer(serverMajor));
+  const startedMs = Date.now();
+  onProgress(`starting a scratch server of PostgreSQL ${serverMajor}`);
+  const server = await startEmbeddedServer({ dataDirectory: serverData(directory), binaries, durable: false });
+  try {
+    await prepare(server.url('postgres'), manifest.roles, server.superuser);
+    onProgress(`restoring ${manifest.files.length} files`);
+    const url = new URL(server.url(DATABASE));
+    await runProgram(pgRestore, ['-j', String(jobs), '--exit-on-error', '-d', DATABASE, dump], {
+      env: {
+        PGHOST: url.hostname,
+        PGPORT: url.port,
+        PGUSER: url.username,
+        PGPASSWORD: url.password,
+        PGSSLMODE: 'disable',
+      },
+    }).catch((error: unknown) => {
+      throw new BackupBroken(error instanceof Error ? error.message : String(error), { cause: error });
+    });
+    const restoredMs = Date.now();
+    onProgress('comparing what was restored with what was backed up');
+    const client = new pg.Client({ connectionString: url.href });
+    await client.connect();
+    try {
+      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+      const restored = await readContent(client);
+      const problems = [...differences(manifest.content, restored), ...(await unanswered(client, probes))];
+      return {
+        ...result,
+        passed: problems.length === 0,
+        problems: problems.slice(0, MAX_PROBLEMS),
+        tables: restored.tables.length,
+        rows: restored.tables.reduce((sum, { rows }) => sum + rows, 0),
+        restoreMs: restoredMs - startedMs,
+        compareMs: Date.now() - restoredMs,
+      };
+    } finally {
+      await client.end();
+    }
+  } finally {
+    await server.stop();
+  }
+}
+
+async function prepare(admin: string, roles: readonly string[], superuser: string): Promise<void> {
+  const client = new pg.Client({ connectionString: admin });
+  await client.connect();
+  try {
+    await client.query(`CREATE DATABASE ${DATABASE} TEMPLATE template0`);
+    // Nobody can log in as any of them: they are there to own things.
+    for (const role of roles)
+      if (role !== superuser) await client.query(`CREATE ROLE ${quoteIdentifier(role)} NOLOGIN`);
+  } finally {
+    await client.end();
+  }
+}
+
+async function unanswered(client: pg.Client, probes: readonly Probe[]): Promise<readonly string[]> {
+  const problems: string[] = [];
+  for (const { name, sql } of probes) {
+    try {
+      await client.query('SAVEPOINT probe');
+      const { rows } = await client.query({ text: sql, rowMode: 'array' });
+      const answer = (rows as unknown[][])[0]?.[0];
+      if (answer !== true) problems.push(`probe ${name} answered ${JSON.stringify(answer ?? null)}, not true`);
+    } catch (error) {
+      problems.push(`probe ${name} failed: ${error instanceof Error ? error.message : String(error)}`);
+      await client.query('ROLLBACK TO probe');
+    }
+  }
+  return problems;
+}
+
+function noServer(major: number) {
+  return {
+    refused: 'unavailable' as const,
+    message: `There is no PostgreSQL ${major} server on this machine to restore into.`,
+    hint: `Install postgresql-${major}, or run the drill on a machine that has it.`,
+  };
+}

@@ -1,0 +1,248 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { generateIdentity, identityToRecipient } from 'age-encryption';
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { createBackup } from '../backups/create-backup.ts';
+import { fetchBackup, readManifest } from '../backups/fetch-backup.ts';
+import { openStore } from '../backups/open-store.ts';
+import { tryStore } from '../backups/try-store.ts';
+import type { ConfiguredBackup } from '../config/backup.ts';
+import type { ConfiguredTarget } from '../config/load.ts';
+import { asId, type TargetId } from '../domain/ids.ts';
+import { RefusalError } from '../domain/refusal.ts';
+import type { Countersign } from '../server/open-countersign.ts';
+import { registerKeep } from './backup-keep.ts';
+import {
+  type Answer,
+  answer,
+  answerWith,
+  type CommonOptions,
+  operatingSystemUser,
+  UsageError,
+  withCommonOptions,
+} from './command.ts';
+import { EXIT } from './exit.ts';
+import { backupNamed, type KnownBackup, knownBackups } from './known-backups.ts';
+
+interface TargetOptions extends CommonOptions {
+  readonly target?: string;
+}
+
+/** Adds `countersign backup key|create|list|show|fetch|keep`. */
+export function registerBackup(program: Command): void {
+  const backup = program.command('backup').description('what brings a target back when nothing else does');
+
+  backup
+    .command('key <file>')
+    .description('make a key pair (age): the file opens backups, what is printed encrypts them')
+    .option('--json', 'answer in JSON')
+    .action((file: string, options: CommonOptions) => answer(options, () => makeKey(file)));
+  withCommonOptions(backup.command('create').description('make a consistent, encrypted backup of a target'))
+    .option('--target <name>', 'which (default: the only one that has a store)')
+    .action((options: TargetOptions) =>
+      answerWith(options, (countersign) => create(countersign, options), 'not needed'),
+    );
+  withCommonOptions(
+    backup.command('list').description('backups, the newest first, and whether a drill has proven them'),
+  )
+    .option('--target <name>', 'only those of one target')
+    .action((options: TargetOptions) => answerWith(options, (countersign) => list(countersign, options), 'not needed'));
+  withCommonOptions(
+    backup.command('show <backup>').description('what a backup holds, where it lies, how its drill went'),
+  ).action((id: string, options: CommonOptions) =>
+    answerWith(options, (countersign) => show(countersign, id), 'not needed'),
+  );
+  withCommonOptions(
+    backup.command('fetch <backup>').description('bring a backup here, decrypted, as pg_restore reads it'),
+  )
+    .requiredOption('--to <directory>', 'an empty directory, or one that is to be made')
+    .action((id: string, options: CommonOptions & { readonly to: string }) =>
+      answerWith(options, (countersign) => fetch(countersign, id, options.to), 'not needed'),
+    );
+  registerKeep(backup);
+}
+
+async function makeKey(file: string): Promise<Answer> {
+  if (existsSync(file)) throw new UsageError(`${file} exists.`, 'Nothing was written over it. Name another file.');
+  const identity = await generateIdentity();
+  writeFileSync(file, `${identity}\n`, { mode: 0o600, flag: 'wx' });
+  const recipient = await identityToRecipient(identity);
+  return {
+    json: { file: resolve(file), recipient },
+    text: `${recipient}\n→ Put this into \`recipients\`, and keep ${file} where neither the gateway nor the database is: who has lost it has lost the backups.`,
+  };
+}
+
+async function create(countersign: Countersign, options: TargetOptions): Promise<Answer> {
+  const { configured, backup } = backupOf(countersign, options.target);
+  const { target } = configured;
+  if (backup.login === null)
+    throw new RefusalError({
+      refused: 'denied',
+      message: `No login is configured that may read all of ${target.id}.`,
+      hint: `Make one (CREATE ROLE countersign_backup LOGIN PASSWORD '…' IN ROLE pg_read_all_data; GRANT CONNECT ON DATABASE ${target.endpoint.database} TO countersign_backup) and name it: targets.${target.id}.credentials.backup.`,
+    });
+  const store = openStore(backup.store);
+  const made = await createBackup({
+    target,
+    credential: { user: backup.login.user, password: backup.login.password.reveal() },
+    store,
+    recipients: backup.recipients,
+    jobs: backup.jobs,
+    onProgress: tell,
+  });
+  tell('trying to destroy what was stored');
+  const destroyable = await tryStore(store, target.id);
+  const { manifest } = made;
+  await countersign.proof.record({
+    kind: 'backup',
+    subject: manifest.id,
+    body: {
+      backup: manifest.id,
+      target: manifest.target,
+      environment: manifest.environment,
+      identity: manifest.identity,
+      manifest: made.digest,
+      at: manifest.at,
+      bytes: made.bytes,
+      rows: made.rows,
+      tables: manifest.content.tables.length,
+      durationMs: made.durationMs,
+      place: store.place,
+      destroyable: [...destroyable],
+      by: operatingSystemUser(),
+    },
+  });
+  return {
+    json: {
+      backup: manifest.id,
+      manifest: made.digest,
+      bytes: made.bytes,
+      rows: made.rows,
+      durationMs: made.durationMs,
+      place: store.place,
+      destroyable,
+    },
+    text: `${pc.green('Backed up')} ${target.id} as of ${manifest.at}: ${manifest.id}\n  ${made.rows} rows in ${manifest.content.tables.length} tables, ${megabytes(made.bytes)} in ${seconds(made.durationMs)}, at ${store.place}\n${outOfReach(destroyable)}\n→ It counts once a drill has restored it: countersign drill run --target ${target.id}`,
+  };
+}
+
+async function list(countersign: Countersign, options: TargetOptions): Promise<Answer> {
+  const known = await knownBackups(countersign, options.target);
+  return {
+    json: { backups: known },
+    text:
+      known
+        .map(
+          (backup) =>
+            `${backup.at}  ${backup.target}  ${backup.backup}  ${megabytes(backup.bytes).padStart(9)}  ${proven(backup)}`,
+        )
+        .join('\n') || 'No backups.\n→ Make one with: countersign backup create --target NAME',
+  };
+}
+
+async function show(countersign: Countersign, id: string): Promise<Answer> {
+  const backup = await backupNamed(countersign, undefined, id);
+  return {
+    json: backup,
+    text: [
+      pc.bold(backup.backup),
+      `of        ${backup.target} as of ${backup.at}`,
+      `holds     ${backup.rows} rows in ${backup.tables} tables, ${megabytes(backup.bytes)} encrypted; made in ${seconds(backup.durationMs)}`,
+      `lies at   ${backup.place}`,
+      `reach     ${outOfReach(backup.destroyable)}`,
+      `drill     ${proven(backup)}`,
+      ...(backup.drill?.problems ?? []).map((problem) => `          ${problem}`),
+      ...(backup.drill?.passed === true
+        ? [
+            `recovery  ${seconds(backup.drill.fetchMs + backup.drill.restoreMs)} in that drill: ${seconds(backup.drill.fetchMs)} to fetch, ${seconds(backup.drill.restoreMs)} to restore`,
+          ]
+        : []),
+      '',
+      `${pc.dim('next')}      countersign incident playbook --target ${backup.target}`,
+    ].join('\n'),
+  };
+}
+
+async function fetch(countersign: Countersign, id: string, to: string): Promise<Answer> {
+  const known = await backupNamed(countersign, undefined, id);
+  const { backup } = backupOf(countersign, known.target);
+  const identity = identityOf(known.target, backup);
+  await mkdir(to, { recursive: true, mode: 0o700 });
+  if ((await readdir(to)).length > 0)
+    throw new UsageError(`${to} is not empty.`, 'Nothing was written. Name another directory.');
+  const store = openStore(backup.store);
+  const manifest = await readManifest(store, { target: known.target, id: known.backup, digest: known.manifest });
+  await fetchBackup(store, manifest, { directory: to, identity, onProgress: tell });
+  return {
+    json: { backup: known.backup, directory: resolve(to), serverMajor: manifest.serverMajor },
+    text: `${known.backup} is in ${to}, as it was made.\n→ pg_restore --list ${to}      shows what is in it; countersign incident playbook says how it goes on.`,
+  };
+}
+
+/** A target's configuration of backups. @throws RefusalError when it has none, or several have and none is named. */
+export function backupOf(
+  { config }: Countersign,
+  named: string | undefined,
+): { readonly configured: ConfiguredTarget; readonly backup: ConfiguredBackup } {
+  const having = [...config.targets.values()].filter(({ backup }) => backup !== null);
+  const configured =
+    named === undefined ? (having.length === 1 ? having[0] : undefined) : config.targets.get(asId<TargetId>(named));
+  if (configured?.backup != null) return { configured, backup: configured.backup };
+  throw new RefusalError({
+    refused: 'denied',
+    message:
+      named === undefined
+        ? having.length === 0
+          ? 'No target has a store for backups.'
+          : `Several targets have backups: ${having.map(({ target }) => target.id).join(', ')}.`
+        : configured === undefined
+          ? `There is no target ${named}.`
+          : `${named} has no store for backups.`,
+    hint:
+      having.length > 1
+        ? 'Name one with --target.'
+        : 'Say in the configuration where backups lie: targets.<name>.backup (docs/backups.md).',
+  });
+}
+
+/** @throws RefusalError where this machine can't open backups, as a gateway best can't. */
+export function identityOf(target: string, { identity }: ConfiguredBackup): string {
+  if (identity !== null) return identity.reveal();
+  throw new RefusalError({
+    refused: 'denied',
+    message: `Nothing here opens the backups of ${target}.`,
+    hint: `Do this on the machine that has the key, and name it there: targets.${target}.backup.identity.`,
+  });
+}
+
+/** What takes long says where it is, beside the answer. */
+export function tell(said: string): void {
+  process.stderr.write(`${pc.dim(`… ${said}`)}\n`);
+}
+
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1_000_000).toFixed(bytes < 10_000_000 ? 2 : 0)} MB`;
+}
+
+function outOfReach(destroyable: readonly string[]): string {
+  return destroyable.length === 0
+    ? 'out of reach: this account could neither change nor delete what it had stored (tried)'
+    : `${pc.yellow('NOT immutable')}: ${destroyable.join(' and ')} worked with this account (tried)`;
+}
+
+function proven({ drill }: KnownBackup): string {
+  if (drill === null) return pc.yellow('no drill yet: it does not count');
+  return drill.passed
+    ? pc.green(`drill passed ${drill.at}`)
+    : pc.red(`drill FAILED ${drill.at}: ${drill.problems[0] ?? ''}`);
+}
+
+/** How a failed drill ends a script. */
+export const DRILL_FAILED = EXIT.refused;

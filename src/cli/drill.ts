@@ -1,0 +1,70 @@
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { runDrill } from '../backups/drill.ts';
+import { openStore } from '../backups/open-store.ts';
+import type { Json } from '../domain/digest.ts';
+import type { Countersign } from '../server/open-countersign.ts';
+import { backupOf, DRILL_FAILED, identityOf, seconds, tell } from './backup.ts';
+import { type Answer, answerWith, type CommonOptions, operatingSystemUser, withCommonOptions } from './command.ts';
+import { backupNamed } from './known-backups.ts';
+
+interface DrillOptions extends CommonOptions {
+  readonly target?: string;
+  readonly backup?: string;
+}
+
+/** Adds `countersign drill run`. */
+export function registerDrill(program: Command): void {
+  const drill = program.command('drill').description('restore a backup for the exercise: only that proves it');
+  withCommonOptions(
+    drill
+      .command('run')
+      .description('restore a backup into a scratch server and compare it by content (0 passed, 1 broken)'),
+  )
+    .option('--target <name>', 'of which target (default: the only one that has backups)')
+    .option('--backup <id>', 'which (default: the newest)')
+    .action((options: DrillOptions) => answerWith(options, (countersign) => run(countersign, options), 'not needed'));
+}
+
+async function run(countersign: Countersign, options: DrillOptions): Promise<Answer> {
+  const { configured, backup } = backupOf(countersign, options.target);
+  const { target } = configured;
+  const known = await backupNamed(countersign, target.id, options.backup);
+  const result = await runDrill({
+    store: openStore(backup.store),
+    backup: { target: target.id, id: known.backup, digest: known.manifest },
+    pinned: target.identity,
+    identity: identityOf(target.id, backup),
+    jobs: backup.jobs,
+    probes: backup.probes,
+    onProgress: tell,
+  });
+  await countersign.proof.record({
+    kind: 'drill',
+    subject: known.backup,
+    body: {
+      backup: known.backup,
+      target: target.id,
+      manifest: known.manifest,
+      outcome: result.passed ? 'passed' : 'failed',
+      ...(result as unknown as { readonly [key: string]: Json }),
+      by: operatingSystemUser(),
+    },
+  });
+  if (!result.passed)
+    countersign.log.error(
+      { target: target.id, backup: known.backup, owner: target.owner, problems: result.problems },
+      'a drill failed: this backup would not bring the target back',
+    );
+  return {
+    json: { backup: known.backup, target: target.id, owner: target.owner, ...result },
+    text: result.passed
+      ? `${pc.green('The drill passed.')} ${known.backup} brings back ${result.rows} rows in ${result.tables} tables, to the last one.\n  Recovery took ${seconds(result.fetchMs + result.restoreMs)}: ${seconds(result.fetchMs)} to fetch, ${seconds(result.restoreMs)} to restore; comparing ${seconds(result.compareMs)} more.`
+      : [
+          `${pc.red('The drill FAILED.')} ${known.backup} would not bring ${target.id} back:`,
+          ...result.problems.map((problem) => `  - ${problem}`),
+          `→ ${target.owner} owns ${target.id}. Make another at once, and drill it: countersign backup create --target ${target.id}`,
+        ].join('\n'),
+    ...(result.passed ? {} : { exit: DRILL_FAILED }),
+  };
+}

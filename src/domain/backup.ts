@@ -1,0 +1,57 @@
+import type { Digest, EnvironmentId, Instant, TargetId } from './ids.ts';
+
+/** What a table held in the snapshot that a backup was made of. */
+export interface TableContent {
+  /** `schema.name` */
+  readonly table: string;
+  readonly rows: number;
+  /** The same for the same rows in any order. */
+  readonly hash: string;
+}
+
+/** What was in a database at one moment: two of them are equal when nothing is missing and nothing is another. */
+export interface Content {
+  readonly tables: readonly TableContent[];
+  readonly sequences: readonly { readonly sequence: string; readonly lastValue: string | null }[];
+  readonly largeObjects: number;
+  /** Digest of each object's definition, by `kind name`. */
+  readonly definitions: Readonly<Record<string, string>>;
+}
+
+/** A file of a backup as it lies in the store: encrypted. */
+export interface BackupFile {
+  readonly name: string;
+  /** Of the encrypted file. */
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** What a backup says of itself. Written last: a backup without it was never finished, and is none. */
+export interface BackupManifest {
+  readonly v: 1;
+  readonly id: string;
+  readonly target: TargetId;
+  readonly environment: EnvironmentId;
+  /** Of the database that it was made of, pinned (G9). */
+  readonly identity: Digest;
+  readonly serverMajor: number;
+  /** When its snapshot was taken: what was committed later isn't in it. */
+  readonly at: Instant;
+  /** Roles that own or may use something in it; a scratch server needs them to restore. */
+  readonly roles: readonly string[];
+  readonly content: Content;
+  readonly files: readonly BackupFile[];
+}
+
+/** How a restore into a scratch server went. Only a drill that passed makes a backup count (G10). */
+export interface DrillResult {
+  readonly passed: boolean;
+  /** What is wrong, the first of it; empty when it passed. */
+  readonly problems: readonly string[];
+  readonly tables: number;
+  readonly rows: number;
+  /** What recovery would take. */
+  readonly fetchMs: number;
+  readonly restoreMs: number;
+  readonly compareMs: number;
+}
