@@ -4,8 +4,8 @@ import { rootOf } from './attribute-effects.ts';
 
 /** Tables whose rows a statement is known to change, partitions by their root: where a dry run begins to look. */
 export function affectedTables(analysis: Analysis, catalogue: Catalogue): readonly string[] {
-  const tables = analysis.effects.flatMap(({ verb, object }) => {
-    if (verb === 'read' || verb === 'lock') return [];
+  const tables = analysis.effects.flatMap(({ verb, object, mode }) => {
+    if (verb === 'read' || verb === 'lock' || mode !== undefined) return [];
     const name = `${object.schema}.${object.name}`;
     const relation = catalogue.relations.get(name);
     // A view has no rows of its own, but triggers that take its place.

@@ -4,6 +4,7 @@ import type { ObjectRef } from '../domain/object.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import { alreadySo } from './already-so.ts';
 import { addCascades } from './cascades.ts';
+import { catalogueTexts } from './catalogue-texts.ts';
 import { changeHeirs } from './changes.ts';
 import { type Classified, session, unsupported } from './classified.ts';
 import { withColumns } from './columns.ts';
@@ -81,6 +82,7 @@ function analysisOf(
   );
   const so = statementClass.kind === 'change' ? alreadySo(findings, parsed) : undefined;
   const { rewrites, unmasked } = maskedReads(findings, statementClass, parsed.node);
+  const texts = catalogueTexts(findings, statementClass);
   return {
     class: statementClass,
     effects: [...findings.effects.values()].map((effect) => withColumns(effect, findings.uses)),
@@ -95,6 +97,8 @@ function analysisOf(
     ...(so === undefined ? {} : { alreadySo: so }),
     ...(rewrites.length === 0 ? {} : { rewrites }),
     ...(unmasked.length === 0 ? {} : { unmasked }),
+    ...(texts.rewrites.length === 0 ? {} : { toldWhere: texts.rewrites }),
+    ...(texts.untold.length === 0 ? {} : { untold: texts.untold }),
     ...(findings.takesRows ? { takesRows: true as const } : {}),
   };
 }
@@ -183,7 +187,9 @@ function execute(findings: Findings, node: Tree): Classified {
   const command = ROW_STATEMENTS[kind];
   if (command === undefined) return unsupported(`EXECUTE of ${spoken(kind)}`);
   findings.executes = known;
+  // It was made to tell no more than it may when it was prepared.
   findings.ownText = false;
+  findings.textCalls = null;
   return rows(findings, kind, query, command);
 }
 

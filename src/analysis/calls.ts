@@ -3,6 +3,7 @@ import { callSafety, routineSafety, routinesNamed } from './functions.ts';
 import { castTo, runHidden } from './hidden-code.ts';
 import { names, type Tree } from './parse.ts';
 import { constantOf } from './settings.ts';
+import { callableWhen } from './told.ts';
 
 /** What a call by name may run. */
 export function call(findings: Findings, name: readonly string[], node: Tree): void {
@@ -10,6 +11,8 @@ export function call(findings: Findings, name: readonly string[], node: Tree): v
   const object = { kind: 'function', schema: schema ?? '', name: bare } as const;
   // `type(value)` is a cast where there is such a type.
   castTo(findings, { names: name.map((part) => ({ String: { sval: part } })) });
+  if ((schema === null || schema === 'pg_catalog') && callableWhen(bare) !== undefined)
+    findings.textCalls?.push({ name: bare, start: Number(node['location'] ?? 0) });
   switch (callSafety(schema, bare, findings)) {
     case 'pure':
       return;

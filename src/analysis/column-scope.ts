@@ -3,8 +3,11 @@ import type { Relation } from '../engines/catalogue.ts';
 /** One place where a statement names a relation, and the columns that it touches there. */
 export interface RelationUse {
   readonly relation: Relation;
-  /** `target`: its rows are changed. `from`: they are read. `masked`: they are read through its masking view. */
-  readonly place: 'from' | 'target' | 'masked';
+  /**
+   * `target`: its rows are changed. `from`: they are read. `masked`: they are read through its masking view. `definition`:
+   * they are read by a text that isn't the statement's own, a view's or a prepared statement's.
+   */
+  readonly place: 'from' | 'target' | 'masked' | 'definition';
   /** Where it is named in the statement's own text, in bytes; `null` in another text. */
   readonly named: { readonly start: number; readonly aliased: boolean } | null;
   /** Where its columns are qualified with its schema, in bytes. */

@@ -214,9 +214,10 @@ function relation(walk: Walk, node: Tree, place: RelationUse['place']): Source {
       ? resolveRelation(walk.findings, schema, String(node['relname'])).relation
       : catalogue.relations.get(masked.relation);
   if (found === undefined) return derivedSource(alias.name ?? String(node['relname']), null);
+  const here = place === 'from' && !walk.findings.ownText ? 'definition' : place;
   const use: RelationUse = {
     relation: found,
-    place: masked === undefined ? place : 'masked',
+    place: masked === undefined ? here : 'masked',
     named: walk.nameable ? { start: Number(node['location'] ?? 0), aliased: alias.name !== null } : null,
     qualified: [],
     read: new Set(),

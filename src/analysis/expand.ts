@@ -42,6 +42,7 @@ export function expand(
     writes: false,
     ownViews: null,
     schemaViews: null,
+    textCalls: null,
   };
   findings.walk(inner, parsed.kind, parsed.node);
   findings.pure &&= inner.pure;
@@ -64,5 +65,5 @@ function readWhole(findings: Findings, object: ObjectRef): void {
   if (relation === undefined) return;
   const read = new Set(relation.columns.map(({ name }) => name));
   const none = { named: null, qualified: [], inserted: new Set<string>(), updated: new Set<string>() };
-  findings.uses.push({ relation, place: 'from', read, ...none });
+  findings.uses.push({ relation, place: 'definition', read, ...none });
 }

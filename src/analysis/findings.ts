@@ -47,6 +47,8 @@ export interface Findings {
   readonly uses: RelationUse[];
   /** Views of `information_schema` that it names and for which others stand in; `null` as above, or where none may. */
   schemaViews: ServedView[] | null;
+  /** Calls of functions that tell a text of the catalogue, and where they begin in bytes; `null` in another text. */
+  textCalls: { readonly name: string; readonly start: number }[] | null;
 }
 
 export type Walk = (findings: Findings, kind: string, node: Tree) => void;
@@ -71,6 +73,7 @@ export function createFindings(
     holdsCursor: undefined,
     ownViews: [],
     schemaViews: [],
+    textCalls: [],
     text,
     effects: new Map(),
     unknown: new Set(),

@@ -28,7 +28,9 @@ export function maskedReads(findings: Findings, statementClass: Analysis['class'
     if (closed !== undefined) unmasked.add(`${name} (${closed})`);
     const read = [...use.read].filter((column) => isMasked(masking, name, column));
     if (read.length === 0 || use.place === 'masked') continue;
-    const places = canRead(statementClass) && !isLocked(findings, use) ? placesOf(findings, use) : undefined;
+    const view = masking.byRelation.get(name)?.view;
+    const readable = view !== undefined && canRead(statementClass) && !isLocked(findings, use);
+    const places = readable ? placesOf(findings.text, use, `${MASK_SCHEMA}.${quoted(view)}`) : undefined;
     if (places === undefined) for (const column of read) unmasked.add(`${name}.${column}`);
     else rewrites.push(...places);
   }
@@ -51,18 +53,19 @@ function isLocked(findings: Findings, { relation }: RelationUse): boolean {
   return findings.effects.has(`lock direct table ${relation.schema}.${relation.name}`);
 }
 
-/** @returns undefined where the view can't be named: in a text that isn't the statement's own, or in a spelling that isn't plain. */
-function placesOf(findings: Findings, use: RelationUse): readonly Rewrite[] | undefined {
-  const masked = findings.catalogue.masking.byRelation.get(nameOf(use));
-  if (masked === undefined || use.place !== 'from' || use.named === null) return undefined;
-  const bytes = Buffer.from(findings.text, 'utf8');
+/**
+ * The places to be rewritten, so that something else stands where a relation is named.
+ *
+ * @returns undefined where it can't: in a text that isn't the statement's own, or in a spelling that isn't plain.
+ */
+export function placesOf(text: string, use: RelationUse, instead: string): readonly Rewrite[] | undefined {
+  if (use.place !== 'from' || use.named === null) return undefined;
+  const bytes = Buffer.from(text, 'utf8');
   const { name, schema } = use.relation;
   const written = nameAt(bytes, use.named.start);
   if (written?.parts.at(-1) !== name || (written.parts.length > 1 && written.parts.at(-2) !== schema)) return undefined;
   const alias = use.named.aliased ? '' : ` AS ${quoted(name)}`;
-  const places: Rewrite[] = [
-    { start: use.named.start, end: written.ends.at(-1) ?? 0, text: `${MASK_SCHEMA}.${quoted(masked.view)}${alias}` },
-  ];
+  const places: Rewrite[] = [{ start: use.named.start, end: written.ends.at(-1) ?? 0, text: `${instead}${alias}` }];
   // `public.customers.email` names the table by its schema, where now stands an alias.
   for (const start of use.qualified) {
     const column = nameAt(bytes, start);
@@ -141,7 +144,7 @@ export function rewritten(text: string, rewrites: readonly Rewrite[]): string {
   const bytes = Buffer.from(text, 'utf8');
   const parts: Buffer[] = [];
   let at = 0;
-  for (const { start, end, text: instead } of rewrites) {
+  for (const { start, end, text: instead } of [...rewrites].sort((a, b) => a.start - b.start)) {
     if (start < at) continue;
     parts.push(bytes.subarray(at, start), Buffer.from(instead));
     at = end;

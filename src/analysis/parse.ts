@@ -1,6 +1,14 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import { hasEndlessOperators } from './endless-operators.ts';
-import { commentsIn, loadParser, normalise, ParserExhausted, parseToJson, type SyntaxComplaint } from './parser.ts';
+import {
+  loadParser,
+  normalise,
+  ParserExhausted,
+  parseToJson,
+  type SyntaxComplaint,
+  type Token,
+  tokensOf,
+} from './parser.ts';
 import { hasTooManyTokens } from './text-size.ts';
 
 /** A node of PostgreSQL's parse tree as libpg_query writes it: `{ SelectStmt: { … } }`. */
@@ -115,13 +123,25 @@ function parseTree(
 /** The text with spaces for its comments, so that everything else stays where it is. */
 function withoutComments(text: string): string {
   const bytes = Buffer.from(text, 'utf8');
-  try {
-    for (const { start, end } of commentsIn(text)) bytes.fill(' ', start, end);
-  } catch (error) {
-    if (error instanceof ParserExhausted) return text;
-    throw error;
+  for (const { tokenName, start, end } of tokensIn(text, 'with comments')) {
+    if (isComment(tokenName)) bytes.fill(' ', start, end);
   }
   return bytes.toString('utf8');
+}
+
+/** The words of a text, in bytes of UTF-8; none where the parser can't cut it. */
+export function tokensIn(text: string, comments?: 'with comments'): readonly Token[] {
+  try {
+    const tokens = tokensOf(text);
+    return comments === undefined ? tokens.filter(({ tokenName }) => !isComment(tokenName)) : tokens;
+  } catch (error) {
+    if (error instanceof ParserExhausted) return [];
+    throw error;
+  }
+}
+
+function isComment(tokenName: string): boolean {
+  return tokenName === 'SQL_COMMENT' || tokenName === 'C_COMMENT';
 }
 
 function parseOnce(text: string): ReturnType<typeof parseTree> {

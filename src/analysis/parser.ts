@@ -123,15 +123,23 @@ export function normalise(text: string): string | undefined {
   });
 }
 
-/** Where comments stand, in bytes of UTF-8; nowhere in a text that can't be cut into tokens. @throws ParserExhausted */
-export function commentsIn(text: string): readonly { readonly start: number; readonly end: number }[] {
+/** A word of a text, and where it stands in bytes of UTF-8. */
+export interface Token {
+  readonly text: string;
+  /** As libpg_query calls it: `SQL_COMMENT`, `IDENT` … */
+  readonly tokenName: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The words of a text, comments among them; none of one that can't be cut into words. @throws ParserExhausted */
+export function tokensOf(text: string): readonly Token[] {
   return withText(text, (module, pointer) => {
     const result = module._wasm_scan(pointer);
     if (result === 0) throw new ParserExhausted();
     const scanned = module.UTF8ToString(result);
     module._wasm_free_string(result);
     if (!scanned.startsWith('{')) return [];
-    const { tokens } = JSON.parse(scanned) as { tokens: { tokenName: string; start: number; end: number }[] };
-    return tokens.filter(({ tokenName }) => tokenName === 'SQL_COMMENT' || tokenName === 'C_COMMENT');
+    return (JSON.parse(scanned) as { tokens: Token[] }).tokens;
   });
 }

@@ -104,6 +104,13 @@ export interface Analysis {
   readonly rewrites?: readonly Rewrite[];
   /** Masked columns whose values it would see as they are. */
   readonly unmasked?: readonly string[];
+  /**
+   * Where it asks for texts of the server's catalogues, with the condition under which they are told. A NUL stands where
+   * the task's own functions are told from others.
+   */
+  readonly toldWhere?: readonly Rewrite[];
+  /** Texts of the catalogues that it asks for in a way in which no condition can be put. */
+  readonly untold?: readonly string[];
   /** Relations that it reads and that only the gateway has. */
   readonly ownViews?: readonly OwnView[];
   /** Relations that it reads and that show a task less than it may know. */

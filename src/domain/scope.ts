@@ -24,6 +24,11 @@ interface ScopePattern {
   readonly columns: readonly string[] | null;
 }
 
+/** A pattern's parts, each a name or `*`. */
+export function partsOfPattern(pattern: string): Pick<ScopePattern, 'schema' | 'name'> {
+  return parse(pattern);
+}
+
 function parse(pattern: string): ScopePattern {
   const [, named = pattern, listed] = /^([^(]*)\((.*)\)$/.exec(pattern) ?? [];
   const dot = named.indexOf('.');

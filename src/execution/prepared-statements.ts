@@ -15,6 +15,8 @@ export interface PreparedStatement extends PreparedText {
   /** As the client sent it, where the gateway has put relations into the text, and where positions in this one lie in that. */
   readonly asked?: string;
   readonly positionIn?: (position: number) => number;
+  /** Texts of the catalogue that it asks for are told under conditions that stand in it. */
+  readonly conditioned?: true;
 }
 
 export function isKnownOn({ name, on }: PreparedStatement, connection: EngineSession): boolean {

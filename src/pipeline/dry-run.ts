@@ -1,7 +1,9 @@
 import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
 import { isRepeatable } from '../analysis/repeatable.ts';
 import type { Analysis } from '../domain/effect.ts';
+import type { Statement } from '../domain/intent.ts';
 import type { Measured } from '../engines/engine.ts';
+import { quoteIdentifier } from '../engines/postgres/quote.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Wish } from './waiting-plans.ts';
@@ -16,7 +18,7 @@ export function dryRun(
   const catalogue = target.catalogue();
   const untriable = analyses.map(whyUntriable).find((why) => why !== undefined);
   return target.engine.measure({
-    statements: writes.map((write: WrittenStatement) => write.statement),
+    statements: writes.map(triedAs),
     settings,
     tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, catalogue)))],
     baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis)))],
@@ -30,6 +32,14 @@ export function dryRun(
 }
 
 const TRIALS = { first: 'dry run', second: 'second dry run' } as const satisfies Record<string, Step>;
+
+/** A lock that others wait for has no rows to measure: to try it, that nobody waits for is taken in its place. */
+function triedAs({ statement, analysis }: WrittenStatement): Statement {
+  const locked = analysis.effects.filter(({ mode }) => mode !== undefined).map(({ object }) => object);
+  if (locked.length === 0) return statement;
+  const names = locked.map(({ schema, name }) => `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`);
+  return { text: `LOCK TABLE ${names.join(', ')} IN ACCESS SHARE MODE`, parameters: [] };
+}
 
 function whyUntriable(analysis: Analysis): string | undefined {
   if (analysis.class.kind === 'change' && !analysis.class.transactional) {

@@ -4,11 +4,12 @@ import { type Analyse, isOfOneSession } from '../analysis/analysis-cache.ts';
 import { attributeEffects } from '../analysis/attribute-effects.ts';
 import { rewritten } from '../analysis/masked-reads.ts';
 import { createMaskedCatalogue } from '../analysis/masking.ts';
+import { TASKS_FUNCTIONS } from '../analysis/told.ts';
 import { createVouchedCatalogue, type VouchedFor } from '../analysis/vouched-catalogue.ts';
 import type { Approved } from '../domain/approval.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
-import type { Analysis, Effect, PreparedText, TableEffect } from '../domain/effect.ts';
+import type { Analysis, Effect, PreparedText, Rewrite, TableEffect } from '../domain/effect.ts';
 import type { Channel } from '../domain/intent.ts';
 import type { Undoes } from '../domain/plan.ts';
 import type { Profile } from '../domain/profile.ts';
@@ -19,7 +20,7 @@ import type { Catalogue } from '../engines/catalogue.ts';
 import type { ApplyRequest, MeasureBounds, TargetEngine } from '../engines/engine.ts';
 import { type JudgeInputs, type Judgement, judge } from './judge.ts';
 import type { TargetRules } from './target-rules.ts';
-import { profileOf } from './task-reach.ts';
+import { functionsWithin, profileOf } from './task-reach.ts';
 
 /** One target with all that is needed to govern it: its engine, its catalogue, its rules. */
 export interface GovernedTarget extends TargetRules {
@@ -119,8 +120,8 @@ export function createGovernedTarget(deps: {
         const inputs: JudgeInputs = {
           analyse: (sql) => analyse(sql, settings, prepared),
           decide(analysis) {
-            const unmasking = rules.unmasking(analysis);
-            if (unmasking !== undefined) return unmasking;
+            const withheld = rules.withheld(analysis);
+            if (withheld !== undefined) return withheld;
             const effects = JSON.stringify(analysis.effects);
             const decided = decisions.get(effects) ?? rules.decideStatement(task, channel, analysis);
             if (decisions.size >= MAX_JUDGEMENTS) decisions.clear();
@@ -128,7 +129,7 @@ export function createGovernedTarget(deps: {
             return decided;
           },
         };
-        const made = judgeMasked(text, inputs);
+        const made = judgeRewritten(text, inputs, () => functionsWithin(rules.reach(task)));
         if (isOfOneSession(made.verdict === 'failed' ? made.failure : made.analysis)) return made;
         if (judgements.size >= MAX_JUDGEMENTS) judgements.clear();
         if (text.length <= MAX_REMEMBERED_CHARS) judgements.set(text, made);
@@ -196,16 +197,29 @@ const MASKED_SINCE: Refusal = {
   hint: 'Send the statement again: it becomes a new plan.',
 };
 
-/** Judged as it will be carried: what the views show is what it may do something with. */
-function judgeMasked(text: string, inputs: JudgeInputs): Judgement {
+/** Judged as it will be carried: what the views show is what it may do something with, and so are the texts that it is told. */
+function judgeRewritten(text: string, inputs: JudgeInputs, tasksFunctions: () => string): Judgement {
   const made = judge(text, inputs);
-  const rewrites = made.verdict === 'failed' ? undefined : made.analysis.rewrites;
-  if (rewrites === undefined || made.verdict === 'deny') return made;
-  const instead = rewritten(text, rewrites);
+  if (made.verdict === 'failed' || made.verdict === 'deny') return made;
+  const { rewrites = [], toldWhere = [], shape } = made.analysis;
+  if (rewrites.length === 0 && toldWhere.length === 0) return made;
+  const instead = rewritten(text, [...rewrites, ...filledIn(toldWhere, tasksFunctions)]);
   const again = judge(instead, inputs);
   assert(
     again.verdict === 'failed' || again.analysis.rewrites === undefined,
     'G1: every masked column is read by its view',
   );
-  return { ...again, instead };
+  const masked = rewrites.length === 0 ? {} : { masked: true as const };
+  if (toldWhere.length === 0) return { ...again, instead, ...masked };
+  // A condition doesn't fit everywhere (FROM a_function(…), TABLE …): there nothing is told.
+  if (again.verdict === 'failed')
+    return judge(text, { ...inputs, analyse: () => ({ ...made.analysis, untold: [UNFIT] }) });
+  return { ...again, analysis: { ...again.analysis, shape }, instead, ...masked, conditioned: true };
+}
+
+const UNFIT = 'a text in a place where no condition can stand';
+
+function filledIn(places: readonly Rewrite[], tasksFunctions: () => string): readonly Rewrite[] {
+  const functions = tasksFunctions();
+  return places.map((place) => ({ ...place, text: place.text.replaceAll(TASKS_FUNCTIONS, () => functions) }));
 }

@@ -5,8 +5,12 @@ import type { Refusal } from '../domain/refusal.ts';
 
 /** What is to become of one statement, before anything of it has run. */
 export type Judgement = Verdict & {
-  /** What is carried in place of the text that was asked for: masked columns are read through their views. */
+  /** What is carried in place of the text that was asked for. */
   readonly instead?: string;
+  /** There, masked columns are read through their views. */
+  readonly masked?: true;
+  /** There, texts of the catalogue stand under the condition that the task may know them. */
+  readonly conditioned?: true;
 };
 
 type Verdict =
@@ -53,7 +57,8 @@ export function judge(text: string, inputs: JudgeInputs): Judgement {
     case 'transaction':
       return { verdict: 'transaction', act: kind.act, analysis };
     case 'session': {
-      const decision = analysis.effects.length === 0 ? undefined : inputs.decide(analysis);
+      const free = analysis.effects.length === 0 && analysis.untold === undefined;
+      const decision = free ? undefined : inputs.decide(analysis);
       if (decision?.decision === 'deny') return { verdict: 'deny', analysis, decision };
       // What is prepared is judged again each time it is executed; what else is held can't wait as a plan.
       if (decision?.decision === 'hold' && kind.act.act !== 'prepare')

@@ -7,17 +7,17 @@ import type { Environment } from '../domain/environment.ts';
 import type { ActorId, Digest, TargetId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
 import type { MaskRule } from '../domain/masking.ts';
-import { type ObjectRef, objectName } from '../domain/object.ts';
+import type { ObjectRef } from '../domain/object.ts';
 import type { Measurement, Plan } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { SecretMode } from '../domain/secrets.ts';
 import type { Task } from '../domain/task.ts';
-import { visible } from '../domain/visible.ts';
 import { undoPath } from '../planning/undo-path.ts';
 import type { ChangeCalendar } from '../policy/change-calendar.ts';
 import type { Extent, Standing } from '../policy/circumstances.ts';
 import type { Decide } from '../policy/decide.ts';
 import type { Reach } from './task-reach.ts';
+import { withheld } from './withheld.ts';
 
 /** What is decided of statements and plans on one target, without touching it: configuration and policy alone. */
 export interface TargetRules {
@@ -32,8 +32,8 @@ export interface TargetRules {
   changeTime(): ChangeTime;
   /** What the task may touch here. @throws RefusalError when it declares nothing of this target, or its actor is gone. */
   reach(task: Task): Reach;
-  /** Denied, where a statement would see masked values as they are; whatever policy says. */
-  unmasking(analysis: Analysis): Denied | undefined;
+  /** Denied, where a statement would be told what this task may not know; whatever policy says. */
+  withheld(analysis: Analysis): Denied | undefined;
   /** Before anything has run. */
   decideStatement(task: Task, channel: Channel, analysis: Analysis): Decision;
   /** After it has run, and before it is committed (G5). */
@@ -115,7 +115,7 @@ export function createTargetRules(deps: {
     edition: deps.edition,
     masks: deps.masks,
     secrets: deps.secrets,
-    unmasking: (analysis) => (deps.masks.length === 0 ? undefined : unmasking(analysis, deps.policyDigest)),
+    withheld: (analysis) => withheld(analysis, { masks: deps.masks.length > 0, policyDigest: deps.policyDigest }),
     changeTime: deps.changeTime,
     reach(task) {
       const { radius, role } = known(task);
@@ -185,7 +185,7 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     },
     changeTime: () => rules().changeTime(),
     reach: (task) => rules().reach(task),
-    unmasking: (analysis) => rules().unmasking(analysis),
+    withheld: (analysis) => rules().withheld(analysis),
     decideStatement: (...asked) => rules().decideStatement(...asked),
     decideMeasured: (measured) => rules().decideMeasured(measured),
     decidePlan: (asked) => rules().decidePlan(asked),
@@ -194,28 +194,6 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     denial: (decision) => rules().denial(decision),
     overTaskLimit: (...asked) => rules().overTaskLimit(...asked),
   };
-}
-
-/** Code that nobody can look into could read a masked column, and tell by its effect what it has found. */
-function unmasking({ unmasked = [], effects, unknown }: Analysis, policyDigest: Digest): Denied | undefined {
-  if (unmasked.length > 0) {
-    return deniedAsMasked(
-      `It would see masked values as they are: ${unmasked.join(', ')}.`,
-      'Select them in a query, where the mask stands for the value; change and return other columns. A person who needs the values reads them without Countersign.',
-      policyDigest,
-    );
-  }
-  const code = effects.find(({ verb, object }) => verb === 'unknown' && object.kind !== 'channel');
-  if (code === undefined) return undefined;
-  return deniedAsMasked(
-    `Columns are masked here, and ${unknown.join(', ') || objectName(code.object)} could read them.`,
-    'Use the server’s own functions only; what else is to run, a person runs.',
-    policyDigest,
-  );
-}
-
-function deniedAsMasked(reason: string, instead: string, policyDigest: Digest): Denied {
-  return { decision: 'deny', policies: [{ policy: 'masked-columns', reason: visible(reason) }], instead, policyDigest };
 }
 
 function isDirect(effect: Effect): boolean {

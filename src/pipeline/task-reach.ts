@@ -1,9 +1,10 @@
 import type { Role } from '../domain/actor.ts';
 import type { MaskedRelation } from '../domain/masking.ts';
 import type { ColumnGrants, Profile } from '../domain/profile.ts';
-import { type Columns, columnsWithin, commonColumns } from '../domain/scope.ts';
+import { type Columns, columnsWithin, commonColumns, partsOfPattern } from '../domain/scope.ts';
 import type { TargetRadius, Task } from '../domain/task.ts';
 import type { Catalogue, Relation } from '../engines/catalogue.ts';
+import { quoteLiteral } from '../engines/postgres/quote.ts';
 
 /** What a task declares of one target, and the role that bounds it. */
 export interface Reach {
@@ -17,6 +18,19 @@ export function readableColumns(relation: Relation, { radius, role }: Reach): Co
     columnsWithin(relation, [...radius.read, ...radius.write]),
     columnsWithin(relation, [...role.read, ...role.write]),
   );
+}
+
+/** The functions that a task's patterns name, as a condition on "routine" and its schema "home" (analysis/told.ts). */
+export function functionsWithin({ radius }: Reach): string {
+  const either = [...radius.read, ...radius.write].map((pattern) => {
+    const { schema, name } = partsOfPattern(pattern);
+    const parts = [
+      ...(schema === '*' ? [] : [`home.nspname OPERATOR(pg_catalog.=) ${quoteLiteral(schema)}`]),
+      ...(name === '*' ? [] : [`routine.proname OPERATOR(pg_catalog.=) ${quoteLiteral(name)}`]),
+    ];
+    return parts.length === 0 ? 'true' : parts.join(' AND ');
+  });
+  return [...new Set(either)].sort().join(' OR ') || 'false';
 }
 
 function writableColumns(relation: Relation, { radius, role }: Reach): Columns {

@@ -189,6 +189,8 @@ export async function watch(lane: Lane, surroundings: Surroundings): Promise<Wat
       words: carriage.words,
       signal,
     };
+    // What a first connection takes on a busy machine is nobody's attack.
+    await send({ ...work, attempt: probe('SELECT 1') });
     // Either may be first: what is at work is ended, what comes later is held up or kept out.
     const early = send({
       ...work,

@@ -104,7 +104,8 @@ export function createClientStatements(deps: {
       return outbox.fail(isIgnored(judgement) ? IN_FAILED_TRANSACTION : duplicateStatement(name));
     }
     const asked = positionBefore === undefined ? {} : { asked: sql, positionIn: positionBefore };
-    const statement: PreparedStatement = { name, text, by: 'protocol', types, on: new Map(), ...asked };
+    const conditioned = judgement !== 'empty' && judgement.conditioned === true ? { conditioned: true as const } : {};
+    const statement: PreparedStatement = { name, text, by: 'protocol', types, on: new Map(), ...asked, ...conditioned };
     if (judgement === 'empty') empty.add(statement);
     const keep = (): void => {
       if (name === '') unnamed = statement;
@@ -151,7 +152,7 @@ export function createClientStatements(deps: {
       await outbox.fail(now.failure);
       return undefined;
     }
-    if (now.instead !== undefined) {
+    if (now.masked === true || (now.conditioned === true && statement.conditioned !== true)) {
       await outbox.fail(failureOf(MASKED_SINCE));
       return undefined;
     }

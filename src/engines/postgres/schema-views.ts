@@ -60,7 +60,8 @@ const ownerColumn: Rewrite = (definition) => {
   );
 };
 
-const USES_TYPE = "has_type_privilege(t.oid, 'USAGE'::text)";
+/** Everybody may use most types; whoever reaches nothing of their schema has no use for it. */
+const USES_TYPE = "(has_type_privilege(t.oid, 'USAGE'::text) AND has_schema_privilege(t.typnamespace, 'USAGE'::text))";
 
 const READABLE: Readonly<Record<string, Rewrite>> = {
   table_constraints: readerOf('r'),

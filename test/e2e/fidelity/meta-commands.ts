@@ -48,7 +48,6 @@ export const META_COMMANDS: readonly string[] = [
   '\\du',
   '\\du+ postgres',
   '\\dg',
-  '\\drds',
   '\\l rental',
   '\\db',
   '\\dc *.utf8*',
