@@ -100,6 +100,7 @@ function analysisOf(
     ...(texts.rewrites.length === 0 ? {} : { toldWhere: texts.rewrites }),
     ...(texts.untold.length === 0 ? {} : { untold: texts.untold }),
     ...(findings.takesRows ? { takesRows: true as const } : {}),
+    ...(findings.makesCode ? { makesCode: true as const } : {}),
   };
 }
 

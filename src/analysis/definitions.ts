@@ -1,4 +1,5 @@
 import type { Verb } from '../domain/effect.ts';
+import { lookInto } from './code-in-definitions.ts';
 import { type Definition, definition, spoken } from './definition.ts';
 import { addEffect, type Findings } from './findings.ts';
 import {
@@ -72,6 +73,7 @@ export function define(findings: Findings, kind: string, node: Tree, walk: Walk)
     });
     return definition(spoken(kind), kind !== 'CreatedbStmt' && kind !== 'DropdbStmt' && kind !== 'AlterSystemStmt');
   }
+  lookInto(findings, kind, node);
   if (PRIVILEGE_STATEMENTS.has(kind)) return privilege(findings, kind, node);
   const found = known(findings, kind, node, walk);
   guardOwnSchema(findings);

@@ -39,6 +39,8 @@ export interface Findings {
   /** Rows follow the statement (COPY … FROM STDIN). */
   takesRows: boolean;
   holdsCursor: string | undefined;
+  /** Code is made, changed, or brought where rows run it. */
+  makesCode: boolean;
   /** Relations of the gateway's own that the statement's own text names; `null` where another text is walked over. */
   ownViews: OwnView[] | null;
   /** What is walked over is the statement's own text, so that places in it can be told. */
@@ -71,6 +73,7 @@ export function createFindings(
     executes: undefined,
     takesRows: false,
     holdsCursor: undefined,
+    makesCode: false,
     ownViews: [],
     schemaViews: [],
     textCalls: [],

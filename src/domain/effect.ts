@@ -98,6 +98,8 @@ export interface Analysis {
   readonly executes?: PreparedText;
   /** Rows follow the statement (COPY … FROM STDIN): it can be measured, and can't wait as a plan. */
   readonly takesRows?: true;
+  /** It makes code, changes it, or brings it where rows run it: what comes after it may run what nobody has looked at. */
+  readonly makesCode?: true;
   /** The cursor that it declares and that outlives its transaction. */
   readonly holdsCursor?: string;
   /** Where a masking view is to be named in place of a relation; it is judged again with these made. */

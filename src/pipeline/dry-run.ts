@@ -1,5 +1,6 @@
 import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
 import { isRepeatable } from '../analysis/repeatable.ts';
+import { runsOwnCode } from '../analysis/runs-own-code.ts';
 import type { Analysis } from '../domain/effect.ts';
 import type { Statement } from '../domain/intent.ts';
 import type { Measured } from '../engines/engine.ts';
@@ -16,7 +17,7 @@ export function dryRun(
 ): Promise<Measured> {
   const analyses = writes.map((write) => write.analysis);
   const catalogue = target.catalogue();
-  const untriable = analyses.map(whyUntriable).find((why) => why !== undefined);
+  const untriable = analyses.map(whyUntriable).find((why) => why !== undefined) ?? runsOwnCode(writes, catalogue);
   return target.engine.measure({
     statements: writes.map(triedAs),
     settings,

@@ -1,3 +1,4 @@
+import { runsOwnCode } from '../analysis/runs-own-code.ts';
 import type { Allowed, Held } from '../domain/decision.ts';
 import type { Measurement, Plan, PlanRecord } from '../domain/plan.ts';
 import type { Measured } from '../engines/engine.ts';
@@ -57,7 +58,9 @@ export function createHold(deps: {
     });
     if (decision.decision === 'deny') return { outcome: 'refused', refusal: target.denial(decision) };
     // What a person is asked is the stronger of what held the statement and what its measured effect asks for.
-    const stronger = decision.decision === 'hold' ? decision : request.decision;
+    const asks = decision.decision === 'hold' ? decision : request.decision;
+    const ownCode = asks.decision === 'allow' ? runsOwnCode(request.writes, target.catalogue()) : undefined;
+    const stronger = ownCode === undefined ? asks : target.unknownCode(asks, ownCode);
     const made = await record(request, { ...measured, measurement, effects }, stronger);
     if (made.state === 'approved') return waiting.answer(made, request);
     return { outcome: 'refused', refusal: heldRefusal(made, made.plan.held.missing, deps.now(), request.writes) };

@@ -60,6 +60,8 @@ export interface TargetRules {
   denial(decision: Decision): Refusal;
   /** The task has used up what it declared: what would have been allowed is held. */
   overTaskLimit(task: Task, decision: Allowed): Held;
+  /** It would run code that nobody has looked at: what policy lets through is held all the same. */
+  unknownCode(decision: Held | Allowed, why: string): Held;
 }
 
 export function createTargetRules(deps: {
@@ -144,18 +146,21 @@ export function createTargetRules(deps: {
       return Math.max(asked(plan.held), now.decision === 'hold' ? asked(now) : 0);
     },
     denial: (decision) => denialOf(decision, deps.now()),
-    overTaskLimit: (task, decision) => ({
-      decision: 'hold',
-      policies: [
-        {
-          policy: 'over-task-limit',
-          reason: `The task may change ${task.limits.rowsPerTask} rows in all, and this would be more.`,
-        },
-      ],
-      missing: [{ obligation: 'approvals', count: environment.quorum }],
-      policyDigest: decision.policyDigest,
-    }),
+    overTaskLimit: (task, decision) =>
+      forPeople(
+        decision,
+        'over-task-limit',
+        `The task may change ${task.limits.rowsPerTask} rows in all, and this would be more.`,
+      ),
+    unknownCode: (decision, why) => forPeople(decision, 'unknown-effect', `Nobody has looked at what it runs: ${why}.`),
   };
+
+  /** Held for as many people as the environment asks. */
+  function forPeople({ policyDigest }: Held | Allowed, policy: string, reason: string): Held {
+    const missing = [{ obligation: 'approvals', count: environment.quorum }] as const;
+    return { decision: 'hold', policies: [{ policy, reason }], missing, policyDigest };
+  }
+
   return rules;
 }
 
@@ -193,6 +198,7 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     approvalsNeeded: (...asked) => rules().approvalsNeeded(...asked),
     denial: (decision) => rules().denial(decision),
     overTaskLimit: (...asked) => rules().overTaskLimit(...asked),
+    unknownCode: (...asked) => rules().unknownCode(...asked),
   };
 }
 
