@@ -9,6 +9,8 @@ export interface CountedTable {
   readonly updated: number;
   readonly deleted: number;
   readonly truncated?: number;
+  /** Its rows before and after are kept. */
+  readonly kept?: boolean;
 }
 
 /**

@@ -2,14 +2,16 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { shortId } from '../domain/plan.ts';
 import { RefusalError } from '../domain/refusal.ts';
+import { visible } from '../domain/visible.ts';
 import { noChange, undoMade } from '../pipeline/changes.ts';
 import type { ChangeView } from '../pipeline/gateway.ts';
+import { planNamed } from '../pipeline/plan-view.ts';
 import { describeEffect } from '../planning/describe-effect.ts';
 import { renderPlan } from '../planning/render-plan.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { personNamed } from './as-person.ts';
 import { answerWith, type CommonOptions, UsageError, withCommonOptions } from './command.ts';
-import { findPlan, planText } from './plan.ts';
+import { planText } from './plan.ts';
 
 interface ListOptions extends CommonOptions {
   readonly task?: string;
@@ -46,8 +48,8 @@ async function list({ changes }: Countersign, options: ListOptions) {
     throw new UsageError(`--limit ${options.limit} is no number from 1 to 1000.`, 'Leave it out for 50.');
   const found = await changes.list({ limit, ...(options.task === undefined ? {} : { task: options.task }) });
   const lines = found.map(
-    ({ id, plan, appliedAt, undoneBy }) =>
-      `${shortId(id)}  ${appliedAt}  ${plan.plan.target}  ${plan.plan.actor}  ${undoneBy === null ? '' : pc.yellow(`undone by ${shortId(undoneBy)}  `)}${firstLine(plan.plan.statements)}\n              ${pc.dim(describeEffect(plan.plan))}`,
+    ({ id, target, actor, effect, statements, appliedAt, undoneBy }) =>
+      `${shortId(id)}  ${appliedAt}  ${target}  ${actor}  ${undoneBy === null ? '' : pc.yellow(`undone by ${shortId(undoneBy)}  `)}${firstLine(statements)}\n              ${pc.dim(effect.join('; '))}`,
   );
   return {
     json: { changes: found.map(summary) },
@@ -55,49 +57,54 @@ async function list({ changes }: Countersign, options: ListOptions) {
   };
 }
 
-function firstLine(statements: readonly { readonly text: string }[]): string {
-  const text = statements.map((statement) => statement.text.replaceAll(/\s+/g, ' ').trim()).join('; ');
+function firstLine(statements: readonly string[]): string {
+  const text = statements.map((statement) => statement.replaceAll(/\s+/g, ' ').trim()).join('; ');
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }
 
-function summary({ id, plan: { plan }, appliedAt, undoneBy }: ChangeView) {
+function summary({ plan, effect, ...change }: ChangeView) {
   return {
-    id,
-    task: plan.task,
-    actor: plan.actor,
-    target: plan.target,
-    environment: plan.environment,
-    statements: plan.statements.map((statement) => statement.text),
-    effect: describeEffect(plan),
-    appliedAt,
-    undo: plan.undo,
-    undoes: plan.undoes?.change ?? null,
-    undoneBy,
+    ...change,
+    within: plan === null ? 'limits' : 'plan',
+    effect: effect.join('; '),
+    undoes: plan?.plan.undoes?.change ?? null,
   };
 }
 
 async function show(countersign: Countersign, named: string) {
   const view = await find(countersign, named);
-  const { id, plan, appliedAt, undoneBy } = view;
+  const { id, plan, appliedAt, undoneBy, undo } = view;
   const way =
-    undoneBy !== null
-      ? `undone by plan ${shortId(undoneBy)}; to have it again: countersign change undo ${shortId(undoneBy)} --as PERSON`
-      : `countersign change undo ${shortId(id)} --as PERSON`;
+    undo.undo === 'irreversible'
+      ? `NONE: ${undo.why}`
+      : undoneBy !== null
+        ? `undone by plan ${shortId(undoneBy)}; to have it again: countersign change undo ${shortId(undoneBy)} --as PERSON`
+        : `countersign change undo ${shortId(id)} --as PERSON`;
+  const what =
+    plan === null
+      ? [
+          `who       ${view.actor}, task ${view.task}, within its limits`,
+          `where     ${view.target}`,
+          ...view.statements.map((shape) => `what      ${shape}`),
+          ...view.effect.map((table) => `effect    ${table}`),
+        ]
+      : renderPlan(plan.plan);
   return {
     json: { ...summary(view), plan },
     text: [
       `${pc.bold(`Change ${shortId(id)}`)}  applied ${appliedAt}`,
       pc.dim(`          ${id}`),
-      ...renderPlan(plan.plan),
-      ...(plan.plan.undo.undo === 'row images' ? ['', `${pc.dim('undo')}      ${way}`] : []),
+      ...what.map(visible),
+      '',
+      `${pc.dim('undo')}      ${way}`,
     ].join('\n'),
   };
 }
 
-/** @throws RefusalError when there is no such plan, or it has not been applied. */
+/** @throws RefusalError when nothing of this name has taken effect. */
 async function find(countersign: Countersign, named: string): Promise<ChangeView> {
-  const { id } = await findPlan(countersign, named);
-  const view = await countersign.changes.of(id);
+  const plan = await planNamed(countersign.store, named);
+  const view = await countersign.changes.of(plan === 'none' || plan === 'several' ? named : plan);
   if (view === undefined) throw new RefusalError(noChange(named));
   return view;
 }

@@ -73,8 +73,9 @@ export async function inspectDatabase(url: string): Promise<Inspected> {
 export function setupOf(
   { client }: Inspected,
   passwords: { readonly session: string; readonly apply: string },
+  keepWrites: boolean,
 ): Promise<readonly SetupStatement[]> {
-  return planSetup((sql) => rows(client, sql), passwords);
+  return planSetup((sql) => rows(client, sql), passwords, { keepWrites });
 }
 
 /** Runs it, all or nothing. */

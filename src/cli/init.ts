@@ -60,7 +60,8 @@ async function init(options: InitOptions) {
   try {
     const names = namesOf(options, inspected, existing);
     const passwords = passwordsOf(existing, inspected);
-    const statements = await setupOf(inspected, passwords);
+    const known = existing?.targets.get(asId<TargetId>(names.target))?.target;
+    const statements = await setupOf(inspected, passwords, known?.keepsWrites === true);
     if (!(await agreed(options, names, inspected, statements))) {
       return { json: { done: false }, text: 'Nothing was changed.', exit: EXIT.refused };
     }

@@ -132,12 +132,11 @@ function summary(view: PlanView) {
 }
 
 async function show(countersign: Countersign, named: string) {
-  const view = await findPlan(countersign, named);
+  const view = await find(countersign, named);
   return { json: view, text: planText(view, countersign) };
 }
 
-/** @throws RefusalError when there is none, or more than one. */
-export async function findPlan({ store, views }: Countersign, named: string): Promise<PlanView> {
+async function find({ store, views }: Countersign, named: string): Promise<PlanView> {
   const id = await planNamed(store, named);
   if (id === 'several')
     throw new RefusalError({
@@ -197,7 +196,7 @@ async function decide(
   options: PersonOptions & { readonly verdict: 'approve' | 'reject' },
 ) {
   const person = personNamed(countersign, options.as ?? '');
-  const view = await findPlan(countersign, named);
+  const view = await find(countersign, named);
   const key = keyOf(countersign, person, options.key);
   if (
     await declined(
@@ -231,7 +230,7 @@ async function decide(
 
 async function apply(countersign: Countersign, named: string, options: PersonOptions) {
   const person = personNamed(countersign, options.as ?? '');
-  const view = await findPlan(countersign, named);
+  const view = await find(countersign, named);
   if (view.state === 'approved' && (await declined(options, `${planText(view, countersign)}\n`, 'Apply this plan?')))
     return undecided();
   await countersign.announce({ pg: '', http: '' });
@@ -246,13 +245,13 @@ async function apply(countersign: Countersign, named: string, options: PersonOpt
 }
 
 /** Asks where there is somebody to ask; a script has decided already. */
-export async function declined(options: PersonOptions, shown: string, question: string): Promise<boolean> {
+async function declined(options: PersonOptions, shown: string, question: string): Promise<boolean> {
   if (options.yes === true || options.json === true || !process.stdin.isTTY || !process.stdout.isTTY) return false;
   process.stdout.write(`${shown}\n`);
   const sure = await confirm({ message: question, initialValue: false });
   return isCancel(sure) || !sure;
 }
 
-export function undecided() {
+function undecided() {
   return { json: { decided: false }, text: 'Nothing was done.', exit: EXIT.refused };
 }

@@ -168,6 +168,8 @@ function targetOf(
       identity: asId<Digest>(entry.identity),
       maxSessions: entry.maxSessions,
       secrets: entry.secrets,
+      keepsWrites: entry.undo.writes === 'kept',
+      undoKept: { keepMs: entry.undo.keep, maxBytes: entry.undo.maxBytes },
       masks: Object.entries(entry.masks).map(([pattern, mask]) => maskRule(pattern, mask)),
     },
     session: login(entry.credentials.session),

@@ -132,6 +132,16 @@ const target = z.strictObject({
   maxSessions: z.int().positive().default(DEFAULT_MAX_SESSIONS),
   /** Values that look like keys, tokens and passwords in what MCP answers: left, told, or taken out. */
   secrets: z.enum(SECRET_MODES).default('off'),
+  /** Whether the rows of writes within limits are kept, so that these can be undone too: `countersign init` lays the triggers. */
+  undo: z
+    .strictObject({
+      writes: z.enum(['kept', 'not kept']).default('not kept'),
+      /** How long rows are kept for undo; then they are let go, and the ledger says so. */
+      keep: duration.prefault('30d'),
+      /** The most that all of them may take up; the oldest go first. */
+      maxBytes: z.int().positive().default(10_737_418_240),
+    })
+    .prefault({}),
   /** Columns that actors see only through a mask; `none` takes one out that a wider pattern names. */
   masks: z.record(maskPattern, z.enum([...MASKS, 'none'])).default({}),
   backup: backup.optional(),

@@ -105,7 +105,7 @@ export function isLive(record: PlanRecord, nowMs: number): boolean {
   return (record.state === 'held' || record.state === 'approved') && nowMs < Date.parse(record.plan.expiresAt);
 }
 
-/** Enough of a plan's id to type: the first twelve hexadecimal digits. */
+/** Enough of a plan's id to type: the first twelve hexadecimal digits. Other ids are short as they are. */
 export function shortId(id: string): string {
-  return id.replace(/^sha256:/, '').slice(0, 12);
+  return id.startsWith('sha256:') ? id.slice('sha256:'.length, 'sha256:'.length + 12) : id;
 }

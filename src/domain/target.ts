@@ -18,6 +18,10 @@ export interface Target {
   readonly maxSessions?: number;
   /** What becomes of values in results that look like secrets; `off` where it isn't said. */
   readonly secrets?: SecretMode;
+  /** Whether rows are kept of writes within limits, so that they can be undone. */
+  readonly keepsWrites?: boolean;
+  /** How long, and up to which size, it keeps rows for undo. */
+  readonly undoKept?: { readonly keepMs: number; readonly maxBytes: number };
   /** Which columns actors see only through a mask. */
   readonly masks?: readonly MaskRule[];
 }

@@ -72,6 +72,11 @@ export interface TargetEngine {
   /** What is kept of a change so that it can be undone; `undefined` where nothing is (any more). */
   keptRows(change: string): Promise<KeptRows | undefined>;
 
+  /** Changes whose rows are kept beyond these bounds, the oldest first. */
+  beyondKeeping(bounds: KeepBounds): Promise<readonly ExpiredChange[]>;
+  /** Lets go of their rows: they can't be undone any more. */
+  dropKept(expired: readonly ExpiredChange[]): Promise<void>;
+
   /** Whether a plan's change is in the target: the row it left there is the truth (G6). */
   appliedState(plan: PlanId): Promise<AppliedState>;
 
@@ -94,6 +99,21 @@ export interface KeptRows {
   /** `schema.name`, partitions by their root. */
   readonly tables: readonly string[];
   readonly rows: number;
+}
+
+/** How long, and up to which size, a target keeps rows for undo. */
+export interface KeepBounds {
+  readonly keepMs: number;
+  readonly maxBytes: number;
+}
+
+export interface ExpiredChange {
+  /** The plan, or the intent of a write. */
+  readonly change: string;
+  /** What its rows are filed under. */
+  readonly keptAs: string;
+  readonly rows: number;
+  readonly bytes: number;
 }
 
 export const CATALOGUE_POLL_MS = 1000;

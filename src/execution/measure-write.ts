@@ -27,20 +27,31 @@ export async function measureTransaction(session: EngineSession): Promise<readon
   const [, counts] = await session.own('SET CONSTRAINTS ALL IMMEDIATE', CHANGED_ROWS);
   assert(counts !== undefined);
   const tables: CountedTable[] = [];
-  for (const [counting, table, inserted, updated, deleted] of counts.rows) {
+  for (const [counting, table, inserted, updated, deleted, kept] of counts.rows) {
     if (counting !== 'on') throw new Error('the server does not count rows (track_counts is off)');
     if (table === null || table === undefined) continue;
-    tables.push({ table, inserted: Number(inserted), updated: Number(updated), deleted: Number(deleted) });
+    tables.push({
+      table,
+      inserted: Number(inserted),
+      updated: Number(updated),
+      deleted: Number(deleted),
+      kept: kept === 't',
+    });
   }
   return tables;
 }
 
-/** One row a changed table, and one without a table that tells whether the server counts at all. */
+/**
+ * One row a changed table, and one without a table that tells whether the server counts at all. A trigger that is there now
+ * was there when the rows were written: whoever would have laid it or taken it off since waits for this transaction.
+ */
 const CHANGED_ROWS = `
-  SELECT pg_catalog.current_setting('track_counts'), NULL, NULL, NULL, NULL
+  SELECT pg_catalog.current_setting('track_counts'), NULL, NULL, NULL, NULL, NULL
   UNION ALL
-  SELECT 'on', schemaname || '.' || relname, n_tup_ins::text, n_tup_upd::text, n_tup_del::text
-  FROM pg_catalog.pg_stat_xact_user_tables
+  SELECT 'on', s.schemaname || '.' || s.relname, s.n_tup_ins::text, s.n_tup_upd::text, s.n_tup_del::text,
+         EXISTS (SELECT FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid JOIN pg_catalog.pg_namespace AS n ON n.oid = f.pronamespace
+                 WHERE t.tgrelid = s.relid AND t.tgenabled = 'A' AND f.proname = 'keep_row' AND n.nspname = 'countersign')
+  FROM pg_catalog.pg_stat_xact_user_tables AS s
   WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND schemaname <> 'countersign'`;
 
 /** Leaves the row in the target that tells, after a crash, that this intent's transaction was committed (G6). */

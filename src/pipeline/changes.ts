@@ -1,14 +1,16 @@
 import { digestOf } from '../domain/digest.ts';
 import { type Effect, rowsChanged, type TableEffect } from '../domain/effect.ts';
-import type { ActorId, Digest, Instant, PlanId } from '../domain/ids.ts';
+import type { ActorId, Digest, PlanId, TargetId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
 import type { ObjectRef } from '../domain/object.ts';
-import { isLive, type Measurement, type Plan, type PlanRecord, shortId } from '../domain/plan.ts';
+import { isLive, type Measurement, shortId } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
-import { appliedPlan, appliedPlans, undosOf } from '../store/changes.ts';
+import { describeTables } from '../planning/describe-effect.ts';
+import { undosOf } from '../store/changes.ts';
 import { livePlan } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
+import type { ChangeFacts, ChangeReader } from './change-facts.ts';
 import type { ChangeView, PlanView, Refused } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import { hideMasked } from './hide-masked.ts';
@@ -28,7 +30,8 @@ export interface Changes {
 }
 
 export interface UndoRequest {
-  readonly change: PlanId;
+  /** The plan that was applied, or the intent of a write. */
+  readonly change: string;
   readonly askedBy: ActorId;
   readonly channel: Channel;
   /** Rows that were changed since stay as they are; else they stand in the way. */
@@ -39,49 +42,63 @@ export function createChanges(deps: {
   readonly store: Store;
   readonly proof: Proof;
   readonly views: PlanViews;
-  readonly target: (record: PlanRecord) => Promise<GovernedTarget | Refusal>;
-  readonly stopped: (record: PlanRecord) => Refusal | undefined;
+  readonly reader: ChangeReader;
+  readonly target: (id: TargetId) => Promise<GovernedTarget | Refusal>;
+  readonly stopped: (change: ChangeFacts) => Refusal | undefined;
   readonly now: () => number;
 }): Changes {
-  const { store, views } = deps;
+  const { store, views, reader } = deps;
 
-  async function viewOf({ record, appliedAt }: { readonly record: PlanRecord; readonly appliedAt: Instant }) {
-    return { id: record.id, plan: await views.of(record), appliedAt, undoneBy: await undoneBy(record) };
+  async function viewOf({ record, ...facts }: ChangeFacts): Promise<ChangeView> {
+    return {
+      ...facts,
+      effect: describeTables(facts.tables),
+      plan: record === null ? null : await views.of(record),
+      undoneBy: await undoneBy(facts),
+    };
   }
 
-  async function undoneBy({ id, plan }: PlanRecord): Promise<PlanId | null> {
-    for (const undo of await undosOf(store, plan.task, wishesFor(id))) {
-      if ((await undoneBy(undo)) === null) return undo.id;
+  /** Whether the target keeps nothing of it any more; where it can't be asked, nobody says so. */
+  async function hasExpired({ id, target, undo }: ChangeView): Promise<boolean> {
+    const asked = undo.undo === 'row images' ? await deps.target(target) : undefined;
+    if (asked === undefined || 'refused' in asked) return false;
+    return (await asked.engine.keptRows(id)) === undefined;
+  }
+
+  async function undoneBy({ id, task }: Pick<ChangeFacts, 'id' | 'task'>): Promise<PlanId | null> {
+    for (const undo of await undosOf(store, task, wishesFor(id))) {
+      if ((await undoneBy({ id: undo.id, task })) === null) return undo.id;
     }
     return null;
   }
 
   return {
     async list(filter) {
-      return Promise.all((await appliedPlans(store, filter)).map(viewOf));
+      return Promise.all((await reader.list(filter)).map(viewOf));
     },
     async of(id) {
-      const found = await appliedPlan(store, id);
-      return found === undefined ? undefined : viewOf(found);
+      const found = await reader.find(id);
+      if (found === undefined) return undefined;
+      const view = await viewOf(found);
+      return (await hasExpired(view)) ? { ...view, undo: { undo: 'irreversible', why: EXPIRED } } : view;
     },
     async undo(request) {
-      const found = await appliedPlan(store, request.change);
-      const stored = found === undefined ? undefined : await taskById(store, found.record.plan.task);
-      if (found === undefined || stored === undefined) return { refused: noChange(request.change) };
-      const { record } = found;
-      const notNow = deps.stopped(record) ?? noWayBack(record, await undoneBy(record));
+      const change = await reader.find(request.change);
+      const stored = change === undefined ? undefined : await taskById(store, change.task);
+      if (change === undefined || stored === undefined) return { refused: noChange(request.change) };
+      const notNow = deps.stopped(change) ?? noWayBack(change, await undoneBy(change));
       if (notNow !== undefined) return { refused: notNow };
-      const wish = undoWish(record.id, request.keepNewer);
+      const wish = undoWish(change.id, request.keepNewer);
       const known = await livePlan(store, stored.task.id, wish);
       if (known !== undefined && isLive(known, deps.now())) return { plan: await views.of(known) };
-      const target = await deps.target(record);
+      const target = await deps.target(change.target);
       if ('refused' in target) return { refused: target };
 
-      const kept = await target.engine.keptRows(record.id);
-      if (kept === undefined) return { refused: expired(record) };
+      const kept = await target.engine.keptRows(change.id);
+      if (kept === undefined) return { refused: expired(change) };
       const measured = await target.engine.measure({
         statements: [],
-        undo: { change: record.id, keepNewer: request.keepNewer },
+        undo: { change: change.id, keepNewer: request.keepNewer },
         settings: [],
         tables: kept.tables,
         baseObjects: kept.tables,
@@ -89,21 +106,21 @@ export function createChanges(deps: {
         // Values come from what was kept: none of them is made anew.
         repeatable: true,
       });
-      if (measured.conflicts !== undefined) return { refused: changedSince(record, measured.conflicts) };
+      if (measured.conflicts !== undefined) return { refused: changedSince(change, measured.conflicts) };
       if (measured.failure !== undefined)
         return { refused: refusedByDatabase(measured.failure.message, measured.failure.detail) };
       const measurement = hideMasked(
-        reached(measured.measurement, record.plan),
+        reached(measured.measurement, change.tables),
         target.catalogue().masking,
         target.secrets,
       );
       if (!measurement.measured) return { refused: unmeasured(measurement.why) };
       const { tables } = measurement.effect;
-      if (rowsChanged(tables) === 0) return { refused: nothingLeft(record) };
+      if (rowsChanged(tables) === 0) return { refused: nothingLeft(change) };
       const effects = effectsOf(tables);
       const decision = target.decidePlan({ task: stored.task, channel: request.channel, effects, measurement });
       if (decision.decision === 'deny') return { refused: target.denial(decision) };
-      const text = `CALL countersign.undo('${record.id}'${request.keepNewer ? ', keep_newer => true' : ''})`;
+      const text = `CALL countersign.undo('${change.id}'${request.keepNewer ? ', keep_newer => true' : ''})`;
       const made = await recordPlan(
         { target, proof: deps.proof, now: deps.now },
         {
@@ -117,7 +134,7 @@ export function createChanges(deps: {
           effects,
           wish,
           undoes: {
-            change: record.id,
+            change: change.id,
             keepNewer: request.keepNewer,
             tables: kept.tables,
             askedBy: request.askedBy,
@@ -131,20 +148,21 @@ export function createChanges(deps: {
   };
 }
 
+const EXPIRED = 'undo expired: the target keeps none of its rows any more';
+
 /** Asked again it is the same wish, whoever asks. */
-function undoWish(change: PlanId, keepNewer: boolean): Digest {
+function undoWish(change: string, keepNewer: boolean): Digest {
   return digestOf({ undo: change, keepNewer });
 }
 
-function wishesFor(change: PlanId): readonly Digest[] {
+function wishesFor(change: string): readonly Digest[] {
   return [undoWish(change, false), undoWish(change, true)];
 }
 
 /** A table that the change reached by a key or a trigger is reached so by its undo: that is what its task declared. */
-function reached(measurement: Measurement, changed: Plan): Measurement {
+function reached(measurement: Measurement, changed: readonly TableEffect[]): Measurement {
   if (!measurement.measured) return measurement;
-  const before = changed.measurement.measured ? changed.measurement.effect.tables : [];
-  const via = new Map(before.map((table) => [table.table, table.via]));
+  const via = new Map(changed.map((table) => [table.table, table.via]));
   const tables = measurement.effect.tables.map((table) => ({ ...table, via: via.get(table.table) ?? table.via }));
   return { measured: true, effect: { ...measurement.effect, tables } };
 }
@@ -162,7 +180,7 @@ function effectsOf(tables: readonly TableEffect[]): readonly Effect[] {
   });
 }
 
-function noWayBack({ id, plan }: PlanRecord, undone: PlanId | null): Refusal | undefined {
+function noWayBack({ id, undo }: ChangeFacts, undone: PlanId | null): Refusal | undefined {
   if (undone !== null)
     return {
       refused: 'denied',
@@ -170,19 +188,15 @@ function noWayBack({ id, plan }: PlanRecord, undone: PlanId | null): Refusal | u
       hint: `To have it again, undo that: countersign change undo ${shortId(undone)}`,
       plan: undone,
     };
-  if (plan.undo.undo === 'row images') return undefined;
+  if (undo.undo === 'row images') return undefined;
   return {
     refused: 'denied',
     message: `The change ${shortId(id)} can’t be undone by its rows.`,
-    detail:
-      plan.undo.undo === 'irreversible'
-        ? plan.undo.why
-        : 'It made objects; what is to be taken back is that they exist.',
+    detail: undo.undo === 'irreversible' ? undo.why : 'It made objects; what is to be taken back is that they exist.',
     hint:
-      plan.undo.undo === 'irreversible'
+      undo.undo === 'irreversible'
         ? 'Restore what is missing from a backup.'
         : 'Propose to drop what it made: that becomes a plan of its own.',
-    plan: id,
   };
 }
 
@@ -194,22 +208,20 @@ export function noChange(id: string): Refusal {
   };
 }
 
-function expired({ id }: PlanRecord): Refusal {
+function expired({ id }: ChangeFacts): Refusal {
   return {
     refused: 'denied',
     message: `The undo of ${shortId(id)} has expired: the target keeps none of its rows any more.`,
     hint: 'Restore what is missing from a backup.',
-    plan: id,
   };
 }
 
-function changedSince({ id }: PlanRecord, conflicts: readonly string[]): Refusal {
+function changedSince({ id }: ChangeFacts, conflicts: readonly string[]): Refusal {
   return {
     refused: 'stale',
     message: 'Somebody has changed since what this would put back: nothing was changed.',
     detail: conflicts.join('\n'),
     hint: `Look at these rows. To leave them as they are and put the others back: countersign change undo ${shortId(id)} --keep-newer`,
-    plan: id,
   };
 }
 
@@ -230,12 +242,11 @@ function unmeasured(why: string): Refusal {
   };
 }
 
-function nothingLeft({ id }: PlanRecord): Refusal {
+function nothingLeft({ id }: ChangeFacts): Refusal {
   return {
     refused: 'denied',
     message: `Nothing is left to undo of ${shortId(id)}: every row is as it was before, or newer.`,
     hint: 'Nothing needs to be done.',
-    plan: id,
   };
 }
 

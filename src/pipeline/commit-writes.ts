@@ -53,9 +53,10 @@ export function createCommitWrites(deps: {
   return async (request) => {
     const { connection, task, intent } = request;
     let tables: TableEffect[];
+    let kept: boolean;
     request.watch?.step('measuring');
     try {
-      tables = await measured(request);
+      ({ tables, kept } = await measured(request));
     } catch (error) {
       if (!connection.closed) await connection.own('ROLLBACK');
       if (error instanceof EngineFailure) return { outcome: 'failed', failure: error.failure };
@@ -74,13 +75,18 @@ export function createCommitWrites(deps: {
     }
     const rows = rowsChanged(tables);
     if (rows === 0) return withoutEffect(request);
+    // G8: what leaves no way back here has one as a plan, whose rows are captured when it is applied.
+    if (target.keepsWrites && !kept) {
+      await connection.own('ROLLBACK');
+      return held(request, decision);
+    }
     proof.underWay.add(intent);
     try {
       // G7: the intent and its measured effect are durable before the effect is.
       await proof.record({
         kind: 'intent',
         subject: intent,
-        body: intentBody(request, tables, decision),
+        body: { ...intentBody(request, tables, decision), kept },
         writes: [
           openIntent({ id: intent, task: task.id, target: target.id, rows, at: proof.now(), node: proof.node }),
           reserveRows(task.id, rows),
@@ -111,7 +117,7 @@ export function createCommitWrites(deps: {
     return held(request, target.overTaskLimit(request.task, decision));
   }
 
-  function held(request: CommitRequest, decision: Held): Promise<Outcome> | Outcome {
+  function held(request: CommitRequest, decision: Held | Allowed): Promise<Outcome> | Outcome {
     if (request.mixesSettings) return { outcome: 'refused', refusal: SETTINGS_MIXED };
     return deps.hold({ ...request, decision });
   }
@@ -131,14 +137,14 @@ export function createCommitWrites(deps: {
     }
   }
 
-  async function measured(request: CommitRequest): Promise<TableEffect[]> {
+  async function measured(request: CommitRequest): Promise<{ readonly tables: TableEffect[]; readonly kept: boolean }> {
     const counted = await measureTransaction(request.connection);
     const catalogue = target.catalogue();
-    return attributeEffects(
-      counted,
-      request.writes.flatMap((write) => write.analysis.effects),
-      catalogue,
-    );
+    const effects = request.writes.flatMap((write) => write.analysis.effects);
+    return {
+      tables: attributeEffects(counted, effects, catalogue),
+      kept: counted.every((table) => table.kept === true),
+    };
   }
 
   function decide(request: CommitRequest, tables: readonly TableEffect[]): Decision {

@@ -137,8 +137,8 @@ export function createGateway(deps: {
     changes: (filter) => deps.changes.list(filter),
     async undoChange({ change, task, keepNewer }) {
       // Of another task's an agent learns not even that it exists.
-      const found = await getPlan(store, change);
-      if (found?.plan.task !== task.id) return { refused: noChange(change) };
+      const found = await deps.changes.of(change);
+      if (found?.task !== task.id) return { refused: noChange(change) };
       return deps.changes.undo({ change, askedBy: task.agent, channel: 'mcp', keepNewer });
     },
 

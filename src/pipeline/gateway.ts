@@ -18,6 +18,7 @@ import type {
   StatementOrder,
   StatementStatistics,
 } from '../engines/health.ts';
+import type { ChangeFacts } from './change-facts.ts';
 import type { Watch } from './watch.ts';
 
 /** What a channel sees of Countersign. A channel translates to and from this, and holds no rule of its own. */
@@ -60,7 +61,7 @@ export interface Gateway {
   changes(filter: { readonly task: TaskId; readonly limit: number }): Promise<readonly ChangeView[]>;
   /** Makes the plan that takes a change of the task back. */
   undoChange(request: {
-    readonly change: PlanId;
+    readonly change: string;
     readonly task: Task;
     readonly keepNewer: boolean;
   }): Promise<{ readonly plan: PlanView } | Refused>;
@@ -168,10 +169,11 @@ export interface PlanView extends PlanRecord {
 }
 
 /** What has taken effect, and whether it still stands. */
-export interface ChangeView {
-  readonly id: PlanId;
-  readonly plan: PlanView;
-  readonly appliedAt: Instant;
+export interface ChangeView extends Omit<ChangeFacts, 'record'> {
+  /** What it has changed, a table a line. */
+  readonly effect: readonly string[];
+  /** `null` for a write within limits. */
+  readonly plan: PlanView | null;
   /** The plan that has taken it back, unless that was taken back in turn. */
   readonly undoneBy: PlanId | null;
 }

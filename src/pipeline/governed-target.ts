@@ -91,6 +91,9 @@ export function createGovernedTarget(deps: {
     get secrets() {
       return rules.secrets;
     },
+    get keepsWrites() {
+      return rules.keepsWrites;
+    },
     get edition() {
       return rules.edition;
     },

@@ -28,6 +28,8 @@ export interface TargetRules {
   readonly edition: object;
   readonly masks: readonly MaskRule[];
   readonly secrets: SecretMode;
+  /** Rows of writes within limits are kept: where one’s are not, it becomes a plan. */
+  readonly keepsWrites: boolean;
   /** Whether now is a time to change the environment. Equal objects mean equal decisions. */
   changeTime(): ChangeTime;
   /** What the task may touch here. @throws RefusalError when it declares nothing of this target, or its actor is gone. */
@@ -73,6 +75,7 @@ export function createTargetRules(deps: {
   readonly decide: Decide;
   readonly masks: readonly MaskRule[];
   readonly secrets: SecretMode;
+  readonly keepsWrites: boolean;
   readonly policyDigest: Digest;
   readonly edition: object;
   readonly now: () => number;
@@ -118,6 +121,7 @@ export function createTargetRules(deps: {
     masks: deps.masks,
     secrets: deps.secrets,
     withheld: (analysis) => withheld(analysis, { masks: deps.masks.length > 0, policyDigest: deps.policyDigest }),
+    keepsWrites: deps.keepsWrites,
     changeTime: deps.changeTime,
     reach(task) {
       const { radius, role } = known(task);
@@ -187,6 +191,9 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     },
     get secrets() {
       return rules().secrets;
+    },
+    get keepsWrites() {
+      return rules().keepsWrites;
     },
     changeTime: () => rules().changeTime(),
     reach: (task) => rules().reach(task),

@@ -1,3 +1,4 @@
+import type { TableEffect } from '../domain/effect.ts';
 import type { Plan } from '../domain/plan.ts';
 import { summariseObjects } from './summarise-objects.ts';
 
@@ -5,7 +6,12 @@ import { summariseObjects } from './summarise-objects.ts';
 export function describeEffect(plan: Plan): string {
   if (!plan.measurement.measured) return `Not measured: ${plan.measurement.why}.`;
   const { tables, objects } = plan.measurement.effect;
-  const parts = tables.map((table) => {
+  return [...describeTables(tables), ...summariseObjects(objects)].join('; ') || 'It would change nothing.';
+}
+
+/** A table a line. */
+export function describeTables(tables: readonly TableEffect[]): readonly string[] {
+  return tables.map((table) => {
     const counts = [
       [table.inserted, 'inserted'],
       [table.updated, 'updated'],
@@ -15,6 +21,4 @@ export function describeEffect(plan: Plan): string {
     const said = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
     return `${table.table}: ${said.join(', ')}${table.via === 'direct' ? '' : ` (${table.via})`}`;
   });
-  const changed = summariseObjects(objects);
-  return [...parts, ...changed].join('; ') || 'It would change nothing.';
 }

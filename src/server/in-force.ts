@@ -81,6 +81,7 @@ export function inForce(
           decide,
           masks: target.masks ?? [],
           secrets: target.secrets ?? 'off',
+          keepsWrites: target.keepsWrites === true,
           policyDigest: policies.digest,
           edition: governance,
           now: deps.now,

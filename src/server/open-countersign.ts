@@ -9,11 +9,13 @@ import { type ActorId, asId, instantOf, type TargetId } from '../domain/ids.ts';
 import type { Plan } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
+import type { KeepBounds } from '../engines/engine.ts';
 import { openPostgresTarget } from '../engines/postgres/target.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { loadSigningKey } from '../ledger/signing-key.ts';
 import { type Agreement, createAgreement } from '../pipeline/agreement.ts';
 import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
+import { createChangeReader } from '../pipeline/change-facts.ts';
 import { type Changes, createChanges } from '../pipeline/changes.ts';
 import type { KnownTarget } from '../pipeline/create-gateway.ts';
 import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
@@ -65,6 +67,8 @@ export interface Countersign {
   rules(target: string): TargetRules | undefined;
   /** Why a task may not go on on a target: one of the two is no longer configured. */
   over(task: Task, target: TargetId): Refusal | undefined;
+  /** Targets that can be reached now, and how long each keeps rows for undo. */
+  keepingTargets(): Promise<readonly { readonly target: GovernedTarget; readonly bounds: KeepBounds }[]>;
   /** Opens the target's engine when it is first needed. What can't be opened is tried anew the next time. */
   target(id: TargetId): Promise<GovernedTarget | Refusal>;
   /** Finds out how work ended that a process which died had begun (G6). */
@@ -204,6 +208,13 @@ export async function openCountersign(
     rules,
     over: (task, id) => governing.over(task, id),
     target,
+    async keepingTargets() {
+      const all = [...governing.config.targets.values()].map(async ({ target: { id, undoKept } }) => {
+        const opened = await target(id);
+        return 'refused' in opened || undoKept === undefined ? [] : [{ target: opened, bounds: undoKept }];
+      });
+      return (await Promise.all(all)).flat();
+    },
     tasks: createTasks({
       store,
       proof,
@@ -236,8 +247,9 @@ export async function openCountersign(
       store,
       proof,
       views,
-      target: (record) => target(record.plan.target),
-      stopped: ({ plan }) => halts.covering(subjectOf(plan)),
+      reader: createChangeReader({ store, ledger }),
+      target,
+      stopped: ({ actor, task, target: id }) => halts.covering({ agent: actor, task, target: id }),
       now,
     }),
     recover: () =>

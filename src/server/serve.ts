@@ -11,6 +11,7 @@ import type { Metrics } from '../observing/metrics.ts';
 import type { Tracing } from '../observing/open-tracing.ts';
 import { createGateway } from '../pipeline/create-gateway.ts';
 import { expirePlans } from '../pipeline/expire-plans.ts';
+import { expireUndo } from '../pipeline/expire-undo.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
 import { createReadLog } from '../pipeline/read-log.ts';
 import { createProfileRetirement } from '../pipeline/retire-profiles.ts';
@@ -53,6 +54,7 @@ export interface ServeOptions {
 const MAX_CONNECTIONS = 2000;
 /** A login is dropped once two looks have found nobody who needs it. */
 const RETIRE_EVERY_MS = 5 * 60_000;
+const EXPIRE_UNDO_EVERY_MS = 60 * 60_000;
 const STARTUP_TIMEOUT_MS = 15_000;
 const CLOSE_GRACE_MS = 5000;
 /** How often unfinished work of gateways that died is looked for. */
@@ -201,6 +203,12 @@ export async function serve(
     retire().catch((error: unknown) => log.warn({ err: error }, 'logins that no task needs could not be looked for'));
   }, RETIRE_EVERY_MS);
   retiring.unref();
+  const expireKept = () =>
+    expireUndo({ proof, targets: () => countersign.keepingTargets() }).catch((error: unknown) =>
+      log.warn({ err: error }, 'what is kept for undo could not be looked through'),
+    );
+  const lettingGo = setInterval(() => void expireKept(), EXPIRE_UNDO_EVERY_MS);
+  lettingGo.unref();
   const warm = warmUp();
   await recoverNow();
   const watching = watchFiles({
@@ -221,6 +229,7 @@ export async function serve(
       clearInterval(recovering);
       clearInterval(expiring);
       clearInterval(retiring);
+      clearInterval(lettingGo);
       // Whoever asks meanwhile is told that it ends.
       await Promise.all([others?.close(), pg.close(CLOSE_GRACE_MS)]);
       await http?.close(CLOSE_GRACE_MS);

@@ -1,10 +1,9 @@
 import { z } from 'zod';
-import { isDigest } from '../../domain/digest.ts';
 import { visible } from '../../domain/visible.ts';
 import type { ChangeView } from '../../pipeline/gateway.ts';
 import { TASK } from './arguments.ts';
 import { taskOf } from './desk.ts';
-import { PLAN, planAnswer } from './plan-answer.ts';
+import { describeUndo, PLAN } from './plan-answer.ts';
 import { planShown } from './plan-tools.ts';
 import { tellProgress } from './progress.ts';
 import { REFUSAL_FIELDS, REFUSED_OUTCOMES, refusalAnswer } from './refusal-answer.ts';
@@ -19,10 +18,15 @@ const LIST_INPUT = z.strictObject({
 });
 
 const CHANGE = z.object({
-  change: z.string().describe('The change’s id: that of the plan which was applied. Pass it to undo_change.'),
+  change: z
+    .string()
+    .describe('The change’s id: of the plan that was applied, or of a write within limits. Pass it to undo_change.'),
+  target: z.string(),
+  statements: z.array(z.string()).describe('Of a write within limits without their constants.'),
+  effect: z.array(z.string()),
+  undo: z.string().describe('How one gets back.'),
   appliedAt: z.string(),
   undoneBy: z.string().nullable().describe('The plan that has taken it back.'),
-  plan: PLAN,
 });
 
 const LIST_OUTPUT = z.object({
@@ -37,7 +41,7 @@ export const listChanges: Tool<typeof LIST_INPUT, typeof LIST_OUTPUT> = {
   name: 'list_changes',
   title: 'List what the task has changed',
   description:
-    'Plans of your task that were applied, newest first: what each has done, how one gets back, and whether it was undone.',
+    'What your task has changed, newest first: plans that were applied and writes within its limits, how one gets back from each, and whether it was undone.',
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
   input: LIST_INPUT,
   output: LIST_OUTPUT,
@@ -50,9 +54,9 @@ export const listChanges: Tool<typeof LIST_INPUT, typeof LIST_OUTPUT> = {
       structured: { outcome: 'changes', changes, truncated: found.length > changes.length },
       text: [
         `${changes.length} changes${found.length > changes.length ? ', and there are more' : ''}.`,
-        ...changes.map(({ change, appliedAt, undoneBy, plan }) =>
+        ...changes.map(({ change, appliedAt, undoneBy, statements }) =>
           visible(
-            `  ${change}: applied ${appliedAt}${undoneBy === null ? '' : `, undone by ${undoneBy}`}: ${JSON.stringify(plan.statements[0] ?? '')}`,
+            `  ${change}: applied ${appliedAt}${undoneBy === null ? '' : `, undone by ${undoneBy}`}: ${JSON.stringify(statements[0] ?? '')}`,
           ),
         ),
       ].join('\n'),
@@ -60,8 +64,24 @@ export const listChanges: Tool<typeof LIST_INPUT, typeof LIST_OUTPUT> = {
   },
 };
 
-function changeAnswer({ id, appliedAt, undoneBy, plan }: ChangeView): z.input<typeof CHANGE> {
-  return { change: id, appliedAt, undoneBy, plan: planAnswer(plan) };
+function changeAnswer({
+  id,
+  target,
+  statements,
+  effect,
+  undo,
+  appliedAt,
+  undoneBy,
+}: ChangeView): z.input<typeof CHANGE> {
+  return {
+    change: id,
+    target,
+    statements: statements.slice(0, 100).map((text) => text.slice(0, 4000)),
+    effect: effect.slice(0, 100),
+    undo: describeUndo(undo),
+    appliedAt,
+    undoneBy,
+  };
 }
 
 const UNDO_INPUT = z.strictObject({
@@ -95,16 +115,9 @@ export const undoChange: Tool<typeof UNDO_INPUT, typeof UNDO_OUTPUT> = {
     const task = await taskOf(call, input.task);
     if ('refused' in task) return refusalAnswer(task.refused);
     const { change, keep_newer: keepNewer } = input;
-    if (!isDigest(change)) return refusalAnswer(NO_ID);
     const made = await tellProgress(call, 'Trying the undo.', () =>
       call.gateway.undoChange({ change, keepNewer, task }),
     );
     return 'refused' in made ? refusalAnswer(made.refused) : planShown(made.plan);
   },
 };
-
-const NO_ID = {
-  refused: 'denied',
-  message: 'This is no change’s id.',
-  hint: 'list_changes lists the changes of the task by their whole ids.',
-} as const;

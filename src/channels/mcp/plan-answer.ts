@@ -99,7 +99,8 @@ export function missingOf(view: PlanView): string[] {
   return [`the countersignature of ${people} entitled to approve in ${view.plan.environment}`, ...others];
 }
 
-function describeUndo(undo: UndoPath): string {
+/** How one gets back, in a sentence. */
+export function describeUndo(undo: UndoPath): string {
   switch (undo.undo) {
     case 'row images':
       return `${undo.rows} rows are kept as they were, and can be put back`;

@@ -146,7 +146,7 @@ const RELATIONS = `
     'triggers', (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', t.tgname, 'function', fn.nspname || '.' || f.proname, 'language', l.lanname, 'enabled', t.tgenabled <> 'D', 'source', f.prosrc,
                    'events', pg_catalog.to_jsonb(pg_catalog.array_remove(ARRAY[CASE WHEN t.tgtype & 4 <> 0 THEN 'insert' END, CASE WHEN t.tgtype & 16 <> 0 THEN 'update' END, CASE WHEN t.tgtype & 8 <> 0 THEN 'delete' END, CASE WHEN t.tgtype & 32 <> 0 THEN 'truncate' END], NULL))) ORDER BY t.tgname)
                  FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS f ON f.oid = t.tgfoid JOIN pg_catalog.pg_namespace AS fn ON fn.oid = f.pronamespace JOIN pg_catalog.pg_language AS l ON l.oid = f.prolang
-                 WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
+                 WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND fn.nspname <> 'countersign'),
     'rules', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', r.rulename, 'definition', pg_catalog.pg_get_ruledef(r.oid))) FROM pg_catalog.pg_rewrite AS r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN' AND NOT ${SYSTEM}), '[]'::jsonb),
     'children', coalesce((SELECT pg_catalog.jsonb_agg(cn.nspname || '.' || cc.relname ORDER BY 1) FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS cc ON cc.oid = i.inhrelid JOIN pg_catalog.pg_namespace AS cn ON cn.oid = cc.relnamespace WHERE i.inhparent = c.oid), '[]'::jsonb),
     'parent', (SELECT pn.nspname || '.' || pc.relname FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS pc ON pc.oid = i.inhparent JOIN pg_catalog.pg_namespace AS pn ON pn.oid = pc.relnamespace WHERE i.inhrelid = c.oid LIMIT 1),

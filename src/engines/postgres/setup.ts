@@ -1,6 +1,7 @@
 import { MASK_SCHEMA } from '../../domain/masking.ts';
 import { scramPassword } from '../../domain/scram.ts';
 import { CAPTURE_FUNCTION } from './capture-function.ts';
+import { KEEP_FUNCTION, KEEPABLE, keepNoRowsOf, keepRowsOf } from './kept-writes.ts';
 import { quoteIdentifier, quoteLiteral } from './quote.ts';
 
 /** One statement that `countersign init` will run as the database's administrator, and why. */
@@ -27,6 +28,8 @@ export const OWNER_ROLE = 'countersign_owner';
 export async function planSetup(
   ask: AskAdministrator,
   passwords: { readonly session: string; readonly apply: string },
+  /** Whether rows are kept of writes within limits: then each table gets a trigger, else it is taken off again. */
+  { keepWrites = false }: { readonly keepWrites?: boolean } = {},
 ): Promise<readonly SetupStatement[]> {
   const [facts] = await ask(FACTS);
   const database = String(facts?.['database']);
@@ -135,6 +138,11 @@ export async function planSetup(
 
   for (const sql of PROOF_SCHEMA)
     add(sql, 'where the target itself keeps what was applied (exactly once) and what it was before (undo)');
+
+  for (const { name, kept } of await ask(KEEPABLE)) {
+    if (keepWrites) add(keepRowsOf(String(name)), 'keeps the rows of what tasks write within their limits (undo)');
+    else if (kept === true) add(keepNoRowsOf(String(name)), 'rows of what tasks write are not kept any more');
+  }
 
   add(
     `CREATE SCHEMA IF NOT EXISTS ${MASK_SCHEMA} AUTHORIZATION ${SESSION_ROLE}`,
@@ -258,6 +266,8 @@ const PROOF_SCHEMA: readonly string[] = [
   ...['applied', 'written', 'captured_rows'].map((table) => `ALTER TABLE countersign.${table} OWNER TO ${APPLY_ROLE}`),
   CAPTURE_FUNCTION,
   `ALTER FUNCTION countersign.capture_change() OWNER TO ${APPLY_ROLE}`,
+  KEEP_FUNCTION,
+  `ALTER FUNCTION countersign.keep_row() OWNER TO ${APPLY_ROLE}`,
   'REVOKE ALL ON SCHEMA countersign FROM PUBLIC',
   `GRANT USAGE ON SCHEMA countersign TO ${SESSION_ROLE} WITH GRANT OPTION`,
   `GRANT SELECT, INSERT ON countersign.written TO ${SESSION_ROLE} WITH GRANT OPTION`,

@@ -11,6 +11,7 @@ import { appliedState, settledWrite } from './marks.ts';
 import { measure } from './measure.ts';
 import { provisionProfile } from './profiles.ts';
 import { retireProfiles } from './retire-profiles.ts';
+import { beyondKeeping, dropKept } from './undo/expire-kept.ts';
 import { keptRows } from './undo/kept-rows.ts';
 
 /**
@@ -30,6 +31,15 @@ export async function openPostgresTarget(deps: {
     (await own.use((client) => client.query(sql))).rows;
   const connectHealth = () => connectOwn(target, credentials.session);
   const connectApply = () => connectOwn(target, credentials.apply);
+  /** Nobody else may see what is kept of changes. */
+  async function asApplier<Result>(work: (client: pg.Client) => Promise<Result>): Promise<Result> {
+    const client = await connectApply();
+    try {
+      return await work(client);
+    } finally {
+      await client.end();
+    }
+  }
   let current: Catalogue = await loadCatalogue(query);
 
   async function refreshCatalogue(): Promise<Catalogue> {
@@ -71,14 +81,9 @@ export async function openPostgresTarget(deps: {
       return measure(request, { connect: connectApply, identity: await engine.identify() });
     },
     apply: (request) => apply(request, { connect: connectApply, appliedState: (plan) => engine.appliedState(plan) }),
-    async keptRows(change) {
-      const client = await connectApply();
-      try {
-        return await keptRows(client, change);
-      } finally {
-        await client.end();
-      }
-    },
+    keptRows: (change) => asApplier((client) => keptRows(client, change)),
+    beyondKeeping: (bounds) => asApplier((client) => beyondKeeping(client, bounds)),
+    dropKept: (expired) => asApplier((client) => dropKept(client, expired)),
     appliedState: (plan) => own.use((client) => appliedState(client, plan)),
     writtenState: (intent) => own.use((client) => settledWrite(client, intent)),
     async close() {

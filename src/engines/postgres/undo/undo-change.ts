@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { UndoOf } from '../../engine.ts';
 import { setFormats } from './formats.ts';
+import { keptAs } from './kept-rows.ts';
 import { layNet } from './net-rows.ts';
 import { leaveNewer, type NewerRow, newerRows } from './newer-rows.ts';
 import { silenceOwnCode } from './own-code.ts';
@@ -16,8 +17,12 @@ import { referencesTo, undoTables } from './undo-tables.ts';
  * @returns rows that were left because they are newer.
  * @throws UndoConflict with the rows that stand in the way.
  */
-export async function undoChange(client: pg.Client, { change, keepNewer }: UndoOf): Promise<readonly NewerRow[]> {
+export async function undoChange(
+  client: pg.Client,
+  { change: asked, keepNewer }: UndoOf,
+): Promise<readonly NewerRow[]> {
   await setFormats(client);
+  const change = await keptAs(client, asked);
   const tables = await undoTables(client, change);
   if (tables.length === 0) throw new UndoConflict(['nothing is kept of it: it changed no rows, or they have expired']);
   const inTheSameOrder = tables.toSorted((a, b) => Number(a.oid) - Number(b.oid));

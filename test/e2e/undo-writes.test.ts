@@ -1,0 +1,125 @@
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { expireUndo } from '../../src/pipeline/expire-undo.ts';
+import type { ChangeView } from '../../src/pipeline/gateway.ts';
+import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
+import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
+import { asSuperuser, servers } from '../fixtures/postgres.ts';
+
+const SCHEMA = `
+  CREATE TABLE odd (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, js json, tags text[], at timestamptz DEFAULT now(), twice int GENERATED ALWAYS AS (1) STORED);
+  INSERT INTO odd (js, tags) SELECT '{"a" :  1}', ARRAY['x', NULL] FROM generate_series(1, 5);`;
+const CONTENT = ['customers', 'reservations', 'payments', 'odd']
+  .map((table) => `SELECT '${table}' AS t, count(*), md5(string_agg(x::text, '' ORDER BY x::text)) FROM ${table} AS x`)
+  .join(' UNION ALL ');
+/** Of the newest change alone. */
+const BYTES = `
+  SELECT sum(coalesce(pg_column_size(before), 0) + coalesce(pg_column_size(after), 0))::int AS bytes FROM countersign.captured_rows
+  WHERE change = (SELECT change FROM countersign.captured_rows ORDER BY seq DESC LIMIT 1)`;
+const TASK = WORK.replace(/write: \[.*\]/, 'write: [public.*]');
+
+describe.each(servers.slice(0, 1))('G8 the way back of a write within limits, before $name', ({ binaries }) => {
+  let site: Site;
+  let task: OpenedTask;
+  let client: pg.Client;
+  let ada: Countersigner;
+  beforeAll(async () => {
+    site = await startSite(binaries, { schema: SCHEMA });
+    site.edit((text) => text.replace(/^( +)credentials:/m, '$1undo: { writes: kept }\n$1credentials:'));
+    await site.ask('init', '--database', site.databaseUrl, '--environment', 'production', '--owner', 'ada', '--yes');
+    await site.serve();
+    task = await site.openTask(TASK);
+    client = new pg.Client({ connectionString: task.postgres });
+    await client.connect();
+    ada = await openCountersigner(site);
+  }, 90_000);
+  afterAll(async () => {
+    await ada?.close();
+    await client?.end();
+    await site?.remove();
+  });
+
+  const content = () => asSuperuser(site.databaseUrl, CONTENT);
+  async function newest(): Promise<ChangeView> {
+    const [change] = await ada.countersign.changes.list({ limit: 1 });
+    if (change === undefined) throw new Error('nothing has changed');
+    return change;
+  }
+
+  it('is kept by the database in the same transaction, whatever the session says, and taken back by a plan', async () => {
+    const before = await content();
+    await client.query("SET DateStyle = 'German'; SET TimeZone = 'Asia/Tokyo'; SET bytea_output = 'escape'");
+    await client.query('BEGIN');
+    await client.query(`UPDATE odd SET js = '{"a":1}', at = '2026-03-29 01:30+01' WHERE id < 4`);
+    await client.query('SAVEPOINT s');
+    await client.query('DELETE FROM odd WHERE id = 5');
+    await client.query('ROLLBACK TO SAVEPOINT s');
+    await client.query("INSERT INTO odd (js) VALUES ('null')");
+    await client.query('DELETE FROM customers WHERE id = 1');
+    await client.query('COMMIT');
+    const after = await content();
+    expect(after).not.toEqual(before);
+    const change = await newest();
+    expect(change).toMatchObject({ plan: null, undo: { undo: 'row images' }, undoneBy: null });
+    const made = await site.ask<{ plan: string }>('change', 'undo', change.id, '--as', 'ada');
+    await ada.approve(made.plan);
+    expect(await ada.apply(made.plan)).toMatchObject({ reply: 'applied' });
+    expect(await content()).toEqual(before);
+    expect(await ada.countersign.changes.of(change.id)).toMatchObject({ undoneBy: made.plan });
+  });
+
+  it('becomes a plan where the table lacks the trigger, so that its rows are captured', async () => {
+    await asSuperuser(site.databaseUrl, 'ALTER TABLE customers DISABLE TRIGGER "~countersign_keep"');
+    await client.query("UPDATE customers SET full_name = 'By plan' WHERE id = 2");
+    expect(await newest()).toMatchObject({ plan: { state: 'applied' }, undo: { undo: 'row images' } });
+    await asSuperuser(site.databaseUrl, 'ALTER TABLE customers ENABLE ALWAYS TRIGGER "~countersign_keep"');
+    await client.query("UPDATE customers SET full_name = 'By itself' WHERE id = 2");
+    expect(await newest()).toMatchObject({ plan: null });
+  });
+
+  it('expires by time, which the ledger says and whoever asks is told', async () => {
+    await client.query('UPDATE vehicles SET retired = NOT retired WHERE id = 3');
+    const change = await newest();
+    const targets = (keepMs: number, maxBytes: number) => async () =>
+      (await ada.countersign.keepingTargets()).map(({ target }) => ({ target, bounds: { keepMs, maxBytes } }));
+    await expireUndo({ proof: ada.countersign.proof, targets: targets(3_600_000, 1_000_000_000) });
+    expect(await ada.countersign.changes.of(change.id)).toMatchObject({ undo: { undo: 'row images' } });
+    // The oldest go first where there is too much of it.
+    const [kept] = await asSuperuser<{ bytes: number }>(site.databaseUrl, BYTES);
+    await expireUndo({ proof: ada.countersign.proof, targets: targets(3_600_000, kept?.bytes ?? 0) });
+    expect(await ada.countersign.changes.of(change.id)).toMatchObject({ undo: { undo: 'row images' } });
+    expect(
+      await asSuperuser(site.databaseUrl, 'SELECT count(DISTINCT change)::int AS n FROM countersign.captured_rows'),
+    ).toEqual([{ n: 1 }]);
+    await expireUndo({ proof: ada.countersign.proof, targets: targets(0, 1_000_000_000) });
+    expect((await site.run('change', 'show', change.id)).stdout).toContain('NONE: undo expired');
+    expect((await site.run('change', 'undo', change.id, '--as', 'ada')).stderr).toContain('has expired');
+    const { entries } = await site.ask<{ entries: { body: { undo: { change: string }[] } }[] }>(
+      'ledger',
+      'show',
+      '--kind',
+      'expired',
+    );
+    expect(JSON.stringify(entries)).toContain(change.id);
+  });
+
+  it('leaves what others write alone, and lets no session see or change what is kept', async () => {
+    const kept = 'SELECT count(*)::int AS n FROM countersign.captured_rows';
+    const [before] = await asSuperuser(site.databaseUrl, kept);
+    await asSuperuser(site.databaseUrl, "UPDATE odd SET tags = '{}' WHERE id = 2");
+    expect(await asSuperuser(site.databaseUrl, kept)).toEqual([before]);
+    const [login] = await asSuperuser<{ rolname: string }>(
+      site.databaseUrl,
+      "SELECT rolname FROM pg_roles WHERE rolname ~ '^cs_.*_w$' LIMIT 1",
+    );
+    const asLogin = (sql: string) =>
+      asSuperuser(site.databaseUrl, `SET SESSION AUTHORIZATION ${login?.rolname}; ${sql}`);
+    await expect(asLogin('SELECT 1 FROM countersign.captured_rows')).rejects.toMatchObject({ code: '42501' });
+    await expect(asLogin("INSERT INTO countersign.captured_rows (change) VALUES ('x')")).rejects.toMatchObject({
+      code: '42501',
+    });
+    await expect(asLogin('ALTER TABLE odd DISABLE TRIGGER USER')).rejects.toMatchObject({ code: '42501' });
+    await expect(asLogin('SET session_replication_role = replica')).rejects.toMatchObject({ code: '42501' });
+    await expect(asLogin('SELECT countersign.keep_row()')).rejects.toMatchObject({ code: '0A000' });
+  });
+});
