@@ -21,6 +21,7 @@ module.exports = {
     only('engines', ['domain']),
     only('store', ['domain']),
     only('ledger', ['domain', 'store']),
+    only('witness', ['ledger']),
     only('analysis', ['domain', 'engines']),
     only('policy', ['domain', 'config']),
     only('environments', ['domain', 'engines']),

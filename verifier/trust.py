@@ -29,7 +29,7 @@ class Trust:
         }
         witnesses = said.pop("witnesses", {"keys": [], "quorum": 0})
         self.witnesses = [verifier_key(key, WITNESS) for key in witnesses["keys"]]
-        self.quorum = _count(witnesses["quorum"])
+        self.quorum, self.unwitnessed = _count(witnesses["quorum"]), _count(witnesses.get("unwitnessed", 0))
         _all_different([key for person in self.people.values() for key in person["keys"]])
         _all_different([key.public for key in self.witnesses])
         if said:

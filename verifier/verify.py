@@ -36,7 +36,7 @@ def verify_proof(lines, trust, kept):
     note = fields(lines.next("checkpoint"), ("checkpoint",), "checkpoint")["checkpoint"]
     with lines.at():
         checkpoint = open_checkpoint(note, trust.log)
-        witnesses = _witnessed(checkpoint, trust)
+        witnesses = _witnessed([checkpoint], checkpoint.size, trust)
     earlier = None
     following = lines.next("entry")
     if "earlier" in following:
@@ -59,7 +59,7 @@ def verify_proof(lines, trust, kept):
     if not signed_by(trust.log.public):
         raise Unsound(f"line 2: it has no valid signature of {trust.log.name}")
     _same_as_kept(kept, {each.size: each.root for each in (checkpoint, earlier) if each is not None}, checkpoint.size)
-    return {"about": about, "entries": len(entries), "size": checkpoint.size, "witnesses": witnesses, **history.finish()}
+    return {"about": about, "entries": len(entries), "size": checkpoint.size, "witnessed": witnesses, **history.finish()}
 
 
 def verify_archive(lines, trust, kept):
@@ -77,7 +77,7 @@ def verify_archive(lines, trust, kept):
         following = lines.next(None)
     if last is None or last.size != max(checkpoints) or last.size != header["size"]:
         raise Unsound(f"it says that it has {header['size']} entries, and no checkpoint is signed for so many")
-    witnesses = _witnessed(last, trust)
+    witnesses = _witnessed(checkpoints.values(), last.size, trust)
     tree, history = merkle.Tree(), History(trust)
     roots = {each.size for each in kept} | set(checkpoints)
     roots, wanted = {}, roots
@@ -98,7 +98,7 @@ def verify_archive(lines, trust, kept):
     if tree.size != last.size:
         raise Unsound(f"it ends at {tree.size} entries, and a checkpoint is signed for {last.size}")
     _same_as_kept(kept, roots, tree.size)
-    return {"entries": tree.size, "checkpoints": len(checkpoints), "witnesses": witnesses, **history.finish()}
+    return {"entries": tree.size, "checkpoints": len(checkpoints), "witnessed": witnesses, **history.finish()}
 
 
 def _same_log(header, trust):
@@ -109,10 +109,15 @@ def _same_log(header, trust):
         raise Unsound(f"line 1: it names {header['verifierKey']} as its key, which is not the one to be trusted")
 
 
-def _witnessed(checkpoint, trust):
-    cosigned = len(witnesses_of(checkpoint.note, trust.witnesses))
-    if cosigned < trust.quorum:
-        raise Unsound(f"the checkpoint of {checkpoint.size} entries has {cosigned} of {trust.quorum} witnesses")
+def _witnessed(checkpoints, size, trust):
+    """The size of the newest checkpoint that enough witnesses cosigned; nothing where none is asked for."""
+    if trust.quorum == 0:
+        return 0
+    newest_first = sorted(checkpoints, key=lambda each: -each.size)
+    enough = (each.size for each in newest_first if len(witnesses_of(each.note, trust.witnesses)) >= trust.quorum)
+    cosigned = next(enough, 0)
+    if cosigned == 0 or size - cosigned > trust.unwitnessed:
+        raise Unsound(f"no {trust.quorum} witnesses have cosigned it beyond {cosigned} of {size} entries")
     return cosigned
 
 

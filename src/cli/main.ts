@@ -9,6 +9,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   plan: async () => (await import('./plan.ts')).registerPlan,
   change: async () => (await import('./change.ts')).registerChange,
   ledger: async () => (await import('./ledger.ts')).registerLedger,
+  witness: async () => (await import('./witness.ts')).registerWitness,
   halt: async () => (await import('./halt.ts')).registerHalt,
   resume: async () => (await import('./halt.ts')).registerHalt,
   policy: async () => (await import('./policy.ts')).registerPolicy,

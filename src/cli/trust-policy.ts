@@ -25,6 +25,10 @@ export function trustPolicy(config: Config, verifierKey: string) {
     log: verifierKey,
     people: Object.fromEntries(people),
     environments: Object.fromEntries(environments),
-    witnesses: { keys: [], quorum: 0 },
+    witnesses: {
+      keys: (config.witnesses?.known ?? []).map(({ key }) => key),
+      quorum: config.witnesses?.quorum ?? 0,
+      unwitnessed: 0,
+    },
   };
 }

@@ -27,6 +27,12 @@ export interface Config {
   readonly metricsToken: Secret | null;
   readonly ledgerKey: string;
   readonly origin: string;
+  /** Who cosigns checkpoints; `null` where nobody does. */
+  readonly witnesses: {
+    readonly quorum: number;
+    readonly everyMs: number;
+    readonly known: readonly { readonly url: string; readonly key: string }[];
+  } | null;
   readonly policies: string;
   readonly environments: ReadonlyMap<EnvironmentId, Environment>;
   readonly targets: ReadonlyMap<TargetId, ConfiguredTarget>;
@@ -89,6 +95,10 @@ export async function loadConfig(file: string): Promise<Config> {
     metricsToken: value.metrics === undefined ? null : secretReference(value.metrics.token, directory),
     ledgerKey: within(value.keys.ledger),
     origin: value.origin,
+    witnesses:
+      value.witnesses === undefined
+        ? null
+        : { quorum: value.witnesses.quorum, everyMs: value.witnesses.every, known: value.witnesses.known },
     policies: within(value.policies),
     environments: new Map(
       Object.entries(value.environments).map(([id, entry]) => [

@@ -226,6 +226,26 @@ export const configSchema = z.strictObject({
     .string()
     .regex(/^[^\s+]{1,200}$/)
     .default('countersign'),
+  /** Who cosigns the ledger's checkpoints, elsewhere. */
+  witnesses: z
+    .strictObject({
+      /** How many of them must have cosigned for entries to count as witnessed. */
+      quorum: z.int().positive().default(1),
+      every: duration.refine((ms) => ms >= 1000, 'at least 1s').default(10_000),
+      known: z
+        .array(
+          z.strictObject({
+            url: z.url({ protocol: /^https?$/, error: 'write a URL, e.g. https://witness.example' }),
+            key: z.string().regex(/^[^+\s]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*$/, 'the key that countersign witness shows'),
+          }),
+        )
+        .min(1),
+    })
+    .refine(
+      ({ quorum, known }) => quorum <= new Set(known.map(({ key }) => key)).size,
+      'fewer witnesses than the quorum',
+    )
+    .optional(),
   policies: z.string().default('./policies'),
   environments: z.record(name, environment),
   targets: z.record(name, target),

@@ -12,10 +12,12 @@ import { checkMachine } from './machine.ts';
 import { checkMissingPowers } from './missing-powers.ts';
 import { checkOtherWaysIn } from './other-ways-in.ts';
 import { filesOf, peopleKeys, readMachine, readOwnTls } from './read-installation.ts';
+import { readWitnessing } from './read-witnessing.ts';
 import { checkRoles } from './roles.ts';
 import { checkServer } from './server.ts';
 import { checkStatePlace } from './state-place.ts';
 import { checkHttp, checkOwnTls, checkTls } from './tls.ts';
+import { checkWitnesses } from './witnesses.ts';
 
 /** Where the checks look, besides the configuration. */
 export interface Surroundings {
@@ -33,6 +35,7 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
   );
   return [
     ...checkMachine(await readMachine(config, around.nowMs)),
+    ...checkWitnesses(await readWitnessing(config, around.nowMs)),
     ...checkStatePlace(
       config.state,
       [...config.targets.values()].map(({ target }) => target),

@@ -5,6 +5,7 @@ import { statements } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { actionStatement, type PlacedEntry, STATEMENT_TYPE } from './action-statement.ts';
 import { openCheckpoint } from './checkpoint.ts';
+import { newestCheckpointWith } from './checkpoint-notes.ts';
 import type { Ledger } from './ledger.ts';
 import { preAuthenticationEncoding } from './pre-authentication-encoding.ts';
 import { keyId, type SigningKey } from './signing-key.ts';
@@ -13,7 +14,8 @@ import { keyId, type SigningKey } from './signing-key.ts';
 const MAX_ENTRIES = 10_000;
 
 /**
- * Makes the proof of one action: canonical JSON, a value a line. What each line holds is told in docs/proof-format.md.
+ * Makes the proof of one action: canonical JSON, a value a line. What each line holds is told in docs/proof-format.md. It
+ * leads to the newest checkpoint that others cosigned, if that covers the action, and else to the newest.
  *
  * @param subject as `subjectNamed` finds it. @param kept a checkpoint that somebody has from earlier.
  * @throws RangeError for more entries than one file is meant for; Error when `kept` is no checkpoint of this ledger.
@@ -24,9 +26,11 @@ export async function proveAction(
   kept?: string,
 ): Promise<string> {
   // First: what is appended after it is no part of the proof.
-  const checkpoint = await ledger.checkpoint();
+  const newest = await ledger.checkpoint();
+  const entries = await entriesAbout(store, subject, openCheckpoint(newest, key).size);
+  const last = Math.max(openedSize(kept, key), (entries.at(-1)?.index ?? 0) + 1);
+  const checkpoint = (await newestCheckpointWith(store, (note) => openCheckpoint(note, key).size >= last)) ?? newest;
   const { size } = openCheckpoint(checkpoint, key);
-  const entries = await entriesAbout(store, subject, size);
   const proven: Json[] = [];
   for (const { index, text } of entries) {
     proven.push({ index, entry: text, inclusion: base64(await ledger.inclusionProof(index, size)) });
@@ -48,6 +52,10 @@ export async function proveAction(
     if (from > to) throw new Error(`the checkpoint that was kept is of ${from} entries, and this ledger has ${to}`);
     return { earlier: note, consistency: base64(await ledger.consistencyProof(from, to)) };
   }
+}
+
+function openedSize(note: string | undefined, key: SigningKey): number {
+  return note === undefined ? 0 : openCheckpoint(note, key).size;
 }
 
 /** The one subject that is called so or whose id begins so. */

@@ -6,3 +6,13 @@ export async function newestEntryAt(store: Store): Promise<number | null> {
   const row = await store.first(statements.selectFrom('ledger_entries').select('at').orderBy('idx', 'desc').limit(1));
   return row === undefined ? null : Date.parse(row.at);
 }
+
+/** When an entry was written, likewise. */
+export async function writtenAt(store: Store, index: number): Promise<number | null> {
+  const row = await store.first(statements.selectFrom('ledger_entries').select('at').where('idx', '=', index));
+  return row === undefined ? null : Date.parse(row.at);
+}
+
+export async function entriesIn(store: Store): Promise<number> {
+  return (await store.first(statements.selectFrom('ledger_head').select('size')))?.size ?? 0;
+}

@@ -49,31 +49,37 @@ export function keyId(publicKey: Uint8Array): string {
 }
 
 const ED25519 = 0x01;
+/** An Ed25519 key that cosigns what another key has signed (C2SP tlog-cosignature). */
+export const COSIGNATURE = 0x04;
+type KeyType = typeof ED25519 | typeof COSIGNATURE;
 
 /** The short id of a key in a signed note (C2SP signed-note): the first four bytes of a hash over name, type and key. */
-export function noteKeyId(name: string, publicKey: Uint8Array): Buffer {
+export function noteKeyId(name: string, publicKey: Uint8Array, type: KeyType = ED25519): Buffer {
   return createHash('sha256')
     .update(`${name}\n`)
-    .update(Buffer.from([ED25519]))
+    .update(Buffer.from([type]))
     .update(publicKey)
     .digest()
     .subarray(0, 4);
 }
 
 /** A verifier key as C2SP writes it: `<name>+<key id, hex>+<base64 of type and key>`. */
-export function verifierKey(name: string, publicKey: Uint8Array): string {
-  const typed = Buffer.concat([Buffer.from([ED25519]), publicKey]);
-  return `${name}+${noteKeyId(name, publicKey).toString('hex')}+${typed.toString('base64')}`;
+export function verifierKey(name: string, publicKey: Uint8Array, type: KeyType = ED25519): string {
+  const typed = Buffer.concat([Buffer.from([type]), publicKey]);
+  return `${name}+${noteKeyId(name, publicKey, type).toString('hex')}+${typed.toString('base64')}`;
 }
 
 /** @throws when the text is no Ed25519 verifier key, or its key id isn't the one of its key. */
-export function parseVerifierKey(text: string): { readonly name: string; readonly publicKey: Buffer } {
+export function parseVerifierKey(
+  text: string,
+  type: KeyType = ED25519,
+): { readonly name: string; readonly publicKey: Buffer } {
   const match = /^([^+\s]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/]+=*)$/.exec(text.trim());
   const typed = Buffer.from(match?.[3] ?? '', 'base64');
   const name = match?.[1] ?? '';
   const publicKey = typed.subarray(1);
-  if (typed.length !== 33 || typed[0] !== ED25519 || noteKeyId(name, publicKey).toString('hex') !== match?.[2]) {
-    throw new Error('this is no Ed25519 verifier key (name+id+base64)');
+  if (typed.length !== 33 || typed[0] !== type || noteKeyId(name, publicKey, type).toString('hex') !== match?.[2]) {
+    throw new Error(`this is no Ed25519 verifier key of ${type === ED25519 ? 'a log' : 'a witness'} (name+id+base64)`);
   }
   return { name, publicKey };
 }

@@ -15,6 +15,11 @@ export interface StateOfThings {
   /** The files that were changed last are not in force. */
   reloadFailed(): boolean;
   needs(): Promise<readonly { readonly part: string; readonly missing: string | null }[]>;
+  /** Left out where nobody cosigns checkpoints. */
+  readonly witnesses?: {
+    testimonies(): readonly { readonly witness: string; readonly cosigned: boolean }[];
+    witnessed(): Promise<{ readonly entries: number; readonly witnessed: number }>;
+  };
   nowMs(): number;
   /** Told when something of this could not be read: its figure is then left out, and the others are there all the same. */
   onTrouble(error: unknown): void;
@@ -99,6 +104,21 @@ export function addStateGauges(
   gauge('countersign_reload_failed', 'Whether what the files say is not in force', [], (failed) =>
     failed.set(state.reloadFailed() ? 1 : 0),
   );
+  const { witnesses } = state;
+  if (witnesses !== undefined) {
+    gauge('countersign_witness_cosigns', 'Whether a witness cosigned when asked last', ['witness'], (cosigns) => {
+      for (const { witness, cosigned } of witnesses.testimonies()) cosigns.set({ witness }, cosigned ? 1 : 0);
+    });
+    gauge(
+      'countersign_ledger_unwitnessed_entries',
+      'Entries after the newest checkpoint that enough witnesses cosigned',
+      [],
+      async (left) => {
+        const { entries, witnessed } = await witnesses.witnessed();
+        left.set(entries - witnessed);
+      },
+    );
+  }
   gauge('countersign_ready', 'Whether what the gateway needs is there', ['part'], async (ready) => {
     for (const { part, missing } of await state.needs()) ready.set({ part }, missing === null ? 1 : 0);
   });

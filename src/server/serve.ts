@@ -19,6 +19,7 @@ import { targetNamed } from '../pipeline/target-named.ts';
 import { liveNodes } from '../store/nodes.ts';
 import { countPlans, waitingSince } from '../store/plans.ts';
 import { openTasks, taskById } from '../store/tasks.ts';
+import { askWitnesses } from './ask-witnesses.ts';
 import type { Countersign } from './open-countersign.ts';
 import { createReadiness } from './readiness.ts';
 import { createReload } from './reload.ts';
@@ -95,6 +96,7 @@ export async function serve(
     now,
   });
   const readiness = createReadiness(countersign);
+  const witnesses = share === undefined || share.issuer === 0 ? askWitnesses(countersign) : null;
   metrics.watch({
     plans: () => countPlans(store),
     waitingSince: () => waitingSince(store),
@@ -103,6 +105,7 @@ export async function serve(
     readsWaiting: () => readLog.waiting,
     reloadFailed: () => reload.status() !== null,
     needs: readiness.needs,
+    ...(witnesses === null ? {} : { witnesses }),
     nowMs: now,
     onTrouble: (error) => log.warn({ err: error }, 'a figure could not be read'),
   });
@@ -236,6 +239,7 @@ export async function serve(
       await sessions.closeAll();
       await warm;
       await readLog.close();
+      await witnesses?.close();
       await countersign.close();
     },
   };

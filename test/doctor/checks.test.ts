@@ -13,6 +13,7 @@ import { checkOtherWaysIn } from '../../src/doctor/other-ways-in.ts';
 import { checkServer } from '../../src/doctor/server.ts';
 import { checkStatePlace } from '../../src/doctor/state-place.ts';
 import { checkHttp, checkOwnTls, checkTls } from '../../src/doctor/tls.ts';
+import { checkWitnesses } from '../../src/doctor/witnesses.ts';
 import type { Target } from '../../src/domain/target.ts';
 import type { Examination, HbaRule } from '../../src/engines/postgres/examine.ts';
 
@@ -35,6 +36,22 @@ const HEALTHY: Examination = {
   proofSchema: { wrong: [], captureFunction: 'as made', strangers: [] },
   replicationSlots: [],
 };
+
+describe('witnesses', () => {
+  const one = { name: 'witness.example/one', url: 'http://w1', size: 7 };
+  const far = { quorum: 2, entries: 9, waitsMs: 600_000, witnesses: [one, { ...one, name: 'two', size: 9 }] };
+  it('tells who is behind, once entries have waited for long', () => {
+    expect(checkWitnesses(null)).toEqual([]);
+    expect(verdicts(checkWitnesses({ ...far, waitsMs: null }))).toEqual({ 'ledger.witnessed': 'ok' });
+    expect(verdicts(checkWitnesses({ ...far, waitsMs: 5000 }))).toEqual({ 'ledger.witnessed': 'ok' });
+    expect(checkWitnesses(far)).toMatchObject([
+      {
+        verdict: 'warn',
+        found: expect.stringContaining('10 minutes for 2 of 2 witnesses: witness.example/one has cosigned 7 of 9'),
+      },
+    ]);
+  });
+});
 
 describe('clocks', () => {
   it.each([

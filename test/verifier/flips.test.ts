@@ -2,6 +2,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { proveAction } from '../../src/ledger/action-proof.ts';
+import { openCheckpoint } from '../../src/ledger/checkpoint.ts';
+import { keepCosignatures } from '../../src/ledger/checkpoint-notes.ts';
+import { cosign } from '../../src/ledger/cosignature.ts';
 import { loadSigningKey } from '../../src/ledger/signing-key.ts';
 import { planned, type WrittenHistory, writtenHistory } from '../fixtures/history.ts';
 import { hasPython, python } from '../fixtures/verifier.ts';
@@ -23,6 +26,12 @@ describe.skipIf(!hasPython)('G7 every bit of a proof', () => {
     await made.append(intent());
     await made.append(outcome());
     const key = loadSigningKey(join(made.directory, 'ledger.key'), made.ledger.origin);
+    // By a witness whom the trust policy doesn't name: its line, too, must not be another.
+    const note = await made.ledger.checkpoint();
+    const unknown = { ...made.person('nobody'), name: 'witness.example/unknown' };
+    await keepCosignatures(made.store, openCheckpoint(note, key).size, note, [
+      cosign(note, unknown, 1_767_225_600).trimEnd(),
+    ]);
     const file = join(made.directory, 'proof.jsonl');
     writeFileSync(file, await proveAction({ ...made, key }, id, kept));
     const flipped = await python<Record<string, unknown>>(FLIP, file, made.trust);

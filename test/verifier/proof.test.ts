@@ -1,10 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 import { hasPython, python, verifyAsStranger } from '../fixtures/verifier.ts';
+import { type StartedWitness, startWitness } from '../fixtures/witness.ts';
 
 const FLIP = new URL('./flip.py', import.meta.url).pathname;
 
@@ -15,12 +16,19 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
   let kept: string;
   let plan: string;
   let write: string;
+  let witness: StartedWitness;
+  let metrics: () => Promise<string>;
   const at = (name: string) => join(site.directory, name);
   const verify = (name: string, ...more: string[]) => verifyAsStranger(at(name), trust, ...more);
 
   beforeAll(async () => {
     site = await startSite(binaries);
+    const { log } = await site.ask<{ log: string }>('ledger', 'trust');
+    witness = await startWitness(['--log', log, '--directory', at('witness')]);
+    const known = `{ url: "${witness.url}", key: "${witness.verifierKey}" }`;
+    site.edit((text) => `${text}\nwitnesses: { every: 1s, known: [${known}] }\n`);
     const gateway = await site.serve();
+    metrics = async () => (await fetch(`${gateway.http}/metrics`)).text();
     task = await site.openTask(WORK);
     kept = at('kept.checkpoint');
     writeFileSync(kept, (await site.ask<{ checkpoint: string }>('ledger', 'checkpoint')).checkpoint);
@@ -36,6 +44,8 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
     await site.ask('plan', 'approve', plan, '--as', 'ada');
     await site.ask('plan', 'apply', plan, '--as', 'ada');
     await client.end();
+    const all = 'countersign_ledger_unwitnessed_entries 0';
+    await vi.waitFor(async () => expect(await metrics()).toContain(all), { timeout: 30_000, interval: 300 });
     await gateway.stop();
     const { entries } = await site.ask<{ entries: { subject: string; kind: string }[] }>('ledger', 'show');
     write = entries.find(({ kind, subject }) => kind === 'intent' && subject.startsWith('intent_'))?.subject ?? '';
@@ -43,7 +53,10 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
     writeFileSync(trust, JSON.stringify(await site.ask('ledger', 'trust')));
     expect(await asSuperuser(site.databaseUrl, 'SELECT 1 FROM customers WHERE id IN (11, 12, 13)')).toEqual([]);
   }, 180_000);
-  afterAll(() => site?.remove());
+  afterAll(async () => {
+    await witness?.stop();
+    await site?.remove();
+  });
 
   it('shows an approved plan from the task to its outcome, to somebody who kept a checkpoint', async () => {
     await site.ask('ledger', 'export', plan, at('plan.jsonl'), '--since', kept);
@@ -101,6 +114,17 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
       verdict: 'sound',
       entries: ours.json()['entries'],
       applied: 2,
+      witnessed: ours.json()['entries'],
+    });
+  });
+
+  it('can demand more witnesses than there are', async () => {
+    const policy = JSON.parse(readFileSync(trust, 'utf8'));
+    expect(policy.witnesses).toEqual({ keys: [witness.verifierKey], quorum: 1, unwitnessed: 0 });
+    writeFileSync(at('two.json'), JSON.stringify({ ...policy, witnesses: { ...policy.witnesses, quorum: 2 } }));
+    expect(await verifyAsStranger(at('plan.jsonl'), at('two.json'))).toMatchObject({
+      code: 1,
+      problem: expect.stringContaining('no 2 witnesses have cosigned'),
     });
   });
 
@@ -109,6 +133,11 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
     const flipped = await python<Record<string, unknown>>(FLIP, at('plan.jsonl'), trust, '37');
     expect(flipped).toMatchObject({ unflipped: 'sound', sound: [], crashed: [] });
     expect(flipped['flips']).toBe(Math.ceil(readFileSync(at('plan.jsonl')).length / 37) * 8);
+  });
+
+  it('lets the doctor tell that its newest entries are witnessed', async () => {
+    const { findings } = (await site.run('doctor', '--json')).json<{ findings: { id: string; verdict: string }[] }>();
+    expect(findings.find(({ id }) => id === 'ledger.witnessed')).toMatchObject({ verdict: 'ok' });
   });
 
   it('says what it can’t read', async () => {

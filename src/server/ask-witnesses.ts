@@ -1,0 +1,70 @@
+import type { Config } from '../config/load.ts';
+import { COSIGNATURE, loadSigningKey, parseVerifierKey } from '../ledger/signing-key.ts';
+import { createWitnessing, type Testimony, type Witnessing } from '../ledger/witnessing.ts';
+import type { Countersign } from './open-countersign.ts';
+
+/** What is known of the witnesses of a gateway. */
+export interface Witnesses {
+  /** Of each whether it cosigned when it was asked last. */
+  testimonies(): readonly Testimony[];
+  witnessed: Witnessing['witnessed'];
+  /** Asks once more: what was recorded last is witnessed too, where they answer. */
+  close(): Promise<void>;
+}
+
+/** The witnessing of a configuration; `null` where it names no witness. @throws Error for a key that is none. */
+export function witnessingOf(config: Config, { store, ledger }: Pick<Countersign, 'store' | 'ledger'>) {
+  if (config.witnesses === null) return null;
+  const { known, quorum } = config.witnesses;
+  const witnesses = known.map(({ url, key }) => ({ url, ...parseVerifierKey(key, COSIGNATURE) }));
+  return createWitnessing({ store, ledger, key: loadSigningKey(config.ledgerKey, config.origin), witnesses, quorum });
+}
+
+/**
+ * Asks the witnesses again and again, beside what the gateway does: nothing waits for them. What changes with one of them
+ * is logged once.
+ */
+export function askWitnesses(countersign: Countersign): Witnesses | null {
+  const { config, log } = countersign;
+  const witnessing = witnessingOf(config, countersign);
+  if (witnessing === null || config.witnesses === null) return null;
+  let latest: readonly Testimony[] = [];
+  let asking: Promise<void> | null = null;
+
+  async function ask(from: Witnessing): Promise<void> {
+    try {
+      const before = new Map(latest.map((testimony) => [testimony.witness, testimony]));
+      latest = await from.ask();
+      for (const testimony of latest) tell(testimony, before.get(testimony.witness));
+    } catch (error) {
+      log.warn({ err: error }, 'the newest checkpoint could not be shown to witnesses');
+    }
+  }
+
+  function tell(now: Testimony, before: Testimony | undefined): void {
+    const { witness } = now;
+    if (now.cosigned) {
+      if (before?.cosigned === false) log.info({ witness }, 'the witness cosigns again');
+    } else if (before === undefined || before.cosigned || before.why !== now.why) {
+      if (now.grave)
+        log.error({ witness, why: now.why }, 'a witness knows another past of this ledger: look at it now');
+      else log.warn({ witness, why: now.why }, 'a witness does not cosign; nothing waits for it');
+    }
+  }
+
+  const timer = setInterval(() => {
+    asking ??= ask(witnessing).finally(() => {
+      asking = null;
+    });
+  }, config.witnesses.everyMs);
+  timer.unref();
+  return {
+    testimonies: () => latest,
+    witnessed: witnessing.witnessed,
+    async close() {
+      clearInterval(timer);
+      await asking;
+      await ask(witnessing);
+    },
+  };
+}
