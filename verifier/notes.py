@@ -27,11 +27,12 @@ def verifier_key(text, kind):
     return Key(match[1], key_id, typed[1:])
 
 
-def open_checkpoint(note, key):
-    """The checkpoint in a note that the log's key signed; of other signatures nothing is said here."""
+def open_checkpoint(note, keys):
+    """The checkpoint in a note that the log signed with the key for its size; of other signatures nothing is said."""
     match = _NOTE.fullmatch(note)
-    if match is None or match[1] != key.name:
-        raise Unsound(f"is no checkpoint of {key.name}")
+    if match is None or match[1] != keys.origin:
+        raise Unsound(f"is no checkpoint of {keys.origin}")
+    key = keys.at(int(match[2]))
     body = _body(match)
     if not any(ed25519.verify(key.public, body, blob) for blob in _signatures(match, key)):
         raise Unsound(f"has no valid signature of {key.name}")

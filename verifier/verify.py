@@ -11,37 +11,41 @@ import sys
 import merkle
 from canonical import Unsound, fields, from_base64, read, write
 from history import History
+from keys import Keys
 from notes import open_checkpoint, open_envelope, witnesses_of
 from statement import PAYLOAD_TYPE, statement
 from trust import Trust
 
 
 def verify(lines, trust, kept):
-    """`lines`: bytes with their line feeds. `kept`: checkpoints from earlier. Returns what was verified."""
+    """`lines`: bytes with their line feeds. `kept`: notes from earlier. Returns what was verified."""
     if not all(line.endswith(b"\n") for line in lines):
         raise Unsound("the file was cut off: its last line has no end")
     values = _Lines(line[:-1] for line in lines)
-    kind = values.first.get("countersign") if isinstance(values.first, dict) else None
-    if kind == "proof/v1":
-        return verify_proof(values, trust, kept)
-    if kind == "ledger/v1":
-        return verify_archive(values, trust, kept)
+    check = {"proof/v1": verify_proof, "ledger/v1": verify_archive}.get(values.first.get("countersign"))
+    if check is not None:
+        with values.at():
+            keys = Keys(_rotations(lines), values.first["verifierKey"], trust.log)
+        try:
+            earlier = [open_checkpoint(note, keys) for note in kept]
+        except Unsound as error:
+            raise Unsound(f"a checkpoint that was kept {error}") from error
+        return check(values, trust, keys, earlier)
     raise Unsound("line 1 is neither the beginning of a proof nor that of a ledger")
 
 
-def verify_proof(lines, trust, kept):
+def verify_proof(lines, trust, keys, kept):
     header = fields(lines.first, ("countersign", "about", "verifierKey"), "header of a proof")
-    _same_log(header, trust)
     envelope = lines.next("envelope")
     note = fields(lines.next("checkpoint"), ("checkpoint",), "checkpoint")["checkpoint"]
     with lines.at():
-        checkpoint = open_checkpoint(note, trust.log)
+        checkpoint = open_checkpoint(note, keys)
         witnesses = _witnessed([checkpoint], checkpoint.size, trust)
     earlier = None
     following = lines.next("entry")
     if "earlier" in following:
         with lines.at():
-            earlier = _earlier(fields(following, ("earlier", "consistency"), "earlier checkpoint"), checkpoint, trust)
+            earlier = _earlier(fields(following, ("earlier", "consistency"), "earlier checkpoint"), checkpoint, keys)
         following = lines.next("entry")
     entries, history = [], History(trust)
     while following is not None:
@@ -53,24 +57,23 @@ def verify_proof(lines, trust, kept):
     if not any(entry["subject"] == about for _, _, entry in entries):
         raise Unsound(f"it holds no entry about {about}")
     _, signed_by = open_envelope(envelope, PAYLOAD_TYPE)
-    ought = statement(trust.log.name, about, note, earlier and earlier.note, entries)
+    ought = statement(keys.origin, about, note, earlier and earlier.note, entries)
     if from_base64(envelope["payload"]) != write(ought):
         raise Unsound("line 2: its statement is not what the entries say")
-    if not signed_by(trust.log.public):
-        raise Unsound(f"line 2: it has no valid signature of {trust.log.name}")
+    if not signed_by(keys.at(checkpoint.size).public):
+        raise Unsound(f"line 2: it has no valid signature of {keys.origin}")
     _same_as_kept(kept, {each.size: each.root for each in (checkpoint, earlier) if each is not None}, checkpoint.size)
     return {"about": about, "entries": len(entries), "size": checkpoint.size, "witnessed": witnesses, **history.finish()}
 
 
-def verify_archive(lines, trust, kept):
+def verify_archive(lines, trust, keys, kept):
     header = fields(lines.first, ("countersign", "size", "verifierKey"), "header of a ledger")
-    _same_log(header, trust)
     checkpoints, last = {}, None
     following = lines.next("checkpoint")
     while following is not None and "checkpoint" in following:
         with lines.at():
             fields(following, ("checkpoint", "size"), "checkpoint")
-            last = open_checkpoint(following["checkpoint"], trust.log)
+            last = open_checkpoint(following["checkpoint"], keys)
             if last.size != following["size"] or last.size in checkpoints:
                 raise Unsound(f"is a second checkpoint of {last.size} entries, or one of another size than it says")
             checkpoints[last.size] = last
@@ -101,12 +104,14 @@ def verify_archive(lines, trust, kept):
     return {"entries": tree.size, "checkpoints": len(checkpoints), "witnessed": witnesses, **history.finish()}
 
 
-def _same_log(header, trust):
-    key = trust.log
-    if header["verifierKey"].split("+")[:2] != [key.name, key.id.hex()] or from_base64(
-        header["verifierKey"].split("+", 2)[-1]
-    ) != b"\x01" + key.public:
-        raise Unsound(f"line 1: it names {header['verifierKey']} as its key, which is not the one to be trusted")
+def _rotations(lines):
+    """The entries by which the log was handed to other keys: known before all else, and verified in their places."""
+    for line in lines:
+        if b'\\"kind\\":\\"key\\"' in line:
+            value = read(line[:-1])
+            entry = read(value["entry"].encode())
+            if entry["kind"] == "key":
+                yield value["index"], entry
 
 
 def _witnessed(checkpoints, size, trust):
@@ -121,8 +126,8 @@ def _witnessed(checkpoints, size, trust):
     return cosigned
 
 
-def _earlier(line, checkpoint, trust):
-    earlier = open_checkpoint(line["earlier"], trust.log)
+def _earlier(line, checkpoint, keys):
+    earlier = open_checkpoint(line["earlier"], keys)
     path = [from_base64(each, 32) for each in line["consistency"]]
     if not merkle.is_consistent(earlier.size, earlier.root, checkpoint.size, checkpoint.root, path):
         raise Unsound(f"does not show that the ledger grew out of its first {earlier.size} entries")
@@ -202,7 +207,7 @@ def main():
     except (OSError, ValueError, KeyError, TypeError, AttributeError, Unsound) as error:
         return _end(asked, 2, {"verdict": "unreadable", "problem": str(error)})
     try:
-        found = verify(lines, trust, [open_checkpoint(note, trust.log) for note in kept])
+        found = verify(lines, trust, kept)
     except Unsound as error:
         return _end(asked, 1, {"verdict": "unsound", "problem": str(error)})
     return _end(asked, 0, {"verdict": "sound", **found})

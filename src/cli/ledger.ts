@@ -10,6 +10,7 @@ import type { Countersign } from '../server/open-countersign.ts';
 import { answer, answerWith, type CommonOptions, configOf, UsageError, withCommonOptions } from './command.ts';
 import { EXIT } from './exit.ts';
 import { registerLedgerExport } from './ledger-export.ts';
+import { rotateLedgerKey } from './rotate-key.ts';
 
 interface ShowOptions extends CommonOptions {
   readonly limit: string;
@@ -22,7 +23,7 @@ interface VerifyOptions extends CommonOptions {
   readonly key?: string;
 }
 
-/** Adds `countersign ledger show|verify|export|checkpoint|trust`. */
+/** Adds `countersign ledger show|verify|export|checkpoint|trust|rotate-key`. */
 export function registerLedger(program: Command): void {
   const ledger = program.command('ledger').description('the proof chain: what was asked, decided, approved and done');
 
@@ -43,6 +44,12 @@ export function registerLedger(program: Command): void {
     .action((file: string | undefined, options: VerifyOptions) => answer(options, () => verify(file, options)));
 
   registerLedgerExport(ledger);
+
+  withCommonOptions(
+    ledger
+      .command('rotate-key')
+      .description('hand the ledger to a new key, by an entry that both sign; no gateway may be running'),
+  ).action((options: CommonOptions) => answer(options, () => rotateLedgerKey(options)));
 }
 
 async function show({ ledger }: Countersign, options: ShowOptions) {

@@ -25,7 +25,7 @@ export function registerWitness(program: Command): void {
     .requiredOption('--name <name>', 'what it is called in cosignatures, e.g. witness.example/one')
     .requiredOption(
       '--log <verifier key>',
-      'a log to look after; may be given often',
+      'a log to look after; may be given often, also for the keys of one log',
       (key, all: string[]) => [...all, key],
       [],
     )
@@ -40,7 +40,10 @@ async function run(options: WitnessOptions) {
   const address = /^(.+):(\d{1,5})$/.exec(options.listen);
   if (address === null) throw new UsageError(`--listen ${options.listen} is no host:port.`, 'e.g. 127.0.0.1:6490');
   if (!/^[^\s+]{1,200}$/.test(name)) throw new UsageError(`--name ${name} has a space or a plus.`, 'Choose another.');
-  const logs = new Map(options.log.map((text) => parsed(text)).map((key) => [key.name, key] as const));
+  const logs = Map.groupBy(
+    options.log.map((text) => parsed(text)),
+    ({ name: origin }) => origin,
+  );
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const keyFile = join(directory, 'witness.key');
   if (!existsSync(keyFile)) createSigningKey(keyFile);

@@ -4,6 +4,8 @@ import type { Instant } from './ids.ts';
 /** What the ledger records. Each kind is written at one place of the pipeline. */
 export const ENTRY_KINDS = [
   'genesis',
+  /** The ledger is handed to another key: signed with both. */
+  'key',
   'task opened',
   'task closed',
   /** Reads that flowed through, several to an entry; they lose nothing, so they are batched. */

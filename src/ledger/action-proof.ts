@@ -4,8 +4,9 @@ import { beginsWith } from '../store/prefix.ts';
 import { statements } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import { actionStatement, type PlacedEntry, STATEMENT_TYPE } from './action-statement.ts';
-import { openCheckpoint } from './checkpoint.ts';
+import { checkpointSize } from './checkpoint.ts';
 import { newestCheckpointWith } from './checkpoint-notes.ts';
+import { readSuccession } from './key-succession.ts';
 import type { Ledger } from './ledger.ts';
 import { preAuthenticationEncoding } from './pre-authentication-encoding.ts';
 import { keyId, type SigningKey } from './signing-key.ts';
@@ -27,10 +28,16 @@ export async function proveAction(
 ): Promise<string> {
   // First: what is appended after it is no part of the proof.
   const newest = await ledger.checkpoint();
-  const entries = await entriesAbout(store, subject, openCheckpoint(newest, key).size);
-  const last = Math.max(openedSize(kept, key), (entries.at(-1)?.index ?? 0) + 1);
-  const checkpoint = (await newestCheckpointWith(store, (note) => openCheckpoint(note, key).size >= last)) ?? newest;
-  const { size } = openCheckpoint(checkpoint, key);
+  const succession = await readSuccession(store, ledger.verifierKey);
+  const entries = await entriesAbout(store, subject, checkpointSize(newest));
+  const needed = Math.max(
+    (entries.at(-1)?.index ?? 0) + 1,
+    kept === undefined ? 0 : succession.open(kept).size,
+    // So that the key that is in force now signed all of it.
+    succession.keys.at(-1)?.from ?? 0,
+  );
+  const checkpoint = (await newestCheckpointWith(store, (note) => checkpointSize(note) >= needed)) ?? newest;
+  const size = checkpointSize(checkpoint);
   const proven: Json[] = [];
   for (const { index, text } of entries) {
     proven.push({ index, entry: text, inclusion: base64(await ledger.inclusionProof(index, size)) });
@@ -48,14 +55,10 @@ export async function proveAction(
   return lines.map((line) => `${canonicalJson(line)}\n`).join('');
 
   async function grownFrom(note: string, to: number): Promise<Json> {
-    const from = openCheckpoint(note, key).size;
+    const from = checkpointSize(note);
     if (from > to) throw new Error(`the checkpoint that was kept is of ${from} entries, and this ledger has ${to}`);
     return { earlier: note, consistency: base64(await ledger.consistencyProof(from, to)) };
   }
-}
-
-function openedSize(note: string | undefined, key: SigningKey): number {
-  return note === undefined ? 0 : openCheckpoint(note, key).size;
 }
 
 /** The one subject that is called so or whose id begins so. */
@@ -74,16 +77,23 @@ export async function subjectNamed(store: Store, named: string): Promise<string 
   return rows[0]?.subject ?? 'none';
 }
 
-/** The entries about it, with the opening of its task; of a task also those of its plans and writes. */
+/** The entries about it, with the opening of its task and the changes of key; of a task also those of its plans and writes. */
 async function entriesAbout(store: Store, subject: string, size: number): Promise<readonly PlacedEntry[]> {
   const own = await entriesOf(store, [subject], size);
   const task = own.map(({ entry }) => entry.body as { readonly task?: Json }).find((body) => body?.task !== undefined);
   const more = own.some(({ entry }) => entry.kind === 'task opened')
     ? await entriesOf(store, await actionsOf(store, subject), size)
     : (await entriesOf(store, [String(task?.task ?? '')], size)).filter(({ entry }) => entry.kind === 'task opened');
-  const all = [...own, ...more].sort((a, b) => a.index - b.index);
+  const all = [...own, ...more, ...(await keysOf(store, size))].sort((a, b) => a.index - b.index);
   if (all.length > MAX_ENTRIES) throw new RangeError(`${subject} has ${all.length} entries`);
   return all;
+}
+
+async function keysOf(store: Store, size: number): Promise<PlacedEntry[]> {
+  const rows = await store.all(
+    statements.selectFrom('ledger_entries').select(['idx', 'entry']).where('kind', '=', 'key').where('idx', '<', size),
+  );
+  return rows.map(({ idx, entry }) => ({ index: idx, text: entry, entry: JSON.parse(entry) as Entry }));
 }
 
 async function actionsOf(store: Store, task: string): Promise<readonly string[]> {

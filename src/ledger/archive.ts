@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { statements } from '../store/schema.ts';
 import { checkpointFile } from '../store/sqlite-store.ts';
 import type { Store } from '../store/store.ts';
+import type { KeptRotation } from './key-succession.ts';
 import type { Ledger } from './ledger.ts';
 import { leafHash } from './tree.ts';
 
@@ -13,6 +14,8 @@ export interface LedgerCopy {
   readonly verifierKey: string | null;
   /** Entries in the order and under the numbers they are kept, with the leaf hash that is kept for each. */
   entries(): AsyncIterable<KeptEntry> | Iterable<KeptEntry>;
+  /** The entries by which it was handed to other keys. */
+  readonly rotations: readonly KeptRotation[];
   readonly checkpoints: readonly { readonly size: number; readonly note: string }[];
   /** How many entries it says that it has; `null` where it doesn't say. */
   readonly size: number | null;
@@ -103,6 +106,10 @@ function openDatabase(path: string): LedgerCopy {
   const node = database.prepare('SELECT hash FROM ledger_nodes WHERE level = ? AND idx = ?');
   return {
     verifierKey: keyNamedIn(genesis?.['entry']),
+    rotations: database
+      .prepare("SELECT idx, entry FROM ledger_entries WHERE kind = 'key' ORDER BY idx")
+      .all()
+      .map((row) => ({ index: Number(row['idx']), entry: String(row['entry']) })),
     *entries() {
       for (const row of entries.iterate()) yield keptEntry(row, row['hash']);
     },
@@ -154,20 +161,35 @@ function parsedOrNull(text: string): unknown {
   }
 }
 
+const OF_A_KEY = '"kind":"key"';
+/** As that stands in a line of an archive. */
+const OF_A_KEY_ESCAPED = JSON.stringify(OF_A_KEY).slice(1, -1);
+
+/** Whether an entry hands the ledger to another key. */
+export function isOfAKey(entry: string): boolean {
+  if (!entry.includes(OF_A_KEY)) return false;
+  const parsed = parsedOrNull(entry);
+  return typeof parsed === 'object' && parsed !== null && 'kind' in parsed && parsed.kind === 'key';
+}
+
 async function openArchive(path: string): Promise<LedgerCopy> {
   const checkpoints: { size: number; note: string }[] = [];
+  const rotations: KeptRotation[] = [];
   let header: z.infer<typeof HEADER> | null = null;
   for await (const [line] of numberedLines(path)) {
     if (header === null) {
       header = HEADER.parse(JSON.parse(line));
       continue;
     }
-    const parsed = LINE.parse(JSON.parse(line));
-    if (!('checkpoint' in parsed)) break;
-    checkpoints.push({ size: parsed.size, note: parsed.checkpoint });
+    if (line.startsWith('{"entry":') && !line.includes(OF_A_KEY_ESCAPED)) continue;
+    const parsed = LINE.safeParse(parsedOrNull(line));
+    if (!parsed.success) continue; // told of when the entries are read
+    if ('checkpoint' in parsed.data) checkpoints.push({ size: parsed.data.size, note: parsed.data.checkpoint });
+    else if (isOfAKey(parsed.data.entry)) rotations.push(parsed.data);
   }
   return {
     verifierKey: header?.verifierKey ?? null,
+    rotations,
     async *entries() {
       for await (const [line, number] of numberedLines(path)) {
         if (number === 0) continue;

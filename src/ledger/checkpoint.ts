@@ -14,7 +14,19 @@ export function signCheckpoint({ origin, size, root }: Checkpoint, key: SigningK
   return `${text}\n— ${key.name} ${signature.toString('base64')}\n`;
 }
 
+/** The size that a checkpoint tells, whoever signed it. */
+export function checkpointSize(note: string): number {
+  return Number(/^[^\n]*\n(\d{1,16})\n/.exec(note)?.[1] ?? Number.NaN);
+}
+
 const NOTE = /^([^\n]+)\n(0|[1-9][0-9]{0,15})\n([A-Za-z0-9+/]{43}=)\n\n((?:— [^ \n]+ [A-Za-z0-9+/]+=*\n)+)$/;
+
+/** Reads a checkpoint that was verified before. @throws Error when it is none. */
+export function readCheckpoint(note: string): Checkpoint {
+  const [, origin = '', size = '', root = ''] = NOTE.exec(note) ?? [];
+  if (root === '') throw new Error('it is not a checkpoint');
+  return { origin, size: Number(size), root: Buffer.from(root, 'base64') };
+}
 
 /**
  * Reads a checkpoint and verifies that the key's owner signed it. Other signatures (of witnesses) are left alone.

@@ -106,6 +106,8 @@ let openings = 0;
 export async function openLedger(deps: {
   readonly store: Store;
   readonly key: SigningKey;
+  /** The key that has signed until now, where `key` is about to take over (`rotateKey`). */
+  readonly takesOverFrom?: SigningKey;
   readonly clock: Clock;
   readonly onAppended?: (batch: Appended) => void;
 }): Promise<Ledger> {
@@ -114,8 +116,9 @@ export async function openLedger(deps: {
   const queue: Waiting[] = [];
   // Before the store: a ledger that is being written is then never behind what stands beside it.
   const beside = existsSync(store.checkpointFile) ? readFileSync(store.checkpointFile, 'utf8') : null;
-  let frontier = await loadFrontier(store, store.name, key);
-  if (beside !== null) refuseSetBack(store, frontier, beside, key);
+  const signedUntilNow = deps.takesOverFrom ?? key;
+  let frontier = await loadFrontier(store, store.name, signedUntilNow);
+  if (beside !== null) refuseSetBack(store, frontier, beside, signedUntilNow);
   let running: Promise<void> | null = null;
   let closed = false;
 
@@ -307,7 +310,7 @@ async function edgeAt(reader: Reader, size: number): Promise<readonly Buffer[]> 
   });
 }
 
-async function newestCheckpoint(store: Store): Promise<{ size: number; note: string } | undefined> {
+export async function newestCheckpoint(store: Store): Promise<{ size: number; note: string } | undefined> {
   return store.first(statements.selectFrom('checkpoints').selectAll().orderBy('size', 'desc').limit(1));
 }
 

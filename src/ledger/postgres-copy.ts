@@ -19,9 +19,13 @@ export async function openPostgresCopy(state: PostgresState): Promise<LedgerCopy
     const { rows: checkpoints } = await client.query<{ size: number; note: string }>(
       'SELECT size, note FROM checkpoints ORDER BY size',
     );
+    const { rows: rotations } = await client.query<{ index: number; entry: string }>(
+      "SELECT idx AS index, entry FROM ledger_entries WHERE kind = 'key' ORDER BY idx",
+    );
     const nodes = new Map<string, Buffer>();
     return {
       verifierKey: keyNamedIn(genesis.rows[0]?.entry),
+      rotations,
       async *entries() {
         for (let from = 0; ; from += PAGE) {
           const rows = await pageOf(client, from, nodes);

@@ -1,8 +1,7 @@
 import type { PostgresState } from '../domain/state-location.ts';
-import { type LedgerCopy, openFileCopy, UnreadableLine } from './archive.ts';
-import { openCheckpoint } from './checkpoint.ts';
+import { isOfAKey, type LedgerCopy, openFileCopy, UnreadableLine } from './archive.ts';
+import { type KeySuccession, successionOf } from './key-succession.ts';
 import { openPostgresCopy } from './postgres-copy.ts';
-import { parseVerifierKey } from './signing-key.ts';
 import { EMPTY_FRONTIER, type Frontier, grow, leafHash, rootOf } from './tree.ts';
 
 /** What verification found: everything as it was signed, or the first thing that isn't. */
@@ -46,15 +45,20 @@ export async function verifyLedger(place: string | PostgresState, trustedKey?: s
 async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Promise<Verdict> {
   const keyText = trustedKey ?? copy.verifierKey;
   if (keyText === null) return tampered(0, 'entry 0 does not name the key of this ledger');
-  if (trustedKey !== undefined && copy.verifierKey !== null && copy.verifierKey !== trustedKey.trim()) {
+  let succession: KeySuccession;
+  try {
+    succession = successionOf(copy.rotations, copy.verifierKey ?? keyText);
+  } catch (error) {
+    return tampered(copy.rotations.at(-1)?.index ?? null, reason(error));
+  }
+  if (!succession.keys.some(({ verifierKey }) => verifierKey === keyText.trim())) {
     return tampered(null, `the copy names ${copy.verifierKey} as its key, which is not the one to be trusted`);
   }
-  const key = parseVerifierKey(keyText);
   const roots = new Map<number, Buffer>();
   let newest = 0;
   for (const { size, note } of copy.checkpoints) {
     try {
-      const checkpoint = openCheckpoint(note, key);
+      const checkpoint = succession.open(note);
       if (checkpoint.size !== size)
         return tampered(null, `the checkpoint of size ${size} is one of size ${checkpoint.size}`);
       roots.set(size, checkpoint.root);
@@ -70,6 +74,10 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
     if (index !== frontier.size) return tampered(frontier.size, `entry ${frontier.size} was removed`);
     const computed = leafHash(Buffer.from(entry, 'utf8'));
     if (!computed.equals(leaf)) return tampered(index, `entry ${index} was changed: it is not what was recorded`);
+    // The columns by which keys are found are covered by no hash.
+    if (copy.rotations.some((one) => one.index === index) !== isOfAKey(entry)) {
+      return tampered(index, `entry ${index} was changed: it is not one of a key`);
+    }
     if (problem !== undefined) return tampered(index, `entry ${index} was changed: ${problem}`);
     const grown = grow(frontier, [computed]);
     frontier = grown.frontier;
@@ -109,7 +117,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
     entries: frontier.size,
     checkpoints: roots.size,
     root: rootOf(frontier).toString('base64'),
-    verifierKey: keyText,
+    verifierKey: succession.keys.at(-1)?.verifierKey ?? keyText,
     keyFrom: trustedKey === undefined ? 'the copy itself' : 'outside',
   };
 }

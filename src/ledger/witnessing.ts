@@ -1,9 +1,8 @@
 import type { Store } from '../store/store.ts';
-import { openCheckpoint } from './checkpoint.ts';
+import { checkpointSize } from './checkpoint.ts';
 import { keepCosignatures, newestCheckpointWith } from './checkpoint-notes.ts';
 import { cosignatureOf, type WitnessKey, witnessesOf } from './cosignature.ts';
 import type { Ledger } from './ledger.ts';
-import type { SigningKey } from './signing-key.ts';
 
 /** A witness as a gateway knows it. */
 export interface KnownWitness extends WitnessKey {
@@ -32,11 +31,10 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 export function createWitnessing(deps: {
   readonly store: Store;
   readonly ledger: Ledger;
-  readonly key: Pick<SigningKey, 'name' | 'publicKey'>;
   readonly witnesses: readonly KnownWitness[];
   readonly quorum: number;
 }): Witnessing {
-  const { store, ledger, key, witnesses } = deps;
+  const { store, ledger, witnesses } = deps;
   /** Of each witness the size that it cosigned last, as far as it was told; it says itself when that is another. */
   const sizes = new Map<string, number>();
 
@@ -47,7 +45,7 @@ export function createWitnessing(deps: {
     const { name } = witness;
     const no = (why: string, grave = false) => ({ witness: name, cosigned: false, why, grave }) as const;
     try {
-      const { size } = openCheckpoint(note, key);
+      const size = checkpointSize(note);
       let answer = await send(witness, note, size);
       const theirs = /^(0|[1-9][0-9]{0,15})\n$/.exec(answer.text)?.[1];
       if (answer.status === 409 && theirs !== undefined) {
@@ -90,13 +88,13 @@ export function createWitnessing(deps: {
       const asked = await Promise.all(witnesses.map((witness) => askOne(witness, note)));
       const signed = new Set(witnessesOf(note, witnesses).map(({ name }) => name));
       const lines = asked.flatMap(({ witness, line }) => (line === undefined || signed.has(witness) ? [] : [line]));
-      if (lines.length > 0) await keepCosignatures(store, openCheckpoint(note, key).size, note, lines);
+      if (lines.length > 0) await keepCosignatures(store, checkpointSize(note), note, lines);
       return asked;
     },
     async witnessed() {
-      const entries = openCheckpoint(await ledger.checkpoint(), key).size;
+      const entries = checkpointSize(await ledger.checkpoint());
       const note = await newestCheckpointWith(store, (each) => witnessesOf(each, witnesses).length >= deps.quorum);
-      return { entries, witnessed: note === undefined ? 0 : openCheckpoint(note, key).size };
+      return { entries, witnessed: note === undefined ? 0 : checkpointSize(note) };
     },
   };
 }

@@ -1,5 +1,5 @@
 import type { Config } from '../config/load.ts';
-import { COSIGNATURE, loadSigningKey, parseVerifierKey } from '../ledger/signing-key.ts';
+import { COSIGNATURE, parseVerifierKey } from '../ledger/signing-key.ts';
 import { createWitnessing, type Testimony, type Witnessing } from '../ledger/witnessing.ts';
 import type { Countersign } from './open-countersign.ts';
 
@@ -17,7 +17,7 @@ export function witnessingOf(config: Config, { store, ledger }: Pick<Countersign
   if (config.witnesses === null) return null;
   const { known, quorum } = config.witnesses;
   const witnesses = known.map(({ url, key }) => ({ url, ...parseVerifierKey(key, COSIGNATURE) }));
-  return createWitnessing({ store, ledger, key: loadSigningKey(config.ledgerKey, config.origin), witnesses, quorum });
+  return createWitnessing({ store, ledger, witnesses, quorum });
 }
 
 /**

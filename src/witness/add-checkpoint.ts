@@ -1,4 +1,4 @@
-import { type Checkpoint, openCheckpoint } from '../ledger/checkpoint.ts';
+import { type Checkpoint, openCheckpoint, readCheckpoint } from '../ledger/checkpoint.ts';
 import { cosign } from '../ledger/cosignature.ts';
 import type { SigningKey } from '../ledger/signing-key.ts';
 import { verifyConsistency } from '../ledger/tree-proof.ts';
@@ -13,8 +13,8 @@ export interface WitnessAnswer {
 
 export interface Witness {
   readonly key: SigningKey;
-  /** The keys of the logs it looks after, by origin. */
-  readonly logs: ReadonlyMap<string, { readonly name: string; readonly publicKey: Uint8Array }>;
+  /** The keys of the logs it looks after, by origin: several where one gives way to another. */
+  readonly logs: ReadonlyMap<string, readonly { readonly name: string; readonly publicKey: Uint8Array }[]>;
   readonly kept: KeptCheckpoints;
   readonly nowMs: () => number;
 }
@@ -35,11 +35,11 @@ export function addCheckpoint(request: string, witness: Witness): WitnessAnswer 
   if (match === null || proof.length > MAX_PROOF_LINES) return refused(400, 'this is no request to add a checkpoint');
   const [, oldText = '', , note = ''] = match;
   const origin = note.slice(0, note.indexOf('\n'));
-  const log = witness.logs.get(origin);
-  if (log === undefined) return refused(404, 'this log is not looked after here');
+  const keys = witness.logs.get(origin);
+  if (keys === undefined) return refused(404, 'this log is not looked after here');
   let checkpoint: Checkpoint;
   try {
-    checkpoint = openCheckpoint(note, log);
+    checkpoint = openedByOneOf(note, keys);
   } catch (error) {
     return refused(403, error instanceof Error ? error.message : String(error));
   }
@@ -47,7 +47,8 @@ export function addCheckpoint(request: string, witness: Witness): WitnessAnswer 
   if (old > checkpoint.size) return refused(400, 'the old size is beyond the checkpoint');
 
   return witness.kept.update<WitnessAnswer>(origin, (keptNote) => {
-    const kept = keptNote === undefined ? undefined : openCheckpoint(keptNote, log);
+    // By the key that it was taken with, which may count no longer.
+    const kept = keptNote === undefined ? undefined : readCheckpoint(keptNote);
     if (old !== (kept?.size ?? 0)) {
       return { keep: null, result: { status: 409, type: 'text/x.tlog.size', body: `${kept?.size ?? 0}\n` } };
     }
@@ -60,6 +61,19 @@ export function addCheckpoint(request: string, witness: Witness): WitnessAnswer 
     const line = cosign(note, witness.key, Math.floor(witness.nowMs() / 1000));
     return { keep: note, result: { status: 200, type: 'text/plain; charset=utf-8', body: line } };
   });
+}
+
+/** @throws Error when none of the keys signed it. */
+function openedByOneOf(note: string, keys: readonly Parameters<typeof openCheckpoint>[1][]): Checkpoint {
+  const failures: unknown[] = [];
+  for (const key of keys) {
+    try {
+      return openCheckpoint(note, key);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  throw failures[0];
 }
 
 function refused(status: WitnessAnswer['status'], why: string): WitnessAnswer {

@@ -25,7 +25,7 @@ describe('G7 a witness', () => {
     createSigningKey(join(made.directory, 'witness.key'));
     witness = {
       key: loadSigningKey(join(made.directory, 'witness.key'), 'witness.example/one'),
-      logs: new Map([[key.name, key]]),
+      logs: new Map([[key.name, [key]]]),
       kept: openKeptCheckpoints(join(made.directory, 'kept.db')),
       nowMs: () => Date.parse('2026-01-01T00:00:00Z'),
     };
@@ -39,7 +39,7 @@ describe('G7 a witness', () => {
   });
 
   const witnessing = (ledger = made.ledger, store = made.store, witnesses = [known]) =>
-    createWitnessing({ store, ledger, key, witnesses, quorum: 1 });
+    createWitnessing({ store, ledger, witnesses, quorum: 1 });
   const grow = () => made.ledger.record({ entries: [entry('grown')] });
   const request = (old: number, note: string, proof: readonly string[] = []) =>
     `old ${old}\n${proof.map((line) => `${line}\n`).join('')}\n${note}`;

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -138,6 +138,19 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
   it('lets the doctor tell that its newest entries are witnessed', async () => {
     const { findings } = (await site.run('doctor', '--json')).json<{ findings: { id: string; verdict: string }[] }>();
     expect(findings.find(({ id }) => id === 'ledger.witnessed')).toMatchObject({ verdict: 'ok' });
+  });
+
+  it('stays sound for whoever trusts its first key, once it was handed to another', async () => {
+    const { from, old } = await site.ask<{ from: number; old: string }>('ledger', 'rotate-key');
+    expect(existsSync(old)).toBe(true);
+    expect((await site.run('halt', '--reason', 'with the new key')).code).toBe(0);
+    await site.ask('ledger', 'export', plan, at('rotated.jsonl'), '--since', kept);
+    // Nobody has witnessed the new key's checkpoints yet.
+    const policy = JSON.parse(readFileSync(trust, 'utf8'));
+    writeFileSync(at('alone.json'), JSON.stringify({ ...policy, witnesses: { keys: [], quorum: 0 } }));
+    const found = await verifyAsStranger(at('rotated.jsonl'), at('alone.json'), '--kept', kept);
+    expect(found).toMatchObject({ verdict: 'sound', entries: 7, applied: 1, size: from + 1 });
+    expect((await site.run('ledger', 'verify')).code).toBe(0);
   });
 
   it('says what it can’t read', async () => {
