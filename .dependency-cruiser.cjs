@@ -41,7 +41,7 @@ module.exports = {
       'ledger',
       'store',
     ]),
-    only('doctor', ['domain', 'config', 'engines', 'ledger', 'store']),
+    only('doctor', ['domain', 'config', 'engines', 'backups', 'ledger', 'store']),
     {
       name: 'only-the-cli-asks-the-doctor',
       severity: 'error',

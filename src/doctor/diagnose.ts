@@ -2,6 +2,7 @@ import type { Config, ConfiguredTarget } from '../config/load.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { connectOwn, readIdentity } from '../engines/postgres/connect.ts';
 import { examine } from '../engines/postgres/examine.ts';
+import { checkBackups } from './backups.ts';
 import { checkDirectCredentials, type Reachable } from './direct-credentials.ts';
 import { checkBackupCredentials, checkFiles, checkPeopleKeys } from './files.ts';
 import { type Finding, findingsOf } from './finding.ts';
@@ -26,7 +27,7 @@ export interface Surroundings {
   readonly nowMs: number;
 }
 
-/** Looks at a whole installation; changes nothing. What can't be looked at is said, and never taken for well. */
+/** Looks at a whole installation; changes nothing, but for a file that it adds to stores of backups. What can't be looked at is said, and never taken for well. */
 export async function diagnose(config: Config, around: Surroundings): Promise<readonly Finding[]> {
   // Before anything opens the state: SQLite makes files beside it.
   const files = checkFiles(filesOf(config), process.getuid?.() ?? 0);
@@ -46,6 +47,7 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
     ...checkPeopleKeys(peopleKeys(config)),
     ...checkBackupCredentials(lookForBackupCredentials(around.env, config.directory)),
     ...targets.flatMap(({ findings }) => findings),
+    ...(await checkBackups([...config.targets.values()])),
     ...checkSeparation(targets.flatMap(({ identified }) => (identified === null ? [] : [identified]))),
     ...(await diagnoseEnvironment([...config.targets.values()], around, false)),
   ];

@@ -195,6 +195,11 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
     );
     const ran = await countersign(['backup', 'create', '--config', open], { cwd: site.directory });
     expect(ran.stdout).toContain('NOT immutable');
+    const verdictWith = async (config: string) =>
+      (await countersign(['doctor', '--config', config, '--json'], { cwd: site.directory }))
+        .json<{ findings: { id: string; verdict: string }[] }>()
+        .findings.find(({ id }) => id === 'backups.immutable')?.verdict;
+    expect([await verdictWith(open), await verdictWith(site.config)]).toEqual(['fail', 'ok']);
   });
 
   it('are in the ledger, drills too', async () => {

@@ -1,0 +1,35 @@
+import { openStore } from '../backups/open-store.ts';
+import { tryStore } from '../backups/try-store.ts';
+import type { ConfiguredTarget } from '../config/load.ts';
+import { type Finding, findingsOf } from './finding.ts';
+
+/** Whether backups are out of the reach of this account (G10): not believed, but tried, on a file that is added for it. */
+export async function checkBackups(targets: readonly ConfiguredTarget[]): Promise<readonly Finding[]> {
+  const found = await Promise.all(
+    targets.map(async ({ target, backup }) => {
+      if (backup === null) return [];
+      const { ok, bad } = findingsOf(`backups of ${target.id}`);
+      try {
+        const destroyable = await tryStore(openStore(backup.store), target.id);
+        if (destroyable.length === 0)
+          return [ok('backups.immutable', 'what is stored can be neither changed nor deleted from here')];
+        return [
+          bad('fail', 'backups.immutable', {
+            found: `${destroyable.join(' and ')} worked, on a file that was stored for the trial`,
+            why: 'Whoever gets hold of this account can destroy the database and its backups together.',
+            fix: `keep them where nothing can be taken away: countersign backup keep on another machine, and targets.${target.id}.backup.store: { keeper: … }`,
+          }),
+        ];
+      } catch (error) {
+        return [
+          bad('unknown', 'backups.immutable', {
+            found: error instanceof Error ? error.message : String(error),
+            why: 'Nothing can be backed up, and whether backups are safe is not known.',
+            fix: 'see that the store runs, that it is reached from here, and that the token is the one it was given',
+          }),
+        ];
+      }
+    }),
+  );
+  return found.flat();
+}
