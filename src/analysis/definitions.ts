@@ -258,12 +258,17 @@ function onRelation(findings: Findings, verb: Verb, node: Tree, command: string)
   return definition(command, true);
 }
 
+const WHOLE_RELATIONS: ReadonlySet<string> = new Set(['table', 'view', 'materialized view', 'sequence']);
+
 function onNamed(findings: Findings, verb: Verb, node: Tree, command: string): Definition {
   const type = String(node['renameType'] ?? node['objectType'] ?? node['objtype']);
   const relation = node['relation'] as Tree | undefined;
   const kind = OBJECT_KINDS[type] ?? 'object';
   const object = relation === undefined ? part(findings, kind, namedIn(node)) : rangeVar(findings, relation);
   addEffect(findings, SERVER_OBJECTS.has(type) || type === 'OBJECT_ROLE' ? 'server' : verb, object);
+  // What a table is called is what tasks, roles and masks know it by.
+  if (typeof node['newname'] === 'string' && relation !== undefined && WHOLE_RELATIONS.has(kind))
+    addEffect(findings, 'create', { ...object, name: node['newname'] });
   if (typeof node['newschema'] === 'string')
     addEffect(findings, 'create', { ...object, schema: node['newschema'], name: object.name });
   return definition(command, true);

@@ -36,6 +36,7 @@ export function maskedReads(findings: Findings, statementClass: Analysis['class'
   }
   if (statementClass.kind === 'change') {
     for (const column of definedOver(findings, node)) unmasked.add(column);
+    for (const column of movedAway(findings, node)) unmasked.add(column);
   }
   return { rewrites: rewrites.sort((a, b) => a.start - b.start), unmasked: [...unmasked].sort() };
 }
@@ -113,6 +114,22 @@ function definedOver(findings: Findings, node: Tree): readonly string[] {
     const plain = new Set(columns.flatMap(({ name, mask }) => (mask === null ? [name] : [])));
     return mentions(node, masked, plain) ? [...masked].map((column) => `${relation}.${column}`) : [];
   });
+}
+
+/** Masks are known by names: a table under another name would show its columns as they are. */
+function movedAway({ catalogue, effects }: Findings, node: Tree): readonly string[] {
+  const isRenamed = typeof node['newname'] === 'string' && node['renameType'] !== 'OBJECT_COLUMN';
+  if (!isRenamed && typeof node['newschema'] !== 'string') return [];
+  const named = new Set(
+    [...effects.values()].map(({ object }) =>
+      object.kind === 'schema' ? object.name : `${object.schema}.${object.name}`,
+    ),
+  );
+  return [...catalogue.masking.byRelation.values()]
+    .filter(({ relation }) => named.has(relation) || named.has(relation.slice(0, relation.indexOf('.'))))
+    .flatMap(({ relation, columns }) =>
+      columns.flatMap(({ name, mask }) => (mask === null ? [] : [`${relation}.${name}`])),
+    );
 }
 
 function relationsIn(findings: Findings, value: unknown): string[] {

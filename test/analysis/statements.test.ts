@@ -156,7 +156,7 @@ const STATEMENTS: readonly (readonly [sql: string, is: string, effects: string])
   ['ALTER TABLE notes DISABLE TRIGGER ALL', 'change', 'alter public.notes'],
   ['ALTER TABLE notes ENABLE ROW LEVEL SECURITY', 'change', 'alter public.notes, privilege public.notes'],
   ['ALTER TABLE notes SET TABLESPACE t', 'change', 'alter public.notes, server public.notes'],
-  ['ALTER TABLE notes RENAME TO x', 'change', 'alter public.notes'],
+  ['ALTER TABLE notes RENAME TO x', 'change', 'alter public.notes, create public.x'],
   [
     'ALTER TABLE telemetry DETACH PARTITION telemetry_2026_09 CONCURRENTLY',
     'change, untried',

@@ -140,6 +140,9 @@ describe.skipIf(newest === undefined)('masked columns', () => {
     ['a check of them', "ALTER TABLE customers ADD CONSTRAINT guess CHECK (email <> 'a@b.c')"],
     ['a check of whole rows', "ALTER TABLE customers ADD CONSTRAINT guess CHECK (customers::text <> 'a')"],
     ['an index over them', "CREATE UNIQUE INDEX guess ON customers ((email < 'm'))"],
+    ['another name of the table', 'ALTER TABLE customers RENAME TO clients'],
+    ['another schema of the table', 'ALTER TABLE customers SET SCHEMA pg_toast'],
+    ['another name of its schema', 'ALTER SCHEMA public RENAME TO private'],
     ['an escaped name', 'ALTER TABLE customers ADD CONSTRAINT guess UNIQUE (U&"em\\0061il")'],
   ])('are kept from %s', async (_, sql) => {
     expect(await refusal(sql)).toMatch(/^CS002 .*(masked|mask)/);
