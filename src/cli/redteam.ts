@@ -1,5 +1,5 @@
 import { existsSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import pc from 'picocolors';
@@ -9,9 +9,10 @@ import type { Role } from '../domain/actor.ts';
 import { type ActorId, asId, type TargetId, type TaskId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { findServerBinaries, type ServerBinaries } from '../engines/postgres/server-binaries.ts';
+import { lastRedTeamRun, type RedTeamRun, redTeamFact, type Worse } from '../ledger/red-team-runs.ts';
 import { createLog } from '../observing/log.ts';
 import type { TaskDesk } from '../redteam/gateway-lane.ts';
-import { compareAndKeep, type Regression } from '../redteam/history.ts';
+import { runOf } from '../redteam/history.ts';
 import { renderHtml } from '../redteam/report/html.ts';
 import { renderJUnit } from '../redteam/report/junit.ts';
 import { renderSarif } from '../redteam/report/sarif.ts';
@@ -65,7 +66,10 @@ export function registerRedTeam(program: Command): void {
     .option('--junit <file>', 'write JUnit XML')
     .option('--sarif <file>', 'write SARIF 2.1.0')
     .option('--html <file>', 'write a page that needs nothing else')
-    .option('--every <duration>', 'again and again, such as 24h; what got worse is logged')
+    .option(
+      '--every <duration>',
+      'again and again, such as 24h; what got worse is logged, and told by the gateway’s metrics',
+    )
     .option('--demo', 'on the set-up of the demo; also where there is no configuration')
     .option('--plain', 'on the set-up of a plain user')
     .action((options: RedTeamOptions) => answer(options, () => redteam(options)));
@@ -102,23 +106,33 @@ const MIN_EVERY_MS = 60_000;
 
 /** Both figures must be 0: an attack that got through, and harmless work that was refused, are the same failure. */
 async function runOnce(options: RedTeamOptions, scenarios: readonly Scenario[], signal: AbortSignal): Promise<Answer> {
-  const { report, regression } = await tryOut(options, scenarios, signal);
+  const { report, kept } = await tryOut(options, scenarios, signal);
   const { junit, sarif, html } = options;
   if (junit !== undefined) writeFileSync(junit, renderJUnit(report));
   if (sarif !== undefined) writeFileSync(sarif, renderSarif(report, VERSION, process.cwd()));
   if (html !== undefined) writeFileSync(html, renderHtml(report));
-  if (regression !== undefined)
+  const regression = kept === 'unrecorded' ? null : (kept?.worse ?? null);
+  if (regression !== null)
     createLog('warn').warn(
       { event: 'redteam.regression', target: report.target, ...regression },
       'the red team found what it had not found before',
     );
   const score = scoreOf(report);
+  const found = score.through + score.refused > 0;
   const colors = pc.createColors(process.stdout.isTTY === true && !process.env['NO_COLOR']);
   return {
-    json: { score, ...(regression === undefined ? {} : { regression }), ...report },
-    text: renderTable(report, colors),
-    exit: score.through + score.refused > 0 ? EXIT.refused : EXIT.ok,
+    json: { score, ...(regression === null ? {} : { regression }), ...report },
+    text: renderTable(report, colors) + (regression === null ? '' : `\n\n${worseText(regression)}`),
+    exit: found ? EXIT.refused : kept === 'unrecorded' ? EXIT.unavailable : EXIT.ok,
   };
+}
+
+function worseText({ since, through, refused }: Worse): string {
+  return [
+    `Worse than the run of ${since}:`,
+    ...through.map((id) => `  ${id} gets through`),
+    ...refused.map((id) => `  ${id} is refused`),
+  ].join('\n');
 }
 
 async function chosenScenarios({ only = [], scenarios = [] }: RedTeamOptions): Promise<readonly Scenario[]> {
@@ -157,7 +171,7 @@ async function tryOut(
   options: RedTeamOptions,
   scenarios: readonly Scenario[],
   signal: AbortSignal,
-): Promise<{ readonly report: Report; readonly regression: Regression | undefined }> {
+): Promise<{ readonly report: Report; readonly kept: RedTeamRun | 'unrecorded' | undefined }> {
   const showcase = await showcaseOf(options);
   try {
     const config = await loadConfig(showcase?.configFile ?? (await configOf(options)).file);
@@ -186,10 +200,31 @@ async function tryOut(
     });
     // A part of the scenarios tells nothing of the others, and a showcase leaves nothing behind.
     const keeps = showcase === undefined && options.only === undefined;
-    const history = join(config.directory, 'state', `redteam-${report.target}.json`);
-    return { report, regression: keeps ? compareAndKeep(history, report) : undefined };
+    return { report, kept: keeps ? await keep(config, report) : undefined };
   } finally {
     showcase?.remove();
+  }
+}
+
+/** The run becomes an entry of the ledger, beside the one before: gateways on the same state tell it as a figure. */
+async function keep(config: Config, report: Report): Promise<RedTeamRun | 'unrecorded'> {
+  const log = createLog('error');
+  try {
+    const countersign = await openCountersign(await withPolicies(config), log);
+    try {
+      const run = runOf(report, await lastRedTeamRun(countersign.ledger, report.target));
+      await countersign.proof.record(redTeamFact(run));
+      return run;
+    } finally {
+      await countersign.close();
+    }
+  } catch (error) {
+    // What was found is told all the same, and the exit code says that it isn't kept.
+    log.error(
+      { err: error, event: 'redteam.unrecorded', target: report.target },
+      'the run could not be brought into the ledger',
+    );
+    return 'unrecorded';
   }
 }
 

@@ -32,6 +32,8 @@ export const ENTRY_KINDS = [
   'backup',
   /** A backup was restored into a scratch server and compared by content. */
   'drill',
+  /** The red team tried the whole of a set-up: what got through, what harmless work was refused, and what of it is worse. */
+  'red team',
 ] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 

@@ -1,6 +1,7 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { HaltScope } from '../domain/halt.ts';
 import { PLAN_STATES, type PlanState } from '../domain/plan.ts';
+import type { RedTeamRun } from '../ledger/red-team-runs.ts';
 import type { ActorSession } from '../pipeline/actor-session.ts';
 
 /** What is read when the figures are asked for, and only then. */
@@ -14,6 +15,8 @@ export interface StateOfThings {
   readsWaiting(): number;
   /** The files that were changed last are not in force. */
   reloadFailed(): boolean;
+  /** The newest run of the red team for each target that had one. */
+  redTeam(): Promise<readonly RedTeamRun[]>;
   needs(): Promise<readonly { readonly part: string; readonly missing: string | null }[]>;
   /** Left out where nobody cosigns checkpoints. */
   readonly witnesses?: {
@@ -119,6 +122,20 @@ export function addStateGauges(
       },
     );
   }
+  const redTeam = (name: string, help: string, count: (run: RedTeamRun) => number) =>
+    gauge(`countersign_redteam_${name}`, help, ['target'], async (cases) => {
+      for (const run of await state.redTeam()) cases.set({ target: run.target }, count(run));
+    });
+  redTeam('through', 'Attacks that got through in the last run of the red team', ({ through }) => through.length);
+  redTeam('refused', 'Harmless work that was refused in the last run', ({ refused }) => refused.length);
+  redTeam('worse', 'Those of both that were well in the run before', ({ worse }) =>
+    worse === null ? 0 : worse.through.length + worse.refused.length,
+  );
+  redTeam(
+    'started_seconds',
+    'When the last run began, in seconds since the epoch',
+    ({ startedAt }) => Date.parse(startedAt) / 1000,
+  );
   gauge('countersign_ready', 'Whether what the gateway needs is there', ['part'], async (ready) => {
     for (const { part, missing } of await state.needs()) ready.set({ part }, missing === null ? 1 : 0);
   });

@@ -7,6 +7,7 @@ import { listenPgwire } from '../channels/pgwire/listener.ts';
 import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
 import { instantOf } from '../domain/ids.ts';
 import { DEFAULT_MAX_SESSIONS } from '../domain/target.ts';
+import { lastRedTeamRun } from '../ledger/red-team-runs.ts';
 import type { Metrics } from '../observing/metrics.ts';
 import type { Tracing } from '../observing/open-tracing.ts';
 import { createGateway } from '../pipeline/create-gateway.ts';
@@ -104,6 +105,10 @@ export async function serve(
     halts: () => halts.active(),
     readsWaiting: () => readLog.waiting,
     reloadFailed: () => reload.status() !== null,
+    redTeam: async () => {
+      const runs = await Promise.all([...countersign.targets.keys()].map((id) => lastRedTeamRun(ledger, id)));
+      return runs.filter((run) => run !== undefined);
+    },
     needs: readiness.needs,
     ...(witnesses === null ? {} : { witnesses }),
     nowMs: now,

@@ -4,6 +4,13 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { loadConfig } from '../../src/config/load.ts';
+import { lastRedTeamRun, redTeamFact } from '../../src/ledger/red-team-runs.ts';
+import { createLog } from '../../src/observing/log.ts';
+import { runOf } from '../../src/redteam/history.ts';
+import type { Report } from '../../src/redteam/score.ts';
+import { withPolicies } from '../../src/server/load-governance.ts';
+import { openCountersign } from '../../src/server/open-countersign.ts';
 import { type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
 import { type PostgresPlace, startPostgresPlace } from '../fixtures/state.ts';
@@ -133,6 +140,33 @@ describe.runIf(server !== undefined)('what an operator sees of a gateway', () =>
     for (const name of names) {
       expect(page, name).toMatch(new RegExp(`^# TYPE ${name.replace(/_(bucket|sum|count)$/, '(_count)?')} `, 'm'));
     }
+  });
+
+  it('tells of the red team’s last run, and of what is worse than in the run before', async () => {
+    const command = await openCountersign(await withPolicies(await loadConfig(site.config)), createLog('error'));
+    const ran = async (startedAt: string, through: readonly string[]) => {
+      const report = {
+        target: 'rental-production',
+        startedAt,
+        attacks: ['a/1', 'a/2'].map((id) => ({ id, channels: { mcp: { harmed: through.includes(id) } } })),
+        benign: [],
+      } as unknown as Report;
+      const run = runOf(report, await lastRedTeamRun(command.ledger, report.target));
+      await command.proof.record(redTeamFact(run));
+      const { body: page } = await get(`${gateway.http}/metrics`);
+      return ['through', 'refused', 'worse'].map((name) =>
+        figure(page, `countersign_redteam_${name}`, { target: 'rental-production' }),
+      );
+    };
+    try {
+      expect(await ran('2026-01-01T00:00:00.000Z', ['a/1'])).toEqual([1, 0, 0]);
+      expect(await ran('2026-01-02T00:00:00.000Z', ['a/1', 'a/2'])).toEqual([2, 0, 1]);
+      expect(await ran('2026-01-03T00:00:00.000Z', ['a/2'])).toEqual([1, 0, 0]);
+    } finally {
+      await command.close();
+    }
+    const { entries } = await site.ask<{ entries: { body: object }[] }>('ledger', 'show', '--kind', 'red team');
+    expect(entries[1]?.body).toMatchObject({ worse: { since: '2026-01-01T00:00:00.000Z', through: ['a/2'] } });
   });
 
   it('counts halts in force, and what they stop', async () => {
