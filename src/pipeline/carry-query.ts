@@ -166,8 +166,9 @@ async function carryOne(
   },
   steps: Steps,
 ): Promise<Outcome> {
-  // Definitions that were gathered meanwhile are none that it was judged by.
-  const judgement = session.gathering.gathered === null ? asSent : session.judge(statement.text);
+  // Definitions that were gathered meanwhile are none that it was judged by; and what may stay open, depends on what is open now.
+  const asJudged = session.gathering.gathered === null && asSent.analysis.holdsCursor === undefined;
+  const judgement = asJudged ? asSent : session.judge(statement.text);
   if (judgement.verdict === 'failed') return abort(session, { outcome: 'failed', failure: judgement.failure });
   if (judgement.verdict === 'deny' || judgement.verdict === 'unsupported') {
     return abort(session, { outcome: 'refused', refusal: await steps.deny(session, statement, judgement) });

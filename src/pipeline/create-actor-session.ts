@@ -25,6 +25,7 @@ import {
   expired,
   LOST,
   RESET_INSIDE,
+  RUNS_AT_COMMIT,
   TOO_MANY_CURSORS,
   TOO_MANY_LOCKS,
   UNRECORDED,
@@ -156,7 +157,11 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     }
     if (judgement.verdict !== 'run') return judgement;
     const { analysis } = judgement;
-    if (analysis.holdsCursor === undefined || holdings.hasRoomFor(analysis.holdsCursor)) return judgement;
+    if (analysis.holdsCursor === undefined) return judgement;
+    // The server runs it to its end during COMMIT, when everything has been measured.
+    if (judgement.how === 'pinned read' && transaction.open?.purpose === 'write')
+      return { verdict: 'unsupported', analysis, refusal: RUNS_AT_COMMIT };
+    if (holdings.hasRoomFor(analysis.holdsCursor)) return judgement;
     return { verdict: 'unsupported', analysis, refusal: TOO_MANY_CURSORS };
   }
 

@@ -75,6 +75,12 @@ export const RESET_INSIDE: Refusal = {
   message: 'RESET ALL is not carried inside a transaction.',
   hint: 'End the transaction first.',
 };
+export const RUNS_AT_COMMIT: Refusal = {
+  refused: 'unsupported',
+  message: 'A cursor WITH HOLD would run code during COMMIT, when what this transaction writes has been measured.',
+  hint: 'Declare it outside of the transaction or in BEGIN READ ONLY, or without WITH HOLD.',
+};
+
 export const TOO_MANY_CURSORS: Refusal = {
   refused: 'unsupported',
   message: `The session holds ${MAX_HELD_CURSORS} cursors WITH HOLD already.`,

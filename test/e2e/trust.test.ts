@@ -92,6 +92,25 @@ describe.skipIf(binaries === undefined)('G1 what a person vouches for', () => {
     expect(await asSuperuser(site.databaseUrl, 'SELECT count(*) FROM public.customers')).toEqual(before);
   });
 
+  it('doesn’t run when a transaction has been measured', async () => {
+    const client = new pg.Client({ connectionString: task.postgres });
+    await client.connect();
+    const declares = 'DECLARE late CURSOR WITH HOLD FOR SELECT public.tidy(id) FROM public.vehicles';
+    await client.query('BEGIN');
+    await expect(client.query(declares)).rejects.toMatchObject({ code: 'CS008' });
+    await client.query('ROLLBACK; BEGIN READ ONLY');
+    await client.query(declares);
+    await expect(client.query('COMMIT')).rejects.toMatchObject({ code: '25006' });
+    for (const text of [
+      `BEGIN; ${declares}; COMMIT`,
+      `UPDATE public.customers SET loyalty_points = 1 WHERE id = 1; ${declares}`,
+    ]) {
+      await expect(client.query(text), text).rejects.toMatchObject({ code: 'CS008' });
+      await client.query('ROLLBACK');
+    }
+    await client.end();
+  });
+
   it('counts no longer once the function is another', async () => {
     await asSuperuser(
       site.databaseUrl,
