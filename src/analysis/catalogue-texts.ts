@@ -20,8 +20,9 @@ export interface CatalogueTexts {
 export function catalogueTexts(findings: Findings, statementClass: Analysis['class']): CatalogueTexts {
   const rewrites: Rewrite[] = [];
   const untold = new Set<string>();
-  // What else is tried may be tried under other rights, and show in a plan what it finds.
-  const canRewrite = statementClass.kind === 'read' || statementClass.kind === 'session';
+  // What else is tried may be tried under other rights, and show in a plan what it finds; a prepared write, when it is executed.
+  const prepares = statementClass.kind === 'session' && !findings.writes;
+  const canRewrite = statementClass.kind === 'read' || prepares;
   for (const use of findings.uses) {
     const columns = hiddenColumns(use);
     if (columns.size === 0) continue;

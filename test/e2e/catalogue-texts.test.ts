@@ -116,6 +116,10 @@ const REFUSED = [
   'SELECT prosrc FROM ONLY pg_proc',
   "SELECT * FROM ROWS FROM (pg_get_viewdef('public.far_shown'))",
   "SELECT * FROM pg_get_publication_tables('far_publication')",
+  'INSERT INTO near SELECT 1, prosrc FROM pg_proc LIMIT 1',
+  'PREPARE p AS INSERT INTO near SELECT 1, prosrc FROM pg_proc LIMIT 1',
+  'CREATE TABLE mine AS SELECT definition FROM pg_views',
+  'CREATE VIEW mine AS SELECT pg_get_viewdef(oid) FROM pg_class',
   'PREPARE p AS SELECT prosrc FROM pg_proc TABLESAMPLE system (50)',
 ];
 
@@ -167,11 +171,11 @@ describe.each(servers)('texts of the catalogue, before $name', ({ binaries }) =>
     const mcp = await mcpClient(task.mcp);
     const known = [...TEXTS('far'), ...BEYOND];
     const silent: string[] = [];
-    for (const sql of [...known, ...known.map((sql) => `EXPLAIN (ANALYZE, VERBOSE) ${sql}`)]) {
+    const explained = known.filter((_, index) => index % 4 === 0).map((sql) => `EXPLAIN (ANALYZE, VERBOSE) ${sql}`);
+    for (const sql of [...known, ...explained]) {
       if (JSON.stringify(await answer(direct, sql)).includes(CANARY)) silent.push(sql);
       const said = await answer(client, sql);
       expect(typeof said, `${sql}: ${JSON.stringify(said)}`).toBe('object');
-      // What was asked for stands in EXPLAIN as it was asked.
       expect(JSON.stringify(said), sql).not.toContain(CANARY);
     }
     expect(silent.length).toBeGreaterThan(30);
