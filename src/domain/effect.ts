@@ -1,4 +1,5 @@
 import type { DatabaseFailure } from './database-failure.ts';
+import type { Digest } from './ids.ts';
 import type { ObjectRef } from './object.ts';
 
 /** What a statement does to an object. Policies speak of these words, so there are few. */
@@ -166,9 +167,20 @@ export interface MeasuredEffect {
   readonly walBytes: number;
   /** Columns by table whose values differ from run to run (clocks, sequences, random): left out of the digest. */
   readonly volatileColumns: Readonly<Record<string, readonly string[]>>;
+  /** How its definitions are made as they were; absent where none changed. */
+  readonly inverse?: Inverse;
   /** Equal digests mean the same rows with the same before and after, and the same objects (G3). */
   readonly digest: string;
 }
+
+/** Statements that take a change of definitions back, and by what one can tell that nobody has changed them since; or why there are none. */
+export type Inverse =
+  | {
+      readonly statements: readonly string[];
+      /** Digest over the definitions as the change leaves them. */
+      readonly leaves: Digest;
+    }
+  | { readonly why: string };
 
 export interface TableEffect {
   /** `schema.table` */

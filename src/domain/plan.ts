@@ -28,7 +28,7 @@ export interface Plan {
   /** Digest over the definitions of all objects the statements name, at the time of the measurement. */
   readonly baseState: Digest;
   readonly undo: UndoPath;
-  /** Set on a plan that takes a change back: it runs no statement, but puts rows back that were kept of the change. */
+  /** Set on a plan that takes a change back: by its statements, or by putting rows back that were kept of the change. */
   readonly undoes?: Undoes;
   readonly held: Pick<Held, 'policies' | 'missing'>;
   readonly policyDigest: Digest;
@@ -47,8 +47,8 @@ export type Measurement =
 export type UndoPath =
   /** The rows before and after are kept in the target, in the same transaction. */
   | { readonly undo: 'row images'; readonly rows: number }
-  /** Nothing is lost: what was made can be removed. */
-  | { readonly undo: 'drop what was created' }
+  /** Definitions are made as they were by these, if nobody has changed them since. */
+  | { readonly undo: 'statements'; readonly statements: readonly string[] }
   | { readonly undo: 'irreversible'; readonly why: string };
 
 /** What a plan takes back. */
@@ -57,7 +57,7 @@ export interface Undoes {
   readonly change: string;
   /** Rows that were changed since are left as they are. */
   readonly keepNewer: boolean;
-  /** `schema.name` of all tables of which rows were kept. */
+  /** `schema.name` of all tables of which rows were kept; empty where statements take the change back. */
   readonly tables: readonly string[];
   readonly askedBy: ActorId;
   /** The rows that are left, one a line, as far as a person reads. */

@@ -72,6 +72,9 @@ export interface TargetEngine {
   /** What is kept of a change so that it can be undone; `undefined` where nothing is (any more). */
   keptRows(change: string): Promise<KeptRows | undefined>;
 
+  /** Digest over the definitions of objects as they are now, by which a change's `Inverse` tells whether it still fits. */
+  definitionsNow(objects: readonly string[]): Promise<Digest>;
+
   /** Changes whose rows are kept beyond these bounds, the oldest first. */
   beyondKeeping(bounds: KeepBounds): Promise<readonly ExpiredChange[]>;
   /** Lets go of their rows: they can't be undone any more. */

@@ -7,7 +7,7 @@ import { getPlan, listPlans } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { type StoredTask, taskById, taskByTokenHash } from '../store/tasks.ts';
 import type { ApplyPlan } from './apply-plan.ts';
-import { type Changes, noChange } from './changes.ts';
+import type { Changes } from './changes.ts';
 import type { Gateway, ReloadStatus, TaskStatus } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Halts } from './halts.ts';
@@ -17,6 +17,7 @@ import type { PlanViews } from './plan-view.ts';
 import { createStatementSession } from './statement-session.ts';
 import { notInTask, type TargetRules } from './target-rules.ts';
 import { type Tasks, tokenHash } from './tasks.ts';
+import { noChange } from './undo-refusals.ts';
 import { visibleCatalogue } from './visible-catalogue.ts';
 
 /** A configured target, known whether or not it can be reached. */

@@ -142,7 +142,7 @@ export function createGovernedTarget(deps: {
     attribute: (tables, effects) => attributeEffects(tables, effects, catalogue()),
     profile: (task) => profileOf(task, rules.reach(task), catalogue()),
     applyRequest(plan) {
-      if (plan.undoes !== undefined) return undoingRequest(plan, plan.undoes);
+      if (plan.undoes !== undefined && plan.undoes.tables.length > 0) return undoingRequest(plan, plan.undoes);
       const known = catalogue();
       const prepared = new Map<string, PreparedText>();
       const analyses = plan.statements.map((statement) => {

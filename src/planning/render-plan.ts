@@ -24,7 +24,7 @@ export function renderPlan(plan: Plan): readonly string[] {
     ...section('undoes', undoesLines(plan)),
     ...section('effect', effectLines(plan)),
     ...(plan.measurement.measured ? sampleLines(plan.measurement.effect.samples) : []),
-    ...section('way back', [undoLine(plan.undo)]),
+    ...section('way back', undoLines(plan.undo)),
     ...section(
       'held by',
       plan.held.policies.map(({ policy, reason }) => `${policy}: ${reason}`),
@@ -51,7 +51,7 @@ function undoesLines({ undoes }: Plan): readonly string[] {
   if (undoes === undefined) return [];
   const left = undoes.newer.length === 0 ? [] : ['these rows were changed since, and stay as they are:'];
   return [
-    `change ${shortId(undoes.change)}: its rows are put back as they were, asked by ${undoes.askedBy}`,
+    `change ${shortId(undoes.change)}: its ${undoes.tables.length > 0 ? 'rows are put back' : 'definitions are made'} as they were, asked by ${undoes.askedBy}`,
     ...left,
     ...undoes.newer.map((row) => `  ${visible(row)}`),
   ];
@@ -117,14 +117,14 @@ function sampleLines(samples: readonly RowSample[]): readonly string[] {
   return section('for example', ['', ...lines]).map((line) => line.trimEnd());
 }
 
-function undoLine(undo: UndoPath): string {
+function undoLines(undo: UndoPath): readonly string[] {
   switch (undo.undo) {
     case 'row images':
-      return `the ${grouped(undo.rows)} rows are kept, before and after, in the target, in the same transaction`;
-    case 'drop what was created':
-      return 'nothing is lost: what is made can be dropped again';
+      return [`the ${grouped(undo.rows)} rows are kept, before and after, in the target, in the same transaction`];
+    case 'statements':
+      return undo.statements.map((sql) => sql.split('\n').map(visible).join(' '));
     case 'irreversible':
-      return `NONE: ${undo.why}`;
+      return [`NONE: ${undo.why}`];
     default:
       return undo satisfies never;
   }

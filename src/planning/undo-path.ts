@@ -8,14 +8,21 @@ import type { Measurement, UndoPath } from '../domain/plan.ts';
  */
 export function undoPath(effects: readonly Effect[], measurement: Measurement): UndoPath {
   if (!measurement.measured) return { undo: 'irreversible', why: `the effect was not measured: ${measurement.why}` };
-  const { objects, tables } = measurement.effect;
-  const lost = objects.find((object) => object.change !== 'created');
-  if (lost !== undefined) {
-    return { undo: 'irreversible', why: `${lost.object} would be ${lost.change}; only a backup brings it back` };
-  }
+  const { objects, tables, inverse } = measurement.effect;
   if (effects.some((effect) => effect.verb === 'privilege' || effect.verb === 'server' || effect.verb === 'unknown')) {
-    return { undo: 'irreversible', why: 'the change is not one of rows or new objects' };
+    return { undo: 'irreversible', why: 'the change is not one of rows or definitions' };
   }
-  if (objects.length > 0) return { undo: 'drop what was created' };
-  return { undo: 'row images', rows: rowsChanged(tables) };
+  if (objects.length === 0) return { undo: 'row images', rows: rowsChanged(tables) };
+  if (inverse === undefined || 'why' in inverse) {
+    return { undo: 'irreversible', why: inverse?.why ?? 'its definitions were not kept' };
+  }
+  const made = new Set(objects.flatMap(({ change, object }) => (change === 'created' ? [object] : [])));
+  const other = tables.find(({ table }) => !made.has(`table ${table}`) && !made.has(`partitioned table ${table}`));
+  if (other !== undefined) {
+    return {
+      undo: 'irreversible',
+      why: `it changes definitions and rows of ${other.table} at once; make two plans of it`,
+    };
+  }
+  return { undo: 'statements', statements: inverse.statements };
 }

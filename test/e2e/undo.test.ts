@@ -127,6 +127,26 @@ describe.each(servers.slice(0, 1))('G8 the way back of a plan, before $name', ({
     expect(await asSuperuser(site.databaseUrl, "SELECT email FROM customers WHERE full_name = 'New'")).toHaveLength(1);
   });
 
+  it('of definitions are statements that the plan tells, unless somebody has changed them since', async () => {
+    const definitions =
+      'SELECT indexdef AS d FROM pg_indexes WHERE tablename = $$vehicles$$ UNION ALL SELECT column_default FROM information_schema.columns WHERE table_name = $$vehicles$$ ORDER BY 1';
+    const before = await asSuperuser(site.databaseUrl, definitions);
+    const index = await change('CREATE INDEX vehicles_model ON public.vehicles (model)');
+    const column = await change('ALTER TABLE public.vehicles ALTER COLUMN retired SET DEFAULT true');
+    const { stdout } = await site.run('plan', 'show', column);
+    expect(stdout).toContain('way back  ALTER TABLE "public"."vehicles" ALTER COLUMN "retired" SET DEFAULT false');
+    await countersigned(await undoPlan(column));
+    const undone = await undoPlan(index);
+    await countersigned(undone);
+    expect(await asSuperuser(site.databaseUrl, definitions)).toEqual(before);
+    await countersigned(await undoPlan(undone));
+    expect(await asSuperuser(site.databaseUrl, definitions)).not.toEqual(before);
+    await asSuperuser(site.databaseUrl, 'DROP INDEX vehicles_model; CREATE INDEX vehicles_model ON vehicles (plate)');
+    expect(await undo(index)).toMatchObject({
+      refused: { refused: 'stale', detail: expect.stringContaining('vehicles_model') },
+    });
+  });
+
   it('can be proposed by the agent, and approved by a person only', async () => {
     const before = await content();
     const id = await change('TRUNCATE customers CASCADE');

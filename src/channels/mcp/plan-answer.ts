@@ -104,8 +104,8 @@ export function describeUndo(undo: UndoPath): string {
   switch (undo.undo) {
     case 'row images':
       return `${undo.rows} rows are kept as they were, and can be put back`;
-    case 'drop what was created':
-      return 'nothing is lost: what is created can be dropped';
+    case 'statements':
+      return `definitions are made as they were by: ${undo.statements.join('; ').slice(0, 1000)}`;
     case 'irreversible':
       return `there is no way back: ${undo.why}`;
     default:

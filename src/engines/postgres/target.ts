@@ -11,7 +11,9 @@ import { appliedState, settledWrite } from './marks.ts';
 import { measure } from './measure.ts';
 import { provisionProfile } from './profiles.ts';
 import { retireProfiles } from './retire-profiles.ts';
+import { readFingerprint } from './try-effect.ts';
 import { beyondKeeping, dropKept } from './undo/expire-kept.ts';
+import { definitionsDigest } from './undo/inverse.ts';
 import { keptRows } from './undo/kept-rows.ts';
 
 /**
@@ -82,6 +84,7 @@ export async function openPostgresTarget(deps: {
     },
     apply: (request) => apply(request, { connect: connectApply, appliedState: (plan) => engine.appliedState(plan) }),
     keptRows: (change) => asApplier((client) => keptRows(client, change)),
+    definitionsNow: (objects) => asApplier(async (client) => definitionsDigest(await readFingerprint(client), objects)),
     beyondKeeping: (bounds) => asApplier((client) => beyondKeeping(client, bounds)),
     dropKept: (expired) => asApplier((client) => dropKept(client, expired)),
     appliedState: (plan) => own.use((client) => appliedState(client, plan)),

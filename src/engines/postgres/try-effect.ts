@@ -11,6 +11,7 @@ import { captureCreatedRows } from './created-rows.ts';
 import { FINGERPRINT, type Fingerprint } from './fingerprint.ts';
 import { quoteQualified } from './quote.ts';
 import { runStatements } from './run-statements.ts';
+import { inverseOf } from './undo/inverse.ts';
 import { describeNewer, undoChange } from './undo/undo-change.ts';
 
 /** What is run, and what is looked at, in one transaction of a dry run or an apply. */
@@ -55,7 +56,8 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
 
   const doubt = (await brokenSeal(client, seal, capture.change)) ?? (await captureCreatedRows(client, seal, capture));
   const captured = await capturedRows(client);
-  const objects = changesBetween(before, await readFingerprint(client), {
+  const after = await readFingerprint(client);
+  const objects = changesBetween(before, after, {
     rowsBefore,
     remade: await remadeTables(client, seal),
   });
@@ -64,7 +66,7 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
   const digest = digestOf({
     rows: await capturedDigest(client),
     objects: objects.map((object) => ({ ...object })),
-    definitions: await changedDefinitions(client, objects),
+    definitions: changedDefinitions(after, objects),
   });
   const [refused] = uncapturable;
   return {
@@ -76,6 +78,7 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
       durationMs,
       walBytes,
       volatileColumns: capture.masked,
+      ...(objects.length === 0 ? {} : { inverse: inverseOf(objects, before, after) }),
       digest,
     },
     sums: () => capturedSums(client),
@@ -128,12 +131,7 @@ function changesBetween(
 const TABLE = /^(?:partitioned |foreign )?table (.+)$/;
 
 /** What became of created and altered objects is part of the effect: the same name with another definition is another one. */
-async function changedDefinitions(
-  client: pg.Client,
-  objects: readonly ObjectChange[],
-): Promise<Record<string, string>> {
-  if (objects.length === 0) return {};
-  const now = await readFingerprint(client);
+function changedDefinitions(now: Fingerprint, objects: readonly ObjectChange[]): Record<string, string> {
   return Object.fromEntries(
     objects.flatMap(({ object }) => (now.has(object) ? [[object, now.get(object) ?? '']] : [])),
   );
