@@ -4,6 +4,7 @@ import { runDrill } from '../backups/drill.ts';
 import { openStore } from '../backups/open-store.ts';
 import type { Json } from '../domain/digest.ts';
 import type { Countersign } from '../server/open-countersign.ts';
+import { putProvenBackup, removeProvenBackup } from '../store/proven-backups.ts';
 import { backupOf, DRILL_FAILED, identityOf, seconds, tell } from './backup.ts';
 import { type Answer, answerWith, type CommonOptions, operatingSystemUser, withCommonOptions } from './command.ts';
 import { backupNamed } from './known-backups.ts';
@@ -50,6 +51,16 @@ async function run(countersign: Countersign, options: DrillOptions): Promise<Ans
       ...(result as unknown as { readonly [key: string]: Json }),
       by: operatingSystemUser(),
     },
+    writes: [
+      result.passed
+        ? putProvenBackup(target.id, {
+            backup: known.backup,
+            at: known.at,
+            drilledAt: countersign.proof.now(),
+            recoveryMs: result.fetchMs + result.restoreMs,
+          })
+        : removeProvenBackup(target.id, known.backup),
+    ],
   });
   if (!result.passed)
     countersign.log.error(

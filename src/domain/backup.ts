@@ -1,5 +1,15 @@
 import type { Digest, EnvironmentId, Instant, TargetId } from './ids.ts';
 
+/** The newest backup of a target that a drill has proven: what would bring it back if nothing else does. */
+export interface ProvenBackup {
+  readonly backup: string;
+  /** What was committed later isn't in it. */
+  readonly at: Instant;
+  readonly drilledAt: Instant;
+  /** What fetching and restoring all of it took in that drill. */
+  readonly recoveryMs: number;
+}
+
 /** What a table held in the snapshot that a backup was made of. */
 export interface TableContent {
   /** `schema.name` */

@@ -44,5 +44,7 @@ export type Obligation =
     }
   /** `next`: the window that opens next, at the time this was said. */
   | { readonly obligation: 'in window'; readonly windows: readonly string[]; readonly next: Opening | null }
+  /** What can't be taken back waits for a backup that a fresh drill has proven; `newest`: when one passed last. */
+  | { readonly obligation: 'fresh drill'; readonly newest: Instant | null }
   /** The gateway's clock went back, so that what is open or frozen can't be told until it is past that time again. */
   | { readonly obligation: 'steady clock'; readonly until: Instant };

@@ -20,6 +20,8 @@ export function describeObligation(obligation: Obligation, nowMs: number): strin
     }
     case 'in window':
       return `a change window; it may be applied in: ${describeNext(obligation.next, obligation.windows, nowMs)}`;
+    case 'fresh drill':
+      return `a fresh drill of a backup, because it can’t be taken back (${obligation.newest === null ? 'none has passed' : `the last one passed ${obligation.newest}`}): countersign backup create, countersign drill run`;
     case 'steady clock':
       return `a clock that can be trusted: the gateway’s went back, and until it is past ${obligation.until} nothing is open`;
     default:

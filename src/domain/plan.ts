@@ -1,3 +1,4 @@
+import type { ProvenBackup } from './backup.ts';
 import type { Held } from './decision.ts';
 import type { Effect, MeasuredEffect } from './effect.ts';
 import type { Tier } from './environment.ts';
@@ -28,6 +29,8 @@ export interface Plan {
   /** Digest over the definitions of all objects the statements name, at the time of the measurement. */
   readonly baseState: Digest;
   readonly undo: UndoPath;
+  /** What would bring all of the target back, as it was when the plan was made; absent where no backup is proven. */
+  readonly backup?: ProvenBackup;
   /** Set on a plan that takes a change back: by its statements, or by putting rows back that were kept of the change. */
   readonly undoes?: Undoes;
   readonly held: Pick<Held, 'policies' | 'missing'>;

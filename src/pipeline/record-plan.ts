@@ -43,6 +43,7 @@ export async function recordPlan(deps: RecordPlanDeps, draft: Draft, decision: H
   const missing = decision.decision === 'hold' ? decision.missing : [];
   const state = decision.decision === 'hold' ? 'held' : 'approved';
   const nowMs = deps.now();
+  const proven = target.provenBackup();
   const plan: Plan = {
     version: 1,
     task: task.id,
@@ -60,6 +61,7 @@ export async function recordPlan(deps: RecordPlanDeps, draft: Draft, decision: H
     measurement,
     baseState: draft.baseState,
     undo: undoPath(effects, measurement),
+    ...(proven === undefined ? {} : { backup: proven }),
     ...(undoes === undefined ? {} : { undoes }),
     held: { policies: decision.policies, missing },
     policyDigest: decision.policyDigest,

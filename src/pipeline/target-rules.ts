@@ -1,4 +1,5 @@
 import type { Agent, Person, Role, Service } from '../domain/actor.ts';
+import type { ProvenBackup } from '../domain/backup.ts';
 import type { ChangeTime, Freeze } from '../domain/change-time.ts';
 import type { Allowed, Decision, Denied, Held } from '../domain/decision.ts';
 import { describeObligation } from '../domain/describe-change-time.ts';
@@ -30,6 +31,8 @@ export interface TargetRules {
   readonly secrets: SecretMode;
   /** Rows of writes within limits are kept: where one’s are not, it becomes a plan. */
   readonly keepsWrites: boolean;
+  /** The newest backup that a drill has proven. */
+  provenBackup(): ProvenBackup | undefined;
   /** Whether now is a time to change the environment. Equal objects mean equal decisions. */
   changeTime(): ChangeTime;
   /** What the task may touch here. @throws RefusalError when it declares nothing of this target, or its actor is gone. */
@@ -72,6 +75,8 @@ export function createTargetRules(deps: {
   readonly people: ReadonlyMap<ActorId, Person>;
   readonly actor: (id: ActorId) => { readonly actor: Agent | Service; readonly role: Role } | undefined;
   readonly changeTime: ChangeCalendar;
+  /** `null` where Countersign makes no backups of the target. */
+  readonly backup: () => { readonly proven: ProvenBackup | undefined } | null;
   readonly decide: Decide;
   readonly masks: readonly MaskRule[];
   readonly secrets: SecretMode;
@@ -96,7 +101,16 @@ export function createTargetRules(deps: {
 
   function extentNow(rows: number): Extent {
     const time = deps.changeTime();
-    return { rows, measured: true, reversible: true, approvals: 0, time, freezeOverridden: false };
+    return { rows, measured: true, reversible: true, backup: null, approvals: 0, time, freezeOverridden: false };
+  }
+
+  function drillNow(): Extent['backup'] {
+    const backup = deps.backup();
+    if (backup === null) return null;
+    const { proven } = backup;
+    if (proven === undefined) return { drillAgeHours: Number.MAX_SAFE_INTEGER, drilledAt: null };
+    const ageMs = Math.max(0, deps.now() - Date.parse(proven.drilledAt));
+    return { drillAgeHours: Math.floor(ageMs / 3_600_000), drilledAt: proven.drilledAt };
   }
 
   function decideEffects(
@@ -109,6 +123,7 @@ export function createTargetRules(deps: {
       ...extentNow(measurement.measured ? rowsChanged(measurement.effect.tables) : 0),
       measured: measurement.measured,
       reversible: undoPath(effects, measurement).undo !== 'irreversible',
+      backup: drillNow(),
       ...approved,
     });
   }
@@ -122,6 +137,7 @@ export function createTargetRules(deps: {
     secrets: deps.secrets,
     withheld: (analysis) => withheld(analysis, { masks: deps.masks.length > 0, policyDigest: deps.policyDigest }),
     keepsWrites: deps.keepsWrites,
+    provenBackup: () => deps.backup()?.proven,
     changeTime: deps.changeTime,
     reach(task) {
       const { radius, role } = known(task);
@@ -195,6 +211,7 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     get keepsWrites() {
       return rules().keepsWrites;
     },
+    provenBackup: () => rules().provenBackup(),
     changeTime: () => rules().changeTime(),
     reach: (task) => rules().reach(task),
     withheld: (analysis) => rules().withheld(analysis),

@@ -25,6 +25,7 @@ export function renderPlan(plan: Plan): readonly string[] {
     ...section('effect', effectLines(plan)),
     ...(plan.measurement.measured ? sampleLines(plan.measurement.effect.samples) : []),
     ...section('way back', undoLines(plan.undo)),
+    ...section('backup', backupLines(plan.backup)),
     ...section(
       'held by',
       plan.held.policies.map(({ policy, reason }) => `${policy}: ${reason}`),
@@ -115,6 +116,16 @@ function sampleLines(samples: readonly RowSample[]): readonly string[] {
     ];
   });
   return section('for example', ['', ...lines]).map((line) => line.trimEnd());
+}
+
+/** What would bring the whole of it back; where none is known that is left to the line before. */
+function backupLines(backup: Plan['backup']): readonly string[] {
+  if (backup === undefined) return [];
+  const took = Math.max(1, Math.round(backup.recoveryMs / 1000));
+  return [
+    `${backup.backup}, of ${backup.at}; a drill restored it ${backup.drilledAt}, in ${took} s`,
+    `to recover: countersign backup show ${backup.backup}`,
+  ];
 }
 
 function undoLines(undo: UndoPath): readonly string[] {

@@ -2,7 +2,7 @@ import type { Agent, Role, Service } from '../domain/actor.ts';
 import type { ChangeTime } from '../domain/change-time.ts';
 import type { Effect, Verb } from '../domain/effect.ts';
 import type { Environment } from '../domain/environment.ts';
-import type { TargetId } from '../domain/ids.ts';
+import type { Instant, TargetId } from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
 import { objectName } from '../domain/object.ts';
 import { type Columns, columnsWithin, commonColumns, matchesPattern } from '../domain/scope.ts';
@@ -25,6 +25,8 @@ export interface Extent {
   readonly rows: number;
   readonly measured: boolean;
   readonly reversible: boolean;
+  /** Since a backup of the target has passed a drill; `null` where it has no backups of Countersign's, or it is no plan yet. */
+  readonly backup: { readonly drillAgeHours: number; readonly drilledAt: Instant | null } | null;
   readonly approvals: number;
   /** Whether now is a time to change the environment. */
   readonly time: ChangeTime;
@@ -44,6 +46,9 @@ export interface Question {
     readonly parents: { readonly type: string; readonly id: string }[];
   }[];
 }
+
+/** As long ago as never: more than a century. */
+const NEVER_HOURS = 1_000_000;
 
 const SYSTEM_SCHEMAS = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
 
@@ -74,6 +79,8 @@ export function questionOf(standing: Standing, effect: Effect, extent: Extent): 
       rowsPerStatement: limits.rowsPerStatement,
       rowsCeiling: role.maxRowsPerStatement,
       reversible: extent.reversible,
+      backedUp: extent.backup !== null,
+      drillAgeHours: Math.min(extent.backup?.drillAgeHours ?? NEVER_HOURS, NEVER_HOURS),
       approvals: extent.approvals,
       approvalsNeeded: approvalsNeeded(environment, extent),
       frozen: extent.time.freezes.length > 0,

@@ -31,7 +31,8 @@ export function createDecide(set: PolicySet): Decide {
     if (approvals === undefined) return { ...denial(set, standing, refused, extent), policyDigest };
     const missing: Obligation[] = [];
     if (approvals > extent.approvals) missing.push({ obligation: 'approvals', count: approvals });
-    missing.push(...otherTime(set, standing, open, { ...extent, approvals }));
+    missing.push(...otherTime(set, standing, open, drilledNow({ ...extent, approvals })));
+    missing.push(...freshDrill(set, standing, open, { ...extent, approvals, time: ANY_TIME }));
     return { decision: 'hold', policies: reasons(set, refused), missing, policyDigest };
   };
 }
@@ -63,7 +64,7 @@ function ask(set: PolicySet, standing: Standing, effect: Effect, extent: Extent)
 /** How many people would make all of it allowed at a time when anything may be changed; `undefined` when no number does. */
 function needed(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): number | undefined {
   for (let approvals = extent.approvals; approvals <= Math.max(MAX_APPROVALS, extent.approvals); approvals++) {
-    if (allowed(set, standing, effects, { ...extent, approvals, time: ANY_TIME })) return approvals;
+    if (allowed(set, standing, effects, drilledNow({ ...extent, approvals, time: ANY_TIME }))) return approvals;
   }
   return undefined;
 }
@@ -93,6 +94,16 @@ function otherTime(set: PolicySet, standing: Standing, effects: readonly Effect[
   return missing;
 }
 
+/** As it would be if a backup had just been proven. */
+function drilledNow(extent: Extent): Extent {
+  return extent.backup === null ? extent : { ...extent, backup: { ...extent.backup, drillAgeHours: 0 } };
+}
+
+function freshDrill(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): Obligation[] {
+  if (extent.backup === null || allowed(set, standing, effects, extent)) return [];
+  return [{ obligation: 'fresh drill', newest: extent.backup.drilledAt }];
+}
+
 function allowed(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): boolean {
   return effects.every((effect) => ask(set, standing, effect, extent).allowed);
 }
@@ -105,7 +116,7 @@ function denial(
 ): { decision: 'deny'; policies: readonly PolicyReason[]; instead: string } {
   // Those that stand against it whoever countersigns are the reason; the others would only distract.
   const final = refused.flatMap(({ effect }) => {
-    const answer = ask(set, standing, effect, { ...extent, approvals: MAX_APPROVALS, time: ANY_TIME });
+    const answer = ask(set, standing, effect, drilledNow({ ...extent, approvals: MAX_APPROVALS, time: ANY_TIME }));
     return answer.allowed ? [] : [{ effect, by: answer.by }];
   });
   const instead = final.flatMap(({ by }) => by).flatMap((id) => set.policies.get(id)?.instead ?? []);

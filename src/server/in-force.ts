@@ -1,5 +1,6 @@
 import type { Config } from '../config/load.ts';
 import type { Agent, Person, Role, Service } from '../domain/actor.ts';
+import type { ProvenBackup } from '../domain/backup.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { ActorId, EnvironmentId, TargetId, TaskId } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
@@ -31,6 +32,7 @@ export function inForce(
     readonly watched: (decide: Decide) => Decide;
     readonly clock: SteadyClock;
     readonly now: () => number;
+    readonly provenBackup: (target: TargetId) => ProvenBackup | undefined;
   },
 ): InForce {
   const { config, policies } = governance;
@@ -44,6 +46,7 @@ export function inForce(
       return environment === undefined ? [] : [[target.id, { target, environment }] as const];
     }),
   );
+  const backups = new Set([...config.targets].flatMap(([id, { backup }]) => (backup === null ? [] : [id])));
   const calendars = new Map<EnvironmentId, ChangeCalendar>();
 
   /** One for each environment: its targets are open and frozen together. */
@@ -78,6 +81,7 @@ export function inForce(
           people,
           actor,
           changeTime: calendarOf(environment),
+          backup: () => (backups.has(id) ? { proven: deps.provenBackup(id) } : null),
           decide,
           masks: target.masks ?? [],
           secrets: target.secrets ?? 'off',

@@ -18,6 +18,7 @@ import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
 import { createChangeReader } from '../pipeline/change-facts.ts';
 import { type Changes, createChanges } from '../pipeline/changes.ts';
 import type { KnownTarget } from '../pipeline/create-gateway.ts';
+import { createDrills } from '../pipeline/drills.ts';
 import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
 import { createHalts, type HaltSubject, type Halts } from '../pipeline/halts.ts';
 import { holdLease, type Lease } from '../pipeline/lease.ts';
@@ -105,7 +106,8 @@ export async function openCountersign(
   const halts = await createHalts({ store, proof });
   const now = () => clock.now();
   const analyse = createAnalysisCache(observer.analysing(analyseStatement));
-  const parts = { watched: observer.deciding, clock: steadyClock(clock), now };
+  const drills = await createDrills(store);
+  const parts = { provenBackup: drills.proven, watched: observer.deciding, clock: steadyClock(clock), now };
   /** Read anew for every question, so that all of it is one edition. */
   let governing = inForce(governance, parts);
   const agreement = createAgreement({
@@ -284,12 +286,12 @@ export async function openCountersign(
       announced = addresses;
       // Who acts must know when to stop.
       store.onChange(() => {
-        Promise.all([halts.refresh(), vouchers.refresh()]).catch((error: unknown) =>
+        Promise.all([halts.refresh(), vouchers.refresh(), drills.refresh()]).catch((error: unknown) =>
           log.error({ err: error }, 'halts and vouchers could not be read, as something has changed'),
         );
       });
       // What came since they were first read has told nobody here.
-      await Promise.all([halts.refresh(), vouchers.refresh()]);
+      await Promise.all([halts.refresh(), vouchers.refresh(), drills.refresh()]);
       await agreement.adopt();
       lease = await holdLease({
         leaseMs: store.leaseMs,
@@ -297,7 +299,13 @@ export async function openCountersign(
           await heartBeat();
           // Told at once where all goes well; this finds what was not.
           if (store.leaseMs !== null)
-            await Promise.all([halts.refresh(), vouchers.refresh(), agreement.check(), ledger.check()]);
+            await Promise.all([
+              halts.refresh(),
+              vouchers.refresh(),
+              drills.refresh(),
+              agreement.check(),
+              ledger.check(),
+            ]);
         },
         onStanding(cutOff) {
           if (cutOff === undefined) log.info({}, 'the state store answers again');

@@ -60,4 +60,10 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   );
   CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON vouchers FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
   `,
+  `
+  CREATE TABLE proven_backups (
+    target word PRIMARY KEY, backup word NOT NULL, at word NOT NULL, drilled_at word NOT NULL, recovery_ms bigint NOT NULL
+  );
+  CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON proven_backups FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
+  `,
 ];

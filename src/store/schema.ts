@@ -13,7 +13,16 @@ export interface StateSchema {
   ledger_nodes: { level: number; idx: number; hash: Uint8Array };
   checkpoints: { size: number; note: string };
   vouchers: VoucherRow;
+  proven_backups: ProvenBackupRow;
   policy_epochs: { epoch: number; digest: string; by: string; at: string };
+}
+
+export interface ProvenBackupRow {
+  target: string;
+  backup: string;
+  at: string;
+  drilled_at: string;
+  recovery_ms: number;
 }
 
 export interface TaskRow {

@@ -45,4 +45,9 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
     target TEXT NOT NULL, signature TEXT NOT NULL, envelope TEXT NOT NULL, at TEXT NOT NULL, PRIMARY KEY (target, signature)
   ) STRICT;
   `,
+  `
+  CREATE TABLE proven_backups (
+    target TEXT PRIMARY KEY, backup TEXT NOT NULL, at TEXT NOT NULL, drilled_at TEXT NOT NULL, recovery_ms INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countersign, type Site, startSite } from '../fixtures/gateway.ts';
+import { countersign, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
 interface Drilled {
@@ -30,6 +31,7 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
         CREATE TABLE public.odd (id int GENERATED ALWAYS AS IDENTITY, j json, js jsonb, n numeric, f float8, at timestamptz, b bytea, gone int, texts text[]);
         ALTER TABLE public.odd DROP COLUMN gone;
         INSERT INTO public.odd (j, js, n, f, at, b, texts) SELECT '{"a" : 1}', '{"a": 1}', 'NaN', 0.1 + i, 'infinity', '\\xff00', ARRAY['x', NULL] FROM generate_series(1, 500) AS i;
+        CREATE TABLE public.notes (id int); ALTER TABLE public.notes OWNER TO rental_owner;
         CREATE SCHEMA "Mixed Case"; CREATE TABLE "Mixed Case"."a.b" (id int); INSERT INTO "Mixed Case"."a.b" VALUES (1);
         SELECT lo_create(4711); SELECT lo_put(4711, 0, 'large');
         CREATE ROLE countersign_backup LOGIN PASSWORD 'backup-secret' IN ROLE pg_read_all_data`,
@@ -77,6 +79,21 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
     });
   }
 
+  /** Asks for what has no way back. */
+  async function dropped(): Promise<{ plan: string; missing: string }> {
+    const gateway = await site.serve();
+    const client = new pg.Client({ connectionString: (await site.openTask(WORK)).postgres });
+    await client.connect();
+    const held = await client.query('DROP TABLE public.notes').catch((error: pg.DatabaseError) => error);
+    await client.end();
+    await gateway.stop();
+    const detail = held instanceof pg.DatabaseError ? (held.detail ?? '') : '';
+    return {
+      plan: /sha256:[0-9a-f]{64}/.exec(detail)?.[0] ?? '',
+      missing: `${held instanceof Error ? held.message : ''}\n${detail}`,
+    };
+  }
+
   const drill = async (backup: string) => {
     const ran = await site.run('drill', 'run', '--backup', backup, '--json');
     return { code: ran.code, ...ran.json<Drilled>() };
@@ -95,11 +112,26 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
       expect(readFileSync(join(directory, name)).subarray(0, 21).toString()).toBe('age-encryption.org/v1');
   });
 
+  it('are waited for, freshly drilled, by what can’t be taken back', async () => {
+    const held = await dropped();
+    expect(held.missing).toContain('a fresh drill of a backup');
+    const [plan] = (await site.ask<{ plans: { id: string }[] }>('plan', 'list')).plans;
+    await site.ask('plan', 'approve', plan?.id ?? '', '--as', 'ada');
+    const applied = await site.run('plan', 'apply', plan?.id ?? '', '--as', 'ada', '--json');
+    expect([applied.code, applied.stdout]).toEqual([1, expect.stringContaining('drill')]);
+  });
+
   it('count after a drill, which restores them and compares every row and definition', async () => {
     const said = await drill(first);
     expect(said).toMatchObject({ code: 0, passed: true, problems: [] });
     expect(said.rows).toBeGreaterThan(3000);
     expect((await site.run('backup', 'list')).stdout).toContain('drill passed');
+  });
+
+  it('stand on plans, once they are proven', async () => {
+    const held = await dropped();
+    expect(held.missing).not.toContain('a fresh drill');
+    expect((await site.run('plan', 'show', held.plan)).stdout).toContain(`backup    ${first}`);
   });
 
   it('bring what was backed up to where pg_restore reads it', async () => {

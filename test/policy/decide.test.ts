@@ -4,7 +4,7 @@ import { ANY_TIME, type ChangeTime } from '../../src/domain/change-time.ts';
 import type { Decision } from '../../src/domain/decision.ts';
 import { type Effect, VERBS, type Verb } from '../../src/domain/effect.ts';
 import { TIERS, type Tier } from '../../src/domain/environment.ts';
-import { asId } from '../../src/domain/ids.ts';
+import { asId, type Instant } from '../../src/domain/ids.ts';
 import type { Extent, Standing } from '../../src/policy/circumstances.ts';
 import { createDecide, type Decide } from '../../src/policy/decide.ts';
 import { PolicyError, parsePolicies } from '../../src/policy/policy-set.ts';
@@ -19,6 +19,7 @@ const BEFORE: Extent = {
   rows: 0,
   measured: true,
   reversible: true,
+  backup: null,
   approvals: 0,
   time: ANY_TIME,
   freezeOverridden: false,
@@ -216,6 +217,26 @@ describe('the default policies, in production', () => {
   });
 });
 
+const NEVER_DRILLED = { drillAgeHours: Number.MAX_SAFE_INTEGER, drilledAt: null };
+const JUST_DRILLED = { drillAgeHours: 1, drilledAt: asId<Instant>('2026-11-21T12:00:00.000Z') };
+
+describe('what can’t be taken back', () => {
+  const asked = [effect('drop', 'reservations')];
+  const missing = (backup: Extent['backup'], tier: Tier = 'production', reversible = false) => {
+    const decision = decide(standing({ tier }), asked, { ...BEFORE, reversible, backup });
+    return decision.decision === 'hold' ? decision.missing.map(({ obligation }) => obligation) : decision.decision;
+  };
+
+  it('waits in production for a fresh drill, where there are backups at all', () => {
+    expect(missing(NEVER_DRILLED)).toEqual(['approvals', 'fresh drill']);
+    expect(missing({ ...JUST_DRILLED, drillAgeHours: 169 })).toEqual(['approvals', 'fresh drill']);
+    expect(missing({ ...JUST_DRILLED, drillAgeHours: 168 })).toEqual(['approvals']);
+    expect(missing(null)).toEqual(['approvals']);
+    expect(missing(NEVER_DRILLED, 'staging')).toEqual(['approvals']);
+    expect(missing(NEVER_DRILLED, 'production', true)).toEqual(['approvals']);
+  });
+});
+
 const anyEffect = fc.record({
   verb: fc.constantFrom(...VERBS),
   name: fc.constantFrom('customers', 'reservations', 'payments'),
@@ -226,6 +247,7 @@ const anyExtent = fc.record({
   rows: fc.constantFrom(0, 1, 50, 51, 100, 101, 10_000, 10_001),
   measured: fc.boolean(),
   reversible: fc.boolean(),
+  backup: fc.constantFrom(null, NEVER_DRILLED, JUST_DRILLED),
   approvals: fc.integer({ min: 0, max: 5 }),
   time: fc.constantFrom(ANY_TIME, FROZEN, CLOSED, FROZEN_AND_CLOSED),
   freezeOverridden: fc.boolean(),
@@ -280,12 +302,14 @@ describe('whatever is asked', () => {
           ...(waits('after freeze') ? { freezes: [] } : {}),
           ...(waits('in window') ? { window: 'open' } : {}),
         };
+        const backup = waits('fresh drill') ? JUST_DRILLED : extent.backup;
         const given = (change: Partial<Extent>) =>
-          decide(standing(), asked, { ...extent, approvals: count, time, ...change }).decision;
+          decide(standing(), asked, { ...extent, approvals: count, time, backup, ...change }).decision;
         expect(given({})).toBe('allow');
         if (count > extent.approvals) expect(given({ approvals: count - 1 })).not.toBe('allow');
         if (waits('after freeze')) expect(given({ time: { ...time, freezes: extent.time.freezes } })).toBe('hold');
         if (waits('in window')) expect(given({ time: { ...time, window: 'closed' } })).toBe('hold');
+        if (waits('fresh drill')) expect(given({ backup: extent.backup })).toBe('hold');
       }),
       { numRuns: 300 },
     );

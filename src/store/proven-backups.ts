@@ -1,0 +1,37 @@
+import type { ProvenBackup } from '../domain/backup.ts';
+import { asId, type Instant, type TargetId } from '../domain/ids.ts';
+import { statements } from './schema.ts';
+import type { Store } from './store.ts';
+import { type Write, write } from './write.ts';
+
+/** Keeps the backup that was proven last; the ledger has those before it. */
+export function putProvenBackup(target: TargetId, { backup, at, drilledAt, recoveryMs }: ProvenBackup): Write {
+  const kept = { backup, at, drilled_at: drilledAt, recovery_ms: recoveryMs };
+  return write(
+    statements
+      .insertInto('proven_backups')
+      .values({ target, ...kept })
+      .onConflict((conflict) => conflict.column('target').doUpdateSet(kept)),
+    1,
+  );
+}
+
+/** Takes back that a backup was proven, when a later drill of it failed. */
+export function removeProvenBackup(target: TargetId, backup: string): Write {
+  return write(statements.deleteFrom('proven_backups').where('target', '=', target).where('backup', '=', backup));
+}
+
+export async function provenBackups(store: Store): Promise<ReadonlyMap<TargetId, ProvenBackup>> {
+  const rows = await store.all(statements.selectFrom('proven_backups').selectAll());
+  return new Map(
+    rows.map((row) => [
+      asId<TargetId>(row.target),
+      {
+        backup: row.backup,
+        at: asId<Instant>(row.at),
+        drilledAt: asId<Instant>(row.drilled_at),
+        recoveryMs: Number(row.recovery_ms),
+      },
+    ]),
+  );
+}
