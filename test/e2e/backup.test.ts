@@ -82,7 +82,9 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
   /** Asks for what has no way back. */
   async function dropped(): Promise<{ plan: string; missing: string }> {
     const gateway = await site.serve();
-    const client = new pg.Client({ connectionString: (await site.openTask(WORK)).postgres });
+    const url = new URL((await site.openTask(WORK)).postgres);
+    url.host = gateway.pg;
+    const client = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 20_000 });
     await client.connect();
     const held = await client.query('DROP TABLE public.notes').catch((error: pg.DatabaseError) => error);
     await client.end();
