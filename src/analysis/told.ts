@@ -82,6 +82,8 @@ const byName = (table: string): string =>
   `EXISTS (SELECT FROM pg_catalog.pg_class AS named JOIN pg_catalog.pg_namespace AS home ON ${same('home.oid', 'named.relnamespace')} WHERE ${same('home.nspname', `${ROW}.schemaname`)} AND ${same('named.relname', `${ROW}.${table}`)} AND ${relation('named.oid')})`;
 const own = (column: string): string => same(`${ROW}.${column}`, 'CURRENT_USER');
 const NEVER = 'false';
+/** Statistics of the catalogues are samples of the same texts. */
+const ofTables = `${ROW}.schemaname OPERATOR(pg_catalog.<>) 'pg_catalog'`;
 
 /** Columns of `pg_catalog` that hold texts, with when they are told. What `information_schema` shows besides is fewer. */
 const COLUMNS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -126,6 +128,12 @@ const COLUMNS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   pg_shdescription: { description: by(ownDatabase, 'objoid') },
   pg_shseclabel: { label: NEVER },
   pg_statistic_ext: { stxexprs: by(relation, 'stxrelid') },
+  pg_stats: {
+    most_common_vals: ofTables,
+    most_common_elems: ofTables,
+    histogram_bounds: ofTables,
+    range_bounds_histogram: ofTables,
+  },
   pg_trigger: { tgargs: by(relation, 'tgrelid'), tgqual: by(relation, 'tgrelid') },
   pg_ts_dict: { dictinitoption: `(${by(builtIn, 'oid')} OR ${by(schema, 'dictnamespace')})` },
   pg_type: { typdefault: by(type, 'oid'), typdefaultbin: by(type, 'oid') },

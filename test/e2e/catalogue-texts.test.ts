@@ -109,6 +109,21 @@ const BEYOND = [
   'SELECT rowfilter FROM pg_publication_tables',
 ];
 
+/** Each relation of the catalogues as a whole, and each function that makes a text of an OID, asked of all there are. */
+const EVERYTHING = `
+  WITH known AS (
+    SELECT 'ARRAY[' || string_agg(oid::text, ',') || ']::oid[]' AS oids
+    FROM (SELECT oid FROM pg_class UNION SELECT oid FROM pg_proc UNION SELECT oid FROM pg_constraint UNION SELECT oid FROM pg_rewrite
+          UNION SELECT oid FROM pg_trigger UNION SELECT oid FROM pg_statistic_ext UNION SELECT oid FROM pg_policy) AS o WHERE oid > 16384)
+  SELECT format('SELECT * FROM %I.%I', nspname, relname) AS asked
+  FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname IN ('pg_catalog', 'information_schema') AND relkind IN ('r', 'v')
+  UNION ALL
+  SELECT format('SELECT %I(o%s) FROM unnest(%s) AS o', proname, (SELECT string_agg(CASE t WHEN 16 THEN ', true' WHEN 19 THEN ', ''pg_class''' ELSE ', 1' END, '' ORDER BY n)
+    FROM unnest(proargtypes::oid[]) WITH ORDINALITY AS a (t, n) WHERE n > 1), oids)
+  FROM pg_proc, known
+  WHERE pronamespace = 'pg_catalog'::regnamespace AND prorettype IN (25, 1009) AND NOT proretset AND provolatile <> 'v' AND proname !~ 'tablespace|describe'
+    AND proargtypes[0] IN (26, 2205) AND proargtypes::oid[] <@ ARRAY[26, 2205, 23, 16, 19]::oid[]`;
+
 /** Where no condition can stand they are refused. */
 const REFUSED = [
   'COPY pg_proc TO STDOUT',
@@ -191,6 +206,21 @@ describe.each(servers)('texts of the catalogue, before $name', ({ binaries }) =>
     await client.query('DECLARE c CURSOR FOR SELECT prosrc FROM pg_proc ORDER BY oid DESC');
     expect(JSON.stringify((await client.query('FETCH 500 FROM c')).rows)).not.toContain(CANARY);
     await client.query('ROLLBACK');
+  });
+
+  it('are in no relation of the catalogues, and told by no function of theirs, whatever there is', async () => {
+    await direct.query('ANALYZE pg_proc, pg_attribute, pg_description, pg_foreign_server, pg_db_role_setting');
+    const { rows } = await direct.query<{ asked: string }>(EVERYTHING);
+    const told: string[] = [];
+    let known = 0;
+    for (const { asked } of rows) {
+      // The server takes seconds to show information_schema to a superuser.
+      const shown = asked.includes('information_schema') ? '' : JSON.stringify(await answer(direct, asked));
+      if (shown.includes(CANARY)) known++;
+      if (JSON.stringify(await answer(client, asked)).includes(CANARY)) told.push(asked);
+    }
+    expect(told).toEqual([]);
+    expect(known).toBeGreaterThan(30);
   });
 
   it('are refused where no condition can stand', async () => {
