@@ -161,8 +161,10 @@ export interface Measured {
   readonly measurement: Measurement;
   readonly baseState: Digest;
   readonly identity: TargetIdentity;
-  /** The database's own error, when the statements fail: then there is nothing to plan, and the actor gets this error unchanged. */
+  /** The database's own error, when the statements fail: then there is nothing to plan. */
   readonly failure?: DatabaseFailure;
+  /** The table that the error is about, `schema.name`, where the database says it. */
+  readonly failedOn?: string;
   /** Of an undo: what stands in its way, row by row. Then it is not measured. */
   readonly conflicts?: readonly string[];
   /** Of an undo: rows that it leaves, because somebody has changed them since. */

@@ -86,7 +86,7 @@ export function createChanges(deps: {
       if ('refused' in target) return { refused: target };
 
       const by = change.undo.undo === 'statements' ? undoByStatements : undoByRows;
-      const proposed = await by(target, change, request);
+      const proposed = await by(target, change, { ...request, task: stored.task });
       if ('refused' in proposed) return proposed;
       const { task } = stored;
       const { channel } = request;

@@ -7,18 +7,24 @@ import type { Measured } from '../engines/engine.ts';
 import { quoteIdentifier } from '../engines/postgres/quote.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
 import type { GovernedTarget } from './governed-target.ts';
+import { hideFailingRow } from './hide-failing-row.ts';
 import type { Wish } from './waiting-plans.ts';
 import type { Step, Watch } from './watch.ts';
 
-/** Tries writes on the target under its bounds, and takes them back (G2). */
-export function dryRun(
+/** Tries writes on the target under its bounds, and takes them back (G2). What they fail by is told as the task may hear it. */
+export async function dryRun(
   target: GovernedTarget,
-  { writes, settings, watch }: Pick<Wish, 'writes' | 'settings'> & { readonly watch?: Watch | undefined },
+  {
+    task,
+    writes,
+    settings,
+    watch,
+  }: Pick<Wish, 'task' | 'writes' | 'settings'> & { readonly watch?: Watch | undefined },
 ): Promise<Measured> {
   const analyses = writes.map((write) => write.analysis);
   const catalogue = target.catalogue();
   const untriable = analyses.map(whyUntriable).find((why) => why !== undefined) ?? runsOwnCode(writes, catalogue);
-  return target.engine.measure({
+  const measured = await target.engine.measure({
     statements: writes.map(triedAs),
     settings,
     tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, catalogue)))],
@@ -30,6 +36,7 @@ export function dryRun(
     bounds: target.measureBounds,
     ...(watch === undefined ? {} : { signal: watch.signal, onTrial: (trial) => watch.step(TRIALS[trial]) }),
   });
+  return hideFailingRow(measured, catalogue, target.reach(task));
 }
 
 const TRIALS = { first: 'dry run', second: 'second dry run' } as const satisfies Record<string, Step>;

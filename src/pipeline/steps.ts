@@ -52,7 +52,7 @@ export function createSteps(deps: {
     if ('refused' in all) return { outcome: 'refused', refusal: all };
     if (all.length > MAX_GATHERED) return { outcome: 'refused', refusal: TOO_MANY_GATHERED };
     const settings = withSearchPath(session.settings(), target);
-    const tried = await dryRun(target, { writes: all, settings, watch: session.watch });
+    const tried = await dryRun(target, { task: session.task, writes: all, settings, watch: session.watch });
     if (tried.failure !== undefined) return { outcome: 'failed', failure: tried.failure };
     if (!tried.measurement.measured) return { outcome: 'refused', refusal: notTried(tried.measurement.why) };
     const answers = tried.answers.slice(-writes.length);

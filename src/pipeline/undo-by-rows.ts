@@ -1,9 +1,11 @@
 import { type Effect, rowsChanged, type TableEffect } from '../domain/effect.ts';
 import type { ObjectRef } from '../domain/object.ts';
 import type { Measurement } from '../domain/plan.ts';
+import type { Task } from '../domain/task.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import type { Refused } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
+import { hideFailingRow } from './hide-failing-row.ts';
 import { hideMasked } from './hide-masked.ts';
 import { changedSince, expired, nothingLeft, refusedByDatabase, unmeasured } from './undo-refusals.ts';
 import type { Proposal, UndoRequest } from './undo-request.ts';
@@ -12,11 +14,11 @@ import type { Proposal, UndoRequest } from './undo-request.ts';
 export async function undoByRows(
   target: GovernedTarget,
   change: ChangeFacts,
-  { keepNewer, askedBy }: Pick<UndoRequest, 'keepNewer' | 'askedBy'>,
+  { keepNewer, askedBy, task }: Pick<UndoRequest, 'keepNewer' | 'askedBy'> & { readonly task: Task },
 ): Promise<Proposal | Refused> {
   const kept = await target.engine.keptRows(change.id);
   if (kept === undefined) return { refused: expired(change) };
-  const measured = await target.engine.measure({
+  const tried = await target.engine.measure({
     statements: [],
     undo: { change: change.id, keepNewer },
     settings: [],
@@ -26,6 +28,7 @@ export async function undoByRows(
     // Values come from what was kept: none of them is made anew.
     repeatable: true,
   });
+  const measured = hideFailingRow(tried, target.catalogue(), target.reach(task));
   if (measured.conflicts !== undefined) return { refused: changedSince(change, measured.conflicts) };
   if (measured.failure !== undefined)
     return { refused: refusedByDatabase(measured.failure.message, measured.failure.detail) };

@@ -1,3 +1,4 @@
+import type { Task } from '../domain/task.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
 import type { ChangeFacts } from './change-facts.ts';
 import { commitment } from './commitment.ts';
@@ -13,7 +14,7 @@ import { withSearchPath } from './waiting-plans.ts';
 export async function undoByStatements(
   target: GovernedTarget,
   change: ChangeFacts,
-  { askedBy }: Pick<UndoRequest, 'askedBy'>,
+  { askedBy, task }: Pick<UndoRequest, 'askedBy'> & { readonly task: Task },
 ): Promise<Proposal | Refused> {
   const made = change.record?.plan.measurement;
   const effect = made?.measured === true ? made.effect : undefined;
@@ -32,7 +33,7 @@ export async function undoByStatements(
     if ('sqlstate' in analysis) return { refused: refusedByDatabase(analysis.message, text) };
     writes.push({ statement: { text, parameters: [] }, analysis });
   }
-  const measured = await dryRun(target, { writes, settings });
+  const measured = await dryRun(target, { task, writes, settings });
   if (measured.failure !== undefined)
     return { refused: refusedByDatabase(measured.failure.message, measured.failure.detail) };
   if (!measured.measurement.measured) return { refused: unmeasured(measured.measurement.why) };

@@ -71,6 +71,11 @@ describe.skipIf(newest === undefined)('columns that a task declares', () => {
     expect(answer).toContain(said);
   });
 
+  it('aren’t told by the error of a trial, which is made under the tables’ owner', async () => {
+    const failed = await client.query('UPDATE reservations SET status = NULL').catch((error) => error);
+    expect(failed).toMatchObject({ code: '23502', detail: expect.stringMatching(/is not shown/) });
+  });
+
   it('G1 are held by the database as well', async () => {
     const [names] = await asSuperuser<{ r: string; w: string }>(
       site.databaseUrl,

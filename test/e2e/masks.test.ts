@@ -165,6 +165,25 @@ describe.skipIf(newest === undefined)('masked columns', () => {
     });
   });
 
+  it('aren’t told by the error of a trial, which is made under the tables’ owner', async () => {
+    const everyRow = 'UPDATE customers SET loyalty_points = NULL';
+    const gathered = [
+      'BEGIN',
+      'ALTER TABLE customers ADD CHECK (id > 0) NOT VALID',
+      `${everyRow} WHERE id = ${raw.id}`,
+    ];
+    for (const statements of [[everyRow], [gathered.slice(1).join('; ')], gathered]) {
+      const [failed] = (await Promise.all(statements.map((sql) => client.query(sql).catch((error) => error)))).slice(
+        -1,
+      );
+      expect(failed, statements.join()).toMatchObject({ code: '23502', detail: expect.stringMatching(/is not shown/) });
+      await client.query('ROLLBACK');
+    }
+    const own = await client.query(`${everyRow} WHERE id = ${raw.id}`).catch((error) => error);
+    expect(own.detail).toMatch(/^Failing row contains \(id, loyalty_points/);
+    expect(own.detail).not.toContain(raw.email);
+  });
+
   it('and secrets in values stay in the target, also where they stand in an error', async () => {
     const key = ['AKIA', 'IOSFODNN7EXAMPLE'].join('');
     await asSuperuser(site.databaseUrl, 'INSERT INTO notes VALUES (99, $1)', [

@@ -9,7 +9,7 @@ import type { Measured, MeasureRequest } from '../engine.ts';
 import type { Capture } from './capture.ts';
 import { TOO_MANY_ROWS } from './capture-function.ts';
 import type { Fingerprint } from './fingerprint.ts';
-import { failureFrom } from './run-statements.ts';
+import { failedOn, failureFrom } from './run-statements.ts';
 import { readFingerprint, type Tried, tryEffect } from './try-effect.ts';
 import { UndoConflict } from './undo/undo-conflict.ts';
 import { watchBlocking } from './watchdog.ts';
@@ -66,7 +66,7 @@ async function measureWatched(
       const why = watchdog.steppedIn ?? (failure === undefined ? undefined : bounded(failure.sqlstate));
       if (why !== undefined) return { ...known, measurement: { measured: false, why } };
       if (failure === undefined) throw error;
-      return { ...known, failure, measurement: { measured: false, why: failure.message } };
+      return { ...known, failure, ...failedOn(error), measurement: { measured: false, why: failure.message } };
     }
   } finally {
     await watchdog.stop();

@@ -109,6 +109,12 @@ export function failureFrom(error: unknown): DatabaseFailure | undefined {
   return fieldsOf(error);
 }
 
+/** The table that an error is about. */
+export function failedOn(error: unknown): { readonly failedOn?: string } {
+  if (!(error instanceof pg.DatabaseError) || error.schema === undefined || error.table === undefined) return {};
+  return { failedOn: `${error.schema}.${error.table}` };
+}
+
 type Said = Pick<pg.DatabaseError, 'code' | 'severity' | 'detail' | 'hint' | 'position'> & {
   readonly message?: string | undefined;
 };
