@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { mcpClient, type OpenedTask, type Served, type Site, startSite } from '../fixtures/gateway.ts';
+import type { OpenedTask, Site } from '../fixtures/gateway.ts';
+import { type GovernedTask, startGovernedTask } from '../fixtures/governed-task.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
 const IN_PART = `
@@ -15,35 +16,18 @@ expires: 2h
 
 const [newest] = servers;
 describe.skipIf(newest === undefined)('columns that a task declares', () => {
+  let governed: GovernedTask;
   let site: Site;
-  let served: Served;
   let task: OpenedTask;
   let client: pg.Client;
-  let mcp: Awaited<ReturnType<typeof mcpClient>>;
+  let mcp: GovernedTask['mcp'];
 
   beforeAll(async () => {
     if (newest === undefined) return;
-    site = await startSite(newest.binaries);
-    served = await site.serve();
-    task = await site.openTask(IN_PART);
-    client = new pg.Client({ connectionString: task.postgres });
-    await client.connect();
-    mcp = await mcpClient(task.mcp);
+    governed = await startGovernedTask(newest.binaries, IN_PART);
+    ({ site, task, client, mcp } = governed);
   }, 60_000);
-
-  afterAll(async () => {
-    await mcp?.close();
-    await client?.end();
-    await served?.stop();
-    await site?.remove();
-  });
-
-  async function refusal(sql: string): Promise<string> {
-    return client.query(sql).then(
-      () => 'ran',
-      (error: pg.DatabaseError) => `${error.code} ${error.message} ${error.hint ?? ''}`,
-    );
-  }
+  afterAll(() => governed?.remove());
 
   it('are read, counted, joined and changed', async () => {
     expect((await client.query('SELECT id, full_name FROM customers ORDER BY id LIMIT 1')).rows).toHaveLength(1);
@@ -66,7 +50,7 @@ describe.skipIf(newest === undefined)('columns that a task declares', () => {
     ['TRUNCATE schema_migrations', 'needs the whole table'],
     ['ALTER TABLE schema_migrations ADD COLUMN x int', 'needs the whole table'],
   ])('refuses %s, and says what would be allowed', async (sql, said) => {
-    const answer = await refusal(sql);
+    const answer = await governed.refusal(sql);
     expect(answer).toMatch(/^CS002 /);
     expect(answer).toContain(said);
   });

@@ -1,6 +1,7 @@
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { mcpClient, type OpenedTask, type Served, type Site, startSite } from '../fixtures/gateway.ts';
+import type { Site } from '../fixtures/gateway.ts';
+import { type GovernedTask, startGovernedTask } from '../fixtures/governed-task.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
 const SUPPORT = `
@@ -24,51 +25,33 @@ const MASKS = `    secrets: redact
 
 const [newest] = servers;
 describe.skipIf(newest === undefined)('masked columns', () => {
+  let governed: GovernedTask;
   let site: Site;
-  let served: Served;
-  let task: OpenedTask;
   let client: pg.Client;
-  let mcp: Awaited<ReturnType<typeof mcpClient>>;
+  let mcp: GovernedTask['mcp'];
   let raw: { id: string; email: string; full_name: string };
 
   beforeAll(async () => {
     if (newest === undefined) return;
-    site = await startSite(newest.binaries, {
+    governed = await startGovernedTask(newest.binaries, SUPPORT, {
       schema: `SET ROLE rental_owner;
         CREATE TABLE public.notes (id int PRIMARY KEY, note text);
         CREATE VIEW public.addresses AS SELECT id, lower(email) AS contact FROM public.customers;
         CREATE VIEW public.through AS SELECT contact FROM public.addresses;
         CREATE VIEW public.contacts AS SELECT id, email FROM public.customers;
         CREATE FUNCTION public.peek() RETURNS text LANGUAGE sql STABLE SECURITY DEFINER AS 'SELECT email FROM public.customers LIMIT 1'`,
+      edit: (text) => text.replace(/(\n {4}credentials:)/, `\n${MASKS.trimEnd()}$1`),
     });
-    site.edit((text) => text.replace(/(\n {4}credentials:)/, `\n${MASKS.trimEnd()}$1`));
-    served = await site.serve();
-    task = await site.openTask(SUPPORT);
-    client = new pg.Client({ connectionString: task.postgres });
-    await client.connect();
-    mcp = await mcpClient(task.mcp);
+    ({ site, client, mcp } = governed);
     [raw = { id: '', email: '', full_name: '' }] = await asSuperuser<typeof raw>(
       site.databaseUrl,
       'SELECT id, email, full_name FROM customers ORDER BY id LIMIT 1',
     );
   }, 60_000);
-
-  afterAll(async () => {
-    await mcp?.close();
-    await client?.end();
-    await served?.stop();
-    await site?.remove();
-  });
+  afterAll(() => governed?.remove());
 
   const rows = async (sql: string, values?: readonly unknown[]) =>
     (await client.query(values === undefined ? { text: sql } : { text: sql, values: [...values] })).rows;
-
-  async function refusal(sql: string): Promise<string> {
-    return client.query(sql).then(
-      ({ rows: found }) => `ran: ${JSON.stringify(found)}`,
-      (error: pg.DatabaseError) => `${error.code} ${error.message}`,
-    );
-  }
 
   it('are read through their masks, whatever the query does with them', async () => {
     const [shown] = await rows('SELECT * FROM customers ORDER BY id LIMIT 1');
@@ -145,7 +128,7 @@ describe.skipIf(newest === undefined)('masked columns', () => {
     ['another name of its schema', 'ALTER SCHEMA public RENAME TO private'],
     ['an escaped name', 'ALTER TABLE customers ADD CONSTRAINT guess UNIQUE (U&"em\\0061il")'],
   ])('are kept from %s', async (_, sql) => {
-    expect(await refusal(sql)).toMatch(/^CS002 .*(masked|mask)/);
+    expect(await governed.refusal(sql)).toMatch(/^CS002 .*(masked|mask)/);
   });
 
   it('are masked in a held statement and in the examples of its plan', async () => {
