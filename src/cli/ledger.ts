@@ -10,6 +10,7 @@ import type { Countersign } from '../server/open-countersign.ts';
 import { answer, answerWith, type CommonOptions, configOf, UsageError, withCommonOptions } from './command.ts';
 import { EXIT } from './exit.ts';
 import { registerLedgerExport } from './ledger-export.ts';
+import { registerLedgerValues } from './ledger-values.ts';
 import { rotateLedgerKey } from './rotate-key.ts';
 
 interface ShowOptions extends CommonOptions {
@@ -23,7 +24,7 @@ interface VerifyOptions extends CommonOptions {
   readonly key?: string;
 }
 
-/** Adds `countersign ledger show|verify|export|checkpoint|trust|rotate-key`. */
+/** Adds `countersign ledger show|verify|export|checkpoint|trust|disclose|erase|rotate-key`. */
 export function registerLedger(program: Command): void {
   const ledger = program.command('ledger').description('the proof chain: what was asked, decided, approved and done');
 
@@ -44,6 +45,7 @@ export function registerLedger(program: Command): void {
     .action((file: string | undefined, options: VerifyOptions) => answer(options, () => verify(file, options)));
 
   registerLedgerExport(ledger);
+  registerLedgerValues(ledger);
 
   withCommonOptions(
     ledger

@@ -22,6 +22,8 @@ export const ENTRY_KINDS = [
   'expired',
   /** The policies and configuration by which gateways decide from here on. */
   'policy',
+  /** What opens the commitments about a subject was removed. */
+  'erased',
   'halt',
   'resume',
   /** A person vouches for a function of a target, or takes it back. */

@@ -17,6 +17,7 @@ import type { Write } from '../store/write.ts';
 import { commitmentOf } from './commitment.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
+import { keepSalts, withoutSalts } from './openings.ts';
 import type { Outcome } from './outcome.ts';
 import type { Proof } from './proof.ts';
 import type { ReadLog } from './read-log.ts';
@@ -81,15 +82,21 @@ export function createCommitWrites(deps: {
       return held(request, decision);
     }
     proof.underWay.add(intent);
+    const told = request.writes.map((write) => ({
+      shape: write.analysis.shape,
+      command: write.analysis.command,
+      ...commitmentOf(write),
+    }));
     try {
       // G7: the intent and its measured effect are durable before the effect is.
       await proof.record({
         kind: 'intent',
         subject: intent,
-        body: { ...intentBody(request, tables, decision), kept },
+        body: { ...intentBody(request, tables, decision), statements: withoutSalts(told), kept },
         writes: [
           openIntent({ id: intent, task: task.id, target: target.id, rows, at: proof.now(), node: proof.node }),
           reserveRows(task.id, rows),
+          ...keepSalts(intent, told),
           ...instead(request),
         ],
       });
@@ -221,11 +228,6 @@ export function createCommitWrites(deps: {
       environment: target.environment.id,
       identity: target.engine.target.identity,
       channel: request.channel,
-      statements: request.writes.map((write) => ({
-        shape: write.analysis.shape,
-        command: write.analysis.command,
-        ...commitmentOf(write),
-      })),
       decision: decision.decision,
       policies: decision.policies.map((reason) => reason.policy),
       policyDigest: decision.policyDigest,

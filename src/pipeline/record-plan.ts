@@ -13,6 +13,7 @@ import { undoPath } from '../planning/undo-path.ts';
 import { insertPlan, layAside, noneApproved } from '../store/plans.ts';
 import { reserveRows } from '../store/tasks.ts';
 import type { GovernedTarget } from './governed-target.ts';
+import { keepSalts, type Told, withoutSalts } from './openings.ts';
 import type { Proof } from './proof.ts';
 
 /** What a plan is made of, once it has been measured. */
@@ -23,7 +24,7 @@ export interface Draft
   readonly channel: Channel;
   readonly statements: readonly Statement[];
   /** What the ledger is to know of each statement: none of its constants. */
-  readonly told: readonly { readonly [key: string]: Json }[];
+  readonly told: readonly Told[];
   readonly wish: Digest;
 }
 
@@ -77,6 +78,7 @@ export async function recordPlan(deps: RecordPlanDeps, draft: Draft, decision: H
       body: planEntry(id, plan, decision, { told: draft.told, owner: target.engine.target.owner }),
       writes: [
         insertPlan({ id, plan, wish, state, at: plan.createdAt }),
+        ...keepSalts(id, draft.told),
         ...(state === 'held'
           ? []
           : [
@@ -124,7 +126,7 @@ function planEntry(
     environment: plan.environment,
     identity: digestOf(plan.identity as unknown as Json),
     channel: plan.channel,
-    statements: [...told],
+    statements: withoutSalts(told),
     ...(plan.undoes === undefined
       ? {}
       : {

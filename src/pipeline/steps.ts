@@ -17,6 +17,7 @@ import { MAX_GATHERED, notTried, SEEN_AT_COMMIT, TOO_MANY_GATHERED } from './gat
 import type { GovernedTarget } from './governed-target.ts';
 import type { Hold } from './hold.ts';
 import { becomesPlan } from './judge.ts';
+import { keepSalts, withoutSalts } from './openings.ts';
 import type { Outcome } from './outcome.ts';
 import { ownRelation } from './own-views.ts';
 import { planNamed } from './plan-view.ts';
@@ -114,6 +115,8 @@ export function createSteps(deps: {
 
     async deny(session, statement, judgement) {
       const refusal = judgement.verdict === 'deny' ? target.denial(judgement.decision) : judgement.refusal;
+      const { shape, command } = judgement.analysis;
+      const told = [{ shape, command, ...commitment(statement) }];
       try {
         await proof.record({
           kind: 'denied',
@@ -123,13 +126,12 @@ export function createSteps(deps: {
             actor: session.task.agent,
             target: target.id,
             channel: session.channel,
-            statements: [
-              { shape: judgement.analysis.shape, command: judgement.analysis.command, ...commitment(statement) },
-            ],
+            statements: withoutSalts(told),
             decision: refusal.refused,
             policies: judgement.verdict === 'deny' ? judgement.decision.policies.map((reason) => reason.policy) : [],
             ...(judgement.verdict === 'deny' ? { policyDigest: judgement.decision.policyDigest } : {}),
           },
+          writes: keepSalts(session.task.id, told),
         });
       } catch (error) {
         // It has no effect, so it is refused all the same; the log is what is left to tell of it.

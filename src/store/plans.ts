@@ -92,6 +92,30 @@ export function layAside(task: TaskId, wish: Digest, change: { readonly note: st
   );
 }
 
+/**
+ * Takes the values out of a plan that has come to its end: its statements, examples of rows, and the nonce without which
+ * nobody can try values against its id. Fails when it stands elsewhere by now.
+ */
+export function eraseValues({ id, plan, state }: PlanRecord): Write {
+  const { measurement } = plan;
+  const emptied: Plan = {
+    ...plan,
+    statements: [],
+    measurement: measurement.measured
+      ? { measured: true, effect: { ...measurement.effect, samples: [] } }
+      : measurement,
+    nonce: '',
+  };
+  return write(
+    statements
+      .updateTable('plans')
+      .set({ plan: canonicalJson(emptied as unknown as Json) })
+      .where('id', '=', id)
+      .where('state', '=', state),
+    1,
+  );
+}
+
 export async function getPlan(store: Store, id: string): Promise<PlanRecord | undefined> {
   return recordedPlan(await store.first(statements.selectFrom('plans').selectAll().where('id', '=', id)));
 }

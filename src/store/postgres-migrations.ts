@@ -66,4 +66,8 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   );
   CREATE TRIGGER tell AFTER INSERT OR UPDATE OR DELETE ON proven_backups FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
   `,
+  `
+  CREATE TABLE openings (commitment word PRIMARY KEY, subject word NOT NULL, salt word NOT NULL);
+  CREATE INDEX openings_by_subject ON openings (subject);
+  `,
 ];

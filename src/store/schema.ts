@@ -12,6 +12,7 @@ export interface StateSchema {
   ledger_entries: { idx: number; kind: string; subject: string; at: string; entry: string };
   ledger_nodes: { level: number; idx: number; hash: Uint8Array };
   checkpoints: { size: number; note: string };
+  openings: { commitment: string; subject: string; salt: string };
   vouchers: VoucherRow;
   proven_backups: ProvenBackupRow;
   policy_epochs: { epoch: number; digest: string; by: string; at: string };

@@ -50,4 +50,8 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
     target TEXT PRIMARY KEY, backup TEXT NOT NULL, at TEXT NOT NULL, drilled_at TEXT NOT NULL, recovery_ms INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  CREATE TABLE openings (commitment TEXT PRIMARY KEY, subject TEXT NOT NULL, salt TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE INDEX openings_by_subject ON openings (subject);
+  `,
 ];

@@ -70,6 +70,8 @@ function open(): DatabaseSync {
   const db = new DatabaseSync(path, { readOnly, timeout: BUSY_TIMEOUT_MS });
   if (readOnly) return db;
   db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;');
+  // What is erased is gone from the file, too.
+  db.exec('PRAGMA secure_delete = ON');
   migrate(db);
   watch(db);
   return db;

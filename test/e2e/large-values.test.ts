@@ -61,12 +61,19 @@ describe.skipIf(newest === undefined)(`values that are too large to be kept, bef
     expect(said).toBe('1 2 C Z');
     await client.close();
     expect(await count('SELECT length(content) AS count FROM drop_box WHERE id = 1')).toBe(20 * MEBIBYTE);
-    const entries = await site.ask<{ entries: { kind: string; body: { statements?: Record<string, unknown>[] } }[] }>(
+    const { entries } = await site.ask<{
+      entries: { kind: string; subject: string; body: { statements?: Record<string, unknown>[] } }[];
+    }>('ledger', 'show');
+    const intent = entries.filter(({ kind }) => kind === 'intent').at(-1);
+    const [statement] = intent?.body.statements ?? [];
+    expect(statement).not.toHaveProperty('salt');
+    const { disclosures } = await site.ask<{ disclosures: { salt: string; statement: null }[] }>(
       'ledger',
-      'show',
+      'disclose',
+      intent?.subject ?? '',
     );
-    const [statement] = entries.entries.filter(({ kind }) => kind === 'intent').at(-1)?.body.statements ?? [];
-    const salt = String(statement?.['salt']);
+    const salt = disclosures[0]?.salt ?? '';
+    expect(disclosures).toMatchObject([{ statement: null, commitment: statement?.['commitment'] }]);
     const named = bind({ portal: '', statement: '', formats: [], values: [], resultFormats: [] }).length - 6;
     const committed = (letter: string) => {
       const frame = bind({

@@ -20,11 +20,10 @@ describe.skipIf(!hasPython)('G7 every bit of a proof', () => {
 
   it('says something: with any of them flipped, or cut off anywhere, it is unsound', async () => {
     const kept = await made.ledger.checkpoint();
-    const { id, plan, approval, apply, intent, outcome } = planned('one');
-    await made.append(plan, approval('ada', made.person('ada')));
-    await made.append(apply);
-    await made.append(intent());
-    await made.append(outcome());
+    // A short one: a plan that waits. `flip.py` does the same to any (verifier/README.md).
+    const { id, plan, approval } = planned('one');
+    await made.append(plan);
+    await made.append(approval('ada', made.person('ada')));
     const key = loadSigningKey(join(made.directory, 'ledger.key'), made.ledger.origin);
     // By a witness whom the trust policy doesn't name: its line, too, must not be another.
     const note = await made.ledger.checkpoint();
@@ -37,5 +36,5 @@ describe.skipIf(!hasPython)('G7 every bit of a proof', () => {
     const flipped = await python<Record<string, unknown>>(FLIP, file, made.trust);
     const bytes = readFileSync(file).length;
     expect(flipped).toEqual({ code: 0, unflipped: 'sound', sound: [], crashed: [], flips: bytes * 8, cuts: bytes });
-  }, 120_000);
+  }, 300_000);
 });

@@ -1,13 +1,21 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { digestOf, type Json } from '../../src/domain/digest.ts';
+import type { Statement } from '../../src/domain/intent.ts';
 import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 import { hasPython, python, verifyAsStranger } from '../fixtures/verifier.ts';
 import { type StartedWitness, startWitness } from '../fixtures/witness.ts';
 
+const REMOVED = 'DELETE FROM customers WHERE id BETWEEN 11 AND 13';
 const FLIP = new URL('./flip.py', import.meta.url).pathname;
+
+interface Shown {
+  readonly index: number;
+  readonly body: { readonly statements: Record<string, unknown>[] };
+}
 
 describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one action, before $name', ({ binaries }) => {
   let site: Site;
@@ -36,13 +44,16 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
     await client.connect();
     await client.query('SELECT count(*) FROM customers');
     await client.query("UPDATE customers SET full_name = 'Grace “Amazing” Hopper' WHERE id = $1", [1]);
-    await expect(client.query('DELETE FROM customers WHERE id BETWEEN 11 AND 13')).rejects.toMatchObject({
+    await expect(client.query(REMOVED)).rejects.toMatchObject({
       code: 'CS001',
     });
     const { plans } = await site.ask<{ plans: { id: string }[] }>('plan', 'list');
     plan = plans[0]?.id ?? '';
     await site.ask('plan', 'approve', plan, '--as', 'ada');
     await site.ask('plan', 'apply', plan, '--as', 'ada');
+    const undo = await site.ask<{ plan: string }>('change', 'undo', plan, '--as', 'ada');
+    await site.ask('plan', 'approve', undo.plan, '--as', 'ada');
+    await site.ask('plan', 'apply', undo.plan, '--as', 'ada');
     await client.end();
     const all = 'countersign_ledger_unwitnessed_entries 0';
     await vi.waitFor(async () => expect(await metrics()).toContain(all), { timeout: 30_000, interval: 300 });
@@ -51,7 +62,7 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
     write = entries.find(({ kind, subject }) => kind === 'intent' && subject.startsWith('intent_'))?.subject ?? '';
     trust = at('trust.json');
     writeFileSync(trust, JSON.stringify(await site.ask('ledger', 'trust')));
-    expect(await asSuperuser(site.databaseUrl, 'SELECT 1 FROM customers WHERE id IN (11, 12, 13)')).toEqual([]);
+    expect(await asSuperuser(site.databaseUrl, 'SELECT 1 FROM customers WHERE id IN (11, 12, 13)')).toHaveLength(3);
   }, 180_000);
   afterAll(async () => {
     await witness?.stop();
@@ -100,7 +111,7 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
     await site.ask('ledger', 'export', write, at('write.jsonl'));
     expect(await verify('write.jsonl')).toMatchObject({ verdict: 'sound', entries: 3, applied: 1, approvals: 0 });
     await site.ask('ledger', 'export', task.task, at('task.jsonl'));
-    expect(await verify('task.jsonl')).toMatchObject({ verdict: 'sound', applied: 2, approvals: 1 });
+    expect(await verify('task.jsonl')).toMatchObject({ verdict: 'sound', applied: 3, approvals: 2 });
     expect(await verify('write.jsonl', '--kept', kept)).toMatchObject({
       code: 1,
       problem: expect.stringContaining('does not show that it grew out of the kept checkpoint'),
@@ -113,7 +124,7 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
     expect(await verify('all.jsonl', '--kept', kept)).toMatchObject({
       verdict: 'sound',
       entries: ours.json()['entries'],
-      applied: 2,
+      applied: 3,
       witnessed: ours.json()['entries'],
     });
   });
@@ -151,6 +162,36 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
     const found = await verifyAsStranger(at('rotated.jsonl'), at('alone.json'), '--kept', kept);
     expect(found).toMatchObject({ verdict: 'sound', entries: 7, applied: 1, size: from + 1 });
     expect((await site.run('ledger', 'verify')).code).toBe(0);
+  });
+
+  it('discloses what was asked to whom it is given, and stays sound when that was erased', async () => {
+    interface Disclosed {
+      readonly disclosures: { entry: number; path: string; salt: string | null; statement: Statement | null }[];
+    }
+    const disclosed = async () => (await site.ask<Disclosed>('ledger', 'disclose', plan)).disclosures[0];
+    const { entry, path, salt, statement } = (await disclosed()) ?? {};
+    expect(statement?.text).toBe(REMOVED);
+    const shown = await site.ask<{ entries: Shown[] }>('ledger', 'show', '--subject', plan);
+    const told = shown.entries.find(({ index }) => index === entry)?.body.statements[0];
+    expect(path).toBe('/body/statements/0');
+    expect(told).toEqual({ ...told, commitment: digestOf({ salt, text: REMOVED, parameters: [] } as Json) });
+    expect(told).not.toHaveProperty('salt');
+
+    await site.ask('ledger', 'erase', plan, '--as', 'ada', '--reason', 'asked for by the customer');
+    expect(await disclosed()).toMatchObject({ salt: null, statement: null });
+    const files = readdirSync(at('state')).map((name) => readFileSync(join(at('state'), name)));
+    for (const gone of [salt ?? '', REMOVED])
+      expect(
+        files.some((bytes) => bytes.includes(gone)),
+        gone,
+      ).toBe(false);
+    await site.ask('ledger', 'export', plan, at('erased.jsonl'));
+    expect(await verifyAsStranger(at('erased.jsonl'), at('alone.json'))).toMatchObject({
+      verdict: 'sound',
+      applied: 1,
+    });
+    expect((await site.run('ledger', 'verify')).code).toBe(0);
+    expect((await site.run('plan', 'show', plan)).code).toBe(0);
   });
 
   it('says what it can’t read', async () => {
