@@ -4,7 +4,7 @@ import { digestOf, type Json } from '../domain/digest.ts';
 import { rowsChanged } from '../domain/effect.ts';
 import { type ActorId, type Digest, instantOf } from '../domain/ids.ts';
 import type { Channel, Statement } from '../domain/intent.ts';
-import type { Plan, PlanRecord } from '../domain/plan.ts';
+import type { Plan, PlanRecord, UndoPath } from '../domain/plan.ts';
 import type { Task } from '../domain/task.ts';
 import type { Measured } from '../engines/engine.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
@@ -110,6 +110,11 @@ function expiryOf(missing: readonly Obligation[], nowMs: number, lifetimeMs: num
   return Math.max(nowMs + lifetimeMs, Math.min(Math.max(0, ...waits), nowMs + MAX_LIFETIME_MS));
 }
 
+/** Statements stay on the plan, which binds them by its digest and can be emptied: the ledger can't. */
+function undoTold(undo: UndoPath): Json {
+  return undo.undo === 'statements' ? { undo: undo.undo, statements: undo.statements.length } : { ...undo };
+}
+
 function planEntry(
   id: string,
   plan: Plan,
@@ -147,7 +152,7 @@ function planEntry(
           digest: plan.measurement.effect.digest,
         }
       : null,
-    undo: { ...plan.undo },
+    undo: undoTold(plan.undo),
     expiresAt: plan.expiresAt,
   };
 }

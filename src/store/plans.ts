@@ -93,17 +93,28 @@ export function layAside(task: TaskId, wish: Digest, change: { readonly note: st
 }
 
 /**
- * Takes the values out of a plan that has come to its end: its statements, examples of rows, and the nonce without which
- * nobody can try values against its id. Fails when it stands elsewhere by now.
+ * Takes the values out of a plan that has come to its end: its statements and those that would take it back, examples of
+ * rows, and the nonce without which nobody can try values against its id. Rows that the target keeps can still be put
+ * back. Fails when it stands elsewhere by now.
  */
 export function eraseValues({ id, plan, state }: PlanRecord): Write {
-  const { measurement } = plan;
+  const { measurement, undo, undoes } = plan;
+  const gone = { why: 'its values were erased' } as const;
   const emptied: Plan = {
     ...plan,
     statements: [],
     measurement: measurement.measured
-      ? { measured: true, effect: { ...measurement.effect, samples: [] } }
+      ? {
+          measured: true,
+          effect: {
+            ...measurement.effect,
+            samples: [],
+            ...(measurement.effect.inverse === undefined ? {} : { inverse: gone }),
+          },
+        }
       : measurement,
+    undo: undo.undo === 'statements' ? { undo: 'irreversible', ...gone } : undo,
+    ...(undoes === undefined ? {} : { undoes: { ...undoes, newer: [] } }),
     nonce: '',
   };
   return write(

@@ -33,6 +33,7 @@ import {
 } from '../../src/store/nodes.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import {
+  eraseValues,
   getPlan,
   insertPlan,
   layAside,
@@ -195,6 +196,35 @@ describe.each(dialects)('on $name', (dialect) => {
     const pairs = PLAN_STATES.flatMap((from) => PLAN_STATES.map((to) => [from, to] as const));
     const put = (id: PlanId, state: PlanState) =>
       store.commit([write(statements.updateTable('plans').set({ state }).where('id', '=', id), 1)]);
+
+    it('lose every value when they are erased, also those by which they would be taken back', async () => {
+      const { task } = await newTask();
+      const { id, plan } = await newPlan(task.id);
+      const effect = {
+        tables: [],
+        objects: [],
+        locks: [],
+        samples: [{ table: 'a', before: { name: 'a secret' }, after: null }],
+        durationMs: 1,
+        walBytes: 1,
+        volatileColumns: {},
+        inverse: { statements: ["ALTER TABLE a ALTER x SET DEFAULT 'a secret'"], leaves: digestOf('left') },
+        digest: digestOf('effect'),
+      };
+      const full: Plan = {
+        ...plan,
+        statements: [{ text: 'DELETE FROM a WHERE name = $1', parameters: [{ type: 'text', value: 'a secret' }] }],
+        measurement: { measured: true, effect },
+        undo: { undo: 'statements', statements: effect.inverse.statements },
+        undoes: { change: 'c', keepNewer: true, tables: [], askedBy: ada, newer: ['name = a secret'] },
+        nonce: 'without which nobody can try',
+      };
+      expect(await store.commit([eraseValues({ id, plan: full, state: 'held', note: null })])).toBeNull();
+      const erased = await getPlan(store, id);
+      expect(JSON.stringify(erased)).not.toMatch(/a secret|nobody can try/);
+      expect(erased?.plan).toMatchObject({ statements: [], undo: { undo: 'irreversible' }, purpose: 'p' });
+      expect(await store.commit([eraseValues({ id, plan: full, state: 'applied', note: null })])).toBe(0);
+    });
 
     it.each(pairs)('go from %s to %s as the table says', async (from, to) => {
       if (!PLAN_TRANSITIONS[from].includes(to)) {
