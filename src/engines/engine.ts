@@ -186,6 +186,8 @@ export interface ApplyRequest {
   /** The approved measurement. When it is `measured: false` there is no effect to compare with; the base state still must match. */
   readonly approved: Measurement;
   readonly bounds: MeasureBounds;
+  /** Rows of writes within limits are kept: tables that the plan makes get what that takes. */
+  readonly keepsWrites?: boolean;
   /** The single statement can't run inside a transaction. */
   readonly outsideTransaction: boolean;
   /**

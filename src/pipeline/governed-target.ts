@@ -167,6 +167,7 @@ export function createGovernedTarget(deps: {
         identity: plan.identity,
         approved: plan.measurement,
         bounds: MEASURE_BOUNDS,
+        keepsWrites: rules.keepsWrites,
         outsideTransaction: analyses.some(
           (analysis) => analysis.class.kind === 'change' && !analysis.class.transactional,
         ),

@@ -77,6 +77,23 @@ describe.each(servers.slice(0, 1))('G8 the way back of a write within limits, be
     expect(await newest()).toMatchObject({ plan: null });
   });
 
+  it('is kept of tables too that a plan has made', async () => {
+    const create = client.query('CREATE TABLE public.later (id int PRIMARY KEY, said text)');
+    const held: { detail?: string } = await create.then(
+      () => ({}),
+      (error: { detail?: string }) => error,
+    );
+    const plan = /Plan (sha256:\w+)/.exec(held.detail ?? '')?.[1] ?? '';
+    await ada.approve(plan);
+    expect(await ada.apply(plan)).toMatchObject({ reply: 'applied' });
+    const later = new pg.Client({ connectionString: task.postgres });
+    await later.connect();
+    const { rows } = await later.query("INSERT INTO later VALUES (1, 'kept') RETURNING said");
+    await later.end();
+    expect(rows).toEqual([{ said: 'kept' }]);
+    expect(await newest()).toMatchObject({ plan: null, undo: { undo: 'row images', rows: 1 } });
+  });
+
   it('expires by time, which the ledger says and whoever asks is told', async () => {
     await client.query('UPDATE vehicles SET retired = NOT retired WHERE id = 3');
     const change = await newest();

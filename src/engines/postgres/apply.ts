@@ -6,6 +6,7 @@ import type { StatementAnswer } from '../../domain/statement-answer.ts';
 import type { AppliedState, ApplyOutcome, ApplyRequest } from '../engine.ts';
 import { type CallOff, endWhenCalledOff } from './call-off.ts';
 import { liftCapture } from './capture.ts';
+import { keepRowsOfMade } from './kept-writes.ts';
 import { baseStateOf, setBounds } from './measure.ts';
 import { answered, failureFrom } from './run-statements.ts';
 import { readFingerprint, tryEffect } from './try-effect.ts';
@@ -61,6 +62,7 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
       return { outcome: 'stale', changed };
     }
     await liftCapture(client);
+    if (request.keepsWrites === true && effect !== null) await keepRowsOfMade(client, effect.objects);
     await request.beforeCommit({ xid, effect });
     // The last moment at which it can be called off: a COMMIT is short, and is not disturbed.
     await callOff.stop();

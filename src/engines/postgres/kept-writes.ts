@@ -1,3 +1,5 @@
+import type pg from 'pg';
+import type { ObjectChange } from '../../domain/effect.ts';
 import { quoteIdentifier } from './quote.ts';
 
 /** On a table whose rows are kept when a task’s session writes to it. */
@@ -38,9 +40,21 @@ export function keepNoRowsOf(table: string): string {
   return `DROP TRIGGER ${quoteIdentifier(KEEPING_TRIGGER)} ON ${table}`;
 }
 
+/** Lays it on tables that a plan has made: what a task writes to them has a way back from the first row on. */
+export async function keepRowsOfMade(client: pg.Client, objects: readonly ObjectChange[]): Promise<void> {
+  const made = objects.flatMap(({ change, object }) => (change === 'created' ? [TABLE.exec(object)?.[1] ?? ''] : []));
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT name FROM (${KEEPABLE}) AS t WHERE NOT kept AND relation = ANY ($1::text[])`,
+    [made],
+  );
+  for (const { name } of rows) await client.query(keepRowsOf(name));
+}
+
+const TABLE = /^(?:partitioned )?table (.+)$/;
+
 /** Tables of users that this administrator may lay it on, and whether it is there. */
 export const KEEPABLE = `
-  SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
+  SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, n.nspname || '.' || c.relname AS relation,
          EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname = '${KEEPING_TRIGGER}' AND t.tgenabled = 'A') AS kept
   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND pg_catalog.pg_has_role(c.relowner, 'USAGE')

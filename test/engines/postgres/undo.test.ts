@@ -6,7 +6,7 @@ import { layCapture, liftCapture } from '../../../src/engines/postgres/capture.t
 import { connectOwn } from '../../../src/engines/postgres/connect.ts';
 import { runStatements } from '../../../src/engines/postgres/run-statements.ts';
 import { undoChange } from '../../../src/engines/postgres/undo/undo-change.ts';
-import { servers } from '../../fixtures/postgres.ts';
+import { newest, servers } from '../../fixtures/postgres.ts';
 import { applyCredential, openRentalTarget, planId, type RentalTarget } from './rental-target.ts';
 import { EVERY_VALUE, ROWS, STATEMENTS, type UndoCase } from './undo/matrix.ts';
 
@@ -66,7 +66,11 @@ describe.each(servers)('G8 undo, on $name', ({ binaries }) => {
     }
   }
 
-  it.each(STATEMENTS)('takes back $name, and takes that back too', thereAndBack);
+  // What is put back is said in SQL that older servers have too: there a part of the cases shows it.
+  const cases = newest.some(({ binaries: own }) => own === binaries)
+    ? STATEMENTS
+    : STATEMENTS.filter((_, at) => at % 4 === 0);
+  it.each(cases)('takes back $name, and takes that back too', thereAndBack);
 
   describe('with values of each type', () => {
     beforeAll(async () => {

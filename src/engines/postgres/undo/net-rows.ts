@@ -30,36 +30,52 @@ export function columnList(columns: readonly string[], alias?: string): string {
  * key is `~paired`: it is updated, so that what refers to it stays.
  */
 export async function layNet(client: pg.Client, change: string, table: UndoTable): Promise<void> {
-  const { net, columns, key } = table;
-  const temporary = net.replace('pg_temp.', '');
+  const { net, key } = table;
+  const of = `FROM countersign.captured_rows AS k, pg_catalog.unnest(k`;
+  const where = `WHERE k.change = ${quoteLiteral(change)} AND k.relation = ${quoteLiteral(table.relation)}`;
+  await client.query(`
+    CREATE TEMPORARY TABLE ${net.replace('pg_temp.', '')} ON COMMIT DROP AS
+    WITH met AS MATERIALIZED (
+      SELECT columns, image, pg_catalog.sum(sign)::integer AS copies FROM (
+        SELECT k.columns, i.image, 1 AS sign ${of}.before) AS i (image) ${where}
+        UNION ALL SELECT k.columns, i.image, -1 ${of}.after) AS i (image) ${where}
+      ) AS images GROUP BY columns, image HAVING pg_catalog.sum(sign) <> 0
+    )
+    ${isOneForm(table) ? readAsKept(table) : readAndSummed(table)}`);
+  if (key.length > 0) {
+    await client.query(`
+      UPDATE ${net} AS n SET "~paired" = true FROM ${net} AS o
+      WHERE ${sameKey(key, 'n', 'o')} AND (n."~copies" > 0) <> (o."~copies" > 0) AND ${sameIdentity(table, 'n', 'o')}`);
+  }
+  await client.query(`ANALYZE ${net}`);
+}
+
+/** Rows were kept in one form, and hold nothing but what can be written: then what was kept is the row's text already. */
+function isOneForm({ forms, columns }: UndoTable): boolean {
+  return forms.length === 1 && forms[0]?.columns.join('\0') === columns.join('\0');
+}
+
+function readAsKept({ columns, forms }: UndoTable): string {
+  return `
+    SELECT ${columnList(columns, '(r.read)')}, r.image AS "~image", r.copies AS "~copies", false AS "~paired"
+    FROM (SELECT image, copies, image::${forms[0]?.type} AS read FROM met OFFSET 0) AS r`;
+}
+
+/** Partitions may have their columns in another order, and generated ones are left out: only then are rows the same text. */
+function readAndSummed(table: UndoTable): string {
+  const { columns } = table;
   const forms = table.forms.map(
     ({ type, columns: kept }) => `
       SELECT copies AS "~sum", ${columnList(columns, '(r.image)')} FROM (
         SELECT copies, image::${type} AS image FROM met WHERE columns = ${quoteLiteral(arrayOf(kept))}::text[] OFFSET 0) AS r`,
   );
-  const of = `FROM countersign.captured_rows AS k, pg_catalog.unnest(k`;
-  const where = `WHERE k.change = ${quoteLiteral(change)} AND k.relation = ${quoteLiteral(table.relation)}`;
-  await client.query(`
-    CREATE TEMPORARY TABLE ${temporary} ON COMMIT DROP AS
-    WITH met AS MATERIALIZED (
-      SELECT columns, image, pg_catalog.sum(sign) AS copies FROM (
-        SELECT k.columns, i.image, 1 AS sign ${of}.before) AS i (image) ${where}
-        UNION ALL SELECT k.columns, i.image, -1 ${of}.after) AS i (image) ${where}
-      ) AS images GROUP BY columns, image HAVING pg_catalog.sum(sign) <> 0
-    ), read AS (${forms.join('\n      UNION ALL ')}),
-    summed AS (
+  return `
+    SELECT ${columnList(columns)}, "~image", "~copies"::integer AS "~copies", false AS "~paired"
+    FROM (
       SELECT read.*, ${imageOf(table, 'read')} AS "~image", pg_catalog.sum("~sum") OVER (PARTITION BY ${imageOf(table, 'read')}) AS "~copies",
              pg_catalog.row_number() OVER (PARTITION BY ${imageOf(table, 'read')}) AS "~nth"
-      FROM read
-    )
-    SELECT ${columnList(columns)}, "~image", "~copies"::integer AS "~copies", false AS "~paired"
-    FROM summed WHERE "~nth" = 1 AND "~copies" <> 0`);
-  if (key.length > 0) {
-    await client.query(`
-      UPDATE ${net} AS n SET "~paired" = true FROM ${net} AS o
-      WHERE ${sameKey(key, 'n', 'o')} AND pg_catalog.sign(n."~copies") <> pg_catalog.sign(o."~copies") AND ${sameIdentity(table, 'n', 'o')}`);
-  }
-  await client.query(`ANALYZE ${net}`);
+      FROM (${forms.join('\n      UNION ALL ')}) AS read
+    ) AS summed WHERE "~nth" = 1 AND "~copies" <> 0`;
 }
 
 /** What an UPDATE can't write has to be the same already. */
