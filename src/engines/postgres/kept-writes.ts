@@ -10,7 +10,8 @@ export const KEEPING_TRIGGER = '~countersign_keep';
  * `xid:<transaction id>`, which the session can’t choose, and which its mark in `countersign.written` ties to the intent.
  *
  * Runs with its owner’s rights, so that no session can read or write what is kept; its settings are those under which text
- * is written as it can be read back, whatever the actor’s. The table is looked up by its oid for each row: names and
+ * is written as it can be read back, whatever the actor’s, and no cast that somebody has made of the row’s type is asked for
+ * it. The table is looked up by its oid for each row: names and
  * columns may change in the same transaction.
  */
 export const KEEP_FUNCTION = `
@@ -21,7 +22,7 @@ BEGIN
   INSERT INTO countersign.captured_rows (change, relation, op, columns, rows, before, after)
   SELECT 'xid:' || pg_current_xact_id(), n.nspname || '.' || r.relname, lower(tg_op),
          (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute AS a WHERE a.attrelid = tg_relid AND a.attnum > 0 AND NOT a.attisdropped), 1,
-         CASE WHEN tg_op <> 'INSERT' THEN ARRAY[old::text] END, CASE WHEN tg_op <> 'DELETE' THEN ARRAY[new::text] END
+         CASE WHEN tg_op <> 'INSERT' THEN ARRAY[record_out(old)::text] END, CASE WHEN tg_op <> 'DELETE' THEN ARRAY[record_out(new)::text] END
   FROM pg_class AS r JOIN pg_namespace AS n ON n.oid = r.relnamespace
   WHERE r.oid = coalesce(pg_partition_root(tg_relid)::oid, tg_relid);
   RETURN NULL;
