@@ -158,6 +158,9 @@ class History:
                 raise Unsound("changed more rows than were measured")
             if outcome == "not applied" and one["body"]["task"] in self.tasks:
                 self.tasks[one["body"]["task"]]["left"] += one["rows"]
+        elif one["reserved"] and outcome in ("failed", "stale"):
+            self._reserve(one["body"]["task"], -one["body"]["measured"]["rows"])
+            one["reserved"] = False
         elif outcome == "applied":
             self._same_effect(one, body)
             self._within(one["body"]["measured"], body.get("tables", []))

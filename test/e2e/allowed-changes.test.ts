@@ -5,6 +5,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasPsql, type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
+import { hasPython, judgedByStranger } from '../fixtures/verifier.ts';
 import { DEFINITIONS } from './fidelity/definitions.ts';
 
 const TASK = WORK.replace(/write: \[.*\]/, 'write: [public.*]');
@@ -62,6 +63,7 @@ describe.each(servers)('changes that policy lets through, before $name', ({ bina
     const made = plans.filter(({ state }) => state === 'applied');
     expect(made.length).toBeGreaterThan(0);
     expect(made.every(({ approvals }) => approvals.length === 0)).toBe(true);
+    if (hasPython) expect(await judgedByStranger(site)).toMatchObject({ verdict: 'sound' });
     const verified = await site.run('ledger', 'verify');
     expect(verified.code).toBe(0);
   });

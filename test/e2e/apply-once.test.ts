@@ -9,6 +9,7 @@ import { instantOf } from '../../src/domain/ids.ts';
 import type { PlanView } from '../../src/pipeline/gateway.ts';
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { hasPython, judgedByStranger } from '../fixtures/verifier.ts';
 
 /** For whoever wants to be surer: KILL_ROUNDS=210 npm test -- apply-once. */
 const ROUNDS = Number(process.env['KILL_ROUNDS'] ?? 9);
@@ -137,5 +138,6 @@ describe.each(servers.slice(0, 1))('G6 exactly once, on $name', ({ binaries }) =
     expect([...seen.keys()].length, JSON.stringify([...seen])).toBeGreaterThan(1);
     await survivor.stop();
     expect(await site.ask('ledger', 'verify')).toMatchObject({ verdict: 'sound' });
+    if (hasPython) expect(await judgedByStranger(site)).toMatchObject({ verdict: 'sound' });
   });
 });
