@@ -153,6 +153,7 @@ function planEntry(
         }
       : null,
     undo: undoTold(plan.undo),
+    ...(plan.backup === undefined ? {} : { backup: { ...plan.backup } }),
     expiresAt: plan.expiresAt,
   };
 }
