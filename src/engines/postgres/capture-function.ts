@@ -53,11 +53,11 @@ export function samplesOfRows(rows: string): string {
 /** As many rows lie in one row of `countersign.captured_rows`, so that a large change costs no tuple and no key for each. */
 const CHUNK = 64;
 
-/** Rows as text that a cast to the table's type reads back, in arrays whose order is that of the rows. */
+/** Rows as text (by the server's own function: a cast might be somebody's) that a cast to the table's type reads back, in arrays whose order is that of the rows. */
 export function imagesOfRows(rows: string): string {
   return `
     SELECT n / ${CHUNK} AS chunk, count(*) AS rows, array_agg(image ORDER BY n) AS images
-    FROM (SELECT row_number() OVER () - 1 AS n, (r.*)::text AS image FROM ${rows} AS r) AS numbered GROUP BY 1`;
+    FROM (SELECT row_number() OVER () - 1 AS n, record_out(r.*)::text AS image FROM ${rows} AS r) AS numbered GROUP BY 1`;
 }
 
 const BEFORE = 'before_rows';
@@ -76,7 +76,7 @@ function captureOnlyRow(op: 'insert' | 'update' | 'delete'): string {
       ? 'SELECT NULL::bytea AS image, NULL::jsonb AS shown'
       : `SELECT ${imageOfRow('exact', 'masked')} AS image, to_jsonb(r.*) AS shown FROM ${rows} AS r OFFSET 0`;
   const text = (rows: string | undefined) =>
-    rows === undefined ? 'NULL' : `ARRAY(SELECT (r.*)::text FROM ${rows} AS r)`;
+    rows === undefined ? 'NULL' : `ARRAY(SELECT record_out(r.*)::text FROM ${rows} AS r)`;
   const some = before ?? after;
   return `
     INSERT INTO pg_temp.countersign_captured (relation, op, rows, before, after, some_before, some_after)

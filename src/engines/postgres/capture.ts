@@ -40,7 +40,7 @@ export interface Uncapturable {
 export async function layCapture(client: pg.Client, capture: Capture): Promise<readonly Uncapturable[]> {
   await client.query(CAPTURED);
   await client.query(BOUNDS, [String(capture.maxRows)]);
-  const { rows } = await client.query<CapturableTable & { relkind: string; mine: boolean }>(CAPTURABLE, [
+  const { rows } = await client.query<CapturableTable & { relkind: string; mine: boolean; cast: boolean }>(CAPTURABLE, [
     capture.tables,
   ]);
   const uncapturable: Uncapturable[] = [];
@@ -48,6 +48,8 @@ export async function layCapture(client: pg.Client, capture: Capture): Promise<r
   for (const table of rows) {
     if (table.relkind === 'f') uncapturable.push({ table: table.name, why: 'it is a foreign table' });
     else if (!table.mine) uncapturable.push({ table: table.name, why: 'the apply login is not a member of its owner' });
+    else if (table.cast)
+      uncapturable.push({ table: table.name, why: 'its rows would become text or JSON by somebody’s function' });
     else statements.push(...triggersOn(table, capture));
   }
   if (statements.length > 0) await client.query(statements.join(';\n'));
@@ -87,11 +89,16 @@ const CAPTURABLE = `
     SELECT i.inhrelid FROM wanted AS w JOIN pg_catalog.pg_inherits AS i ON i.inhparent = w.oid
   )
   SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, rn.nspname || '.' || r.relname AS root, c.relkind, pg_catalog.pg_has_role(c.relowner, 'USAGE') AS mine,
-         k.exact
+         k.exact,
+         -- Capture runs with its owner's rights, and so would a cast that somebody has made.
+         EXISTS (SELECT FROM pg_catalog.pg_cast AS f
+                 WHERE f.castmethod = 'f' AND f.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_cast'::pg_catalog.regclass AND d.objid = f.oid AND d.deptype = 'e')
+                   AND (c.reltype IN (f.castsource, f.casttarget) OR k.own AND f.casttarget IN ('pg_catalog.json'::pg_catalog.regtype, 'pg_catalog.jsonb'::pg_catalog.regtype, 'pg_catalog.text'::pg_catalog.regtype))) AS cast
   FROM wanted AS w JOIN pg_catalog.pg_class AS c ON c.oid = w.oid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_class AS r ON r.oid = coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid) JOIN pg_catalog.pg_namespace AS rn ON rn.oid = r.relnamespace
   CROSS JOIN LATERAL (
-    SELECT coalesce(pg_catalog.bool_and(t.typsend <> 0 AND t.typtype IN ('b', 'e') AND (t.typelem = 0 OR e.typsend <> 0 AND e.typtype IN ('b', 'e'))), true) AS exact
+    SELECT coalesce(pg_catalog.bool_and(t.typsend <> 0 AND t.typtype IN ('b', 'e') AND (t.typelem = 0 OR e.typsend <> 0 AND e.typtype IN ('b', 'e'))), true) AS exact,
+           coalesce(pg_catalog.bool_or(t.oid >= 16384 OR e.oid >= 16384), false) AS own
     FROM pg_catalog.pg_attribute AS a
     LEFT JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_type AS e ON e.oid = t.typelem
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

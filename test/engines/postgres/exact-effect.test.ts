@@ -152,6 +152,20 @@ describe.each(servers)('G2 the exact effect, on $name', ({ binaries }) => {
     },
   );
 
+  it.each([
+    ['the row itself', 'public.cast_rows', 'text'],
+    ['a column', 'public.mood', 'json'],
+  ])('is not looked for where a cast of somebody’s would run to tell it: of %s', async (_what, source, target) => {
+    await rental.sql(`
+      CREATE TYPE public.mood AS ENUM ('fine'); CREATE TABLE public.cast_rows (id int, m public.mood); INSERT INTO public.cast_rows VALUES (1, 'fine');
+      CREATE FUNCTION public.told(${source}) RETURNS ${target} LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'ran'; END $$;
+      CREATE CAST (${source} AS ${target}) WITH FUNCTION public.told(${source});
+      ALTER TABLE public.cast_rows OWNER TO countersign_apply`);
+    const measured = await rental.measure(['UPDATE public.cast_rows SET id = 2'], ['public.cast_rows']);
+    expect(whyNot(measured)).toContain('somebody’s function');
+    await rental.sql('DROP TABLE public.cast_rows CASCADE; DROP TYPE public.mood CASCADE');
+  });
+
   it('follows columns that the plan has renamed, dropped and added before it changes rows', async () => {
     const altered = [
       'ALTER TABLE public.vehicles RENAME COLUMN model TO "the model"',
