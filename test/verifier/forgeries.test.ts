@@ -6,7 +6,9 @@ import { asId } from '../../src/domain/ids.ts';
 import { proveAction } from '../../src/ledger/action-proof.ts';
 import { exportLedger } from '../../src/ledger/archive.ts';
 import { signCheckpoint } from '../../src/ledger/checkpoint.ts';
-import { loadSigningKey } from '../../src/ledger/signing-key.ts';
+import { keepCosignatures } from '../../src/ledger/checkpoint-notes.ts';
+import { cosign } from '../../src/ledger/cosignature.ts';
+import { COSIGNATURE, loadSigningKey, verifierKey } from '../../src/ledger/signing-key.ts';
 import { entryOf, IDENTITY, planned, type WrittenHistory, writtenHistory } from '../fixtures/history.ts';
 import { hasPython, python, verifyAsStranger } from '../fixtures/verifier.ts';
 
@@ -145,6 +147,25 @@ describe.skipIf(!hasPython)('G7 an operator who forges', () => {
     const other = signCheckpoint({ origin: made.ledger.origin, size: 2, root }, key());
     await made.append(entryOf('halt', 'halt_2', {}));
     expect(await problem(made.trust, '--kept', kept(other))).toContain('it is a fork');
+  });
+
+  it('can’t pass off a witness’ old cosignature as one of what came later', async () => {
+    const witness = { ...made.person('witness'), name: 'witness.example/one' };
+    await made.append(entryOf('halt', 'halt_1', {}));
+    const older = await made.ledger.checkpoint();
+    const line = cosign(older, witness, 1_767_225_600).trimEnd();
+    await keepCosignatures(made.store, 2, older, [line]);
+    const trusting = (unwitnessed: number) => {
+      const keys = [verifierKey(witness.name, witness.publicKey, COSIGNATURE)];
+      return made.trusting((policy) => ({ ...policy, witnesses: { keys, quorum: 1, unwitnessed } }));
+    };
+    expect(await verifyAsStranger(await exported('fresh'), trusting(0))).toMatchObject({ witnessed: 2 });
+    await made.append(entryOf('halt', 'halt_2', {}));
+    expect(await problem(trusting(0))).toContain('beyond 2 of 3 entries');
+    expect(await verifyAsStranger(await exported('later'), trusting(1))).toMatchObject({ verdict: 'sound' });
+    await keepCosignatures(made.store, 3, await made.ledger.checkpoint(), [line]);
+    const pasted = await verifyAsStranger(await exported('pasted'), trusting(0));
+    expect(pasted).toMatchObject({ code: 1, problem: expect.stringContaining('beyond 2 of 3 entries') });
   });
 
   it('can’t set the store back to an older snapshot', async () => {
