@@ -49,6 +49,7 @@ module.exports = {
       to: { path: room('doctor') },
     },
     only('backups', ['domain', 'engines']),
+    only('notify', ['domain']),
     // It meets a gateway as an attacker does, in another process: of what is inside it knows next to nothing.
     only('redteam', ['domain', 'config', 'engines', 'analysis', 'ledger']),
     {

@@ -8,6 +8,7 @@ import { putProvenBackup, removeProvenBackup } from '../store/proven-backups.ts'
 import { backupOf, DRILL_FAILED, identityOf, seconds, tell } from './backup.ts';
 import { type Answer, answerWith, type CommonOptions, operatingSystemUser, withCommonOptions } from './command.ts';
 import { backupNamed } from './known-backups.ts';
+import { notify } from './notify.ts';
 
 interface DrillOptions extends CommonOptions {
   readonly target?: string;
@@ -62,11 +63,11 @@ async function run(countersign: Countersign, options: DrillOptions): Promise<Ans
         : removeProvenBackup(target.id, known.backup),
     ],
   });
-  if (!result.passed)
-    countersign.log.error(
-      { target: target.id, backup: known.backup, owner: target.owner, problems: result.problems },
-      'a drill failed: this backup would not bring the target back',
-    );
+  if (!result.passed) {
+    const failed = { target: target.id, backup: known.backup, owner: target.owner, problems: result.problems };
+    countersign.log.error(failed, 'a drill failed: this backup would not bring the target back');
+    await notify(countersign.config, { type: 'drill.failed', data: failed });
+  }
   return {
     json: { backup: known.backup, target: target.id, owner: target.owner, ...result },
     text: result.passed

@@ -34,6 +34,7 @@ import {
   withCommonOptions,
 } from './command.ts';
 import { EXIT, VERSION } from './exit.ts';
+import { notify } from './notify.ts';
 
 interface RedTeamOptions extends CommonOptions {
   readonly target?: string;
@@ -200,7 +201,10 @@ async function tryOut(
     });
     // A part of the scenarios tells nothing of the others, and a showcase leaves nothing behind.
     const keeps = showcase === undefined && options.only === undefined;
-    return { report, kept: keeps ? await keep(config, report) : undefined };
+    const kept = keeps ? await keep(config, report) : undefined;
+    if (kept !== undefined && kept !== 'unrecorded' && kept.worse !== null)
+      await notify(config, { type: 'redteam.regression', data: { target: report.target, ...kept.worse } });
+    return { report, kept };
   } finally {
     showcase?.remove();
   }

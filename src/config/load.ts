@@ -40,6 +40,8 @@ export interface Config {
   /** Digests of agents' own tokens. */
   readonly agentTokens: ReadonlyMap<string, ActorId>;
   readonly roles: ReadonlyMap<RoleId, Role>;
+  /** Who is told of what nobody may miss. */
+  readonly webhooks: readonly { readonly url: string; readonly secret: Secret }[];
   readonly freezes: readonly Freeze[];
   /** Every file that was read, this one first. */
   readonly files: readonly string[];
@@ -120,6 +122,10 @@ export async function loadConfig(file: string): Promise<Config> {
     ),
     roles: new Map(Object.entries(value.roles).map(([id, entry]) => [asId<RoleId>(id), roleOf(id, entry)])),
     freezes: freezes.freezes,
+    webhooks: value.notifications.webhooks.map(({ url, secret }) => ({
+      url,
+      secret: secretReference(secret, directory),
+    })),
     files: [path, ...authorityFiles(value, directory), ...windows.files],
   };
 }

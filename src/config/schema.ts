@@ -256,6 +256,12 @@ export const configSchema = z.strictObject({
   }),
   roles: z.record(name, role),
   freezes: z.array(freeze).default([]),
+  /** Who is told of what nobody may miss: Standard Webhooks. */
+  notifications: z
+    .strictObject({
+      webhooks: z.array(z.strictObject({ url: z.url({ protocol: /^https?$/ }), secret: reference })).default([]),
+    })
+    .prefault({}),
 });
 
 export type ConfigDocument = z.infer<typeof configSchema>;

@@ -1,6 +1,9 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { countersign, type Site, startSite, WORK } from '../fixtures/gateway.ts';
@@ -24,6 +27,11 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
   let keeper: ChildProcess;
   let kept: string;
   let first: string;
+  const told: { type: string; data: { owner: string } }[] = [];
+  const receiver = createServer(async (request, response) => {
+    told.push(JSON.parse(await text(request)));
+    response.end();
+  });
 
   beforeAll(async () => {
     site = await startSite(binaries, {
@@ -50,8 +58,11 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
     const made = await countersign(['backup', 'key', join(site.directory, 'keys/backup.age'), '--json']);
     const { recipient } = made.json<{ recipient: string }>();
     const url = await keep(token);
+    await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.1', resolve));
+    const hook = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/`;
+    file('keys/webhook', `whsec_${Buffer.alloc(32).toString('base64')}`);
     site.edit((text) =>
-      text
+      `${text}\nnotifications:\n  webhooks: [{ url: '${hook}', secret: '\${file:keys/webhook}' }]\n`
         .replace(
           /^( {4}credentials:\n)/m,
           "$1      backup: { user: countersign_backup, password: '${file:keys/backup-login}' }\n",
@@ -65,6 +76,7 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
   }, 120_000);
   afterAll(async () => {
     keeper?.kill();
+    receiver.close();
     await site?.remove();
   });
 
@@ -216,6 +228,7 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
     cpSync(sound, directory, { recursive: true });
     expect(said).toMatchObject({ code: 1, passed: false });
     expect(said.problems.join('\n')).toMatch(problem);
+    expect(told.at(-1)).toMatchObject({ type: 'drill.failed', data: { owner: 'ada' } });
   });
 
   it('say so where the store lets its files be destroyed', async () => {
