@@ -35,3 +35,8 @@ const noun = NOUNS[process.argv[2] ?? ''];
 const registers = noun === undefined ? await Promise.all(Object.values(NOUNS).map((load) => load())) : [await noun()];
 for (const register of new Set(registers)) register(program);
 await program.parseAsync();
+// A command has ended when it has answered: what it was to keep is kept, and nothing that a library left open may hold it up.
+await Promise.all(
+  [process.stdout, process.stderr].map((stream) => new Promise((resolve) => stream.write('', resolve))),
+);
+process.exit();
