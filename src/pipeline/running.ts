@@ -35,6 +35,8 @@ interface Busy {
   readonly connection: EngineSession;
   sinceMs: number;
   overdue: boolean;
+  /** A cancellation that is on its way. */
+  cancelling: Promise<void> | null;
 }
 
 /** How long a cancelled statement may take to end before its server process is ended (G11). */
@@ -70,7 +72,8 @@ export function createRunning(deps: {
   async function interrupt(): Promise<void> {
     const interrupted = busy;
     if (interrupted === null) return;
-    await interrupted.connection.cancel();
+    interrupted.cancelling = interrupted.connection.cancel();
+    await interrupted.cancelling;
     await new Promise((resolve) => setTimeout(resolve, CANCEL_GRACE_MS));
     if (busy === interrupted) await deps.engine.terminate([interrupted.connection.processId]);
   }
@@ -84,7 +87,7 @@ export function createRunning(deps: {
 
   return {
     async relay(connection, frames, replies, sink, { rows, piecemeal } = {}) {
-      const mine: Busy = { connection, sinceMs: deps.now(), overdue: false };
+      const mine: Busy = { connection, sinceMs: deps.now(), overdue: false, cancelling: null };
       busy = mine;
       // The server's own time-out may come first: it is the same limit.
       const tookTooLong = (): boolean =>
@@ -116,6 +119,8 @@ export function createRunning(deps: {
         if (error instanceof SessionLost && refusal !== undefined) throw new RefusalError(refusal, { cause: error });
         throw error;
       } finally {
+        // Heard late, it would cancel what comes next; whether it failed, whoever sent it knows.
+        await mine.cancelling?.catch(() => undefined);
         if (busy === mine) busy = null;
         endedMs = deps.now();
       }

