@@ -63,14 +63,15 @@ export function createSessionDesk(deps: {
   /** Each session takes connections of the target, and those who use it without Countersign need some too. */
   function crowd(task: Task, id: TargetId): Refusal | undefined {
     const here = [...places.values()].filter(({ target }) => target === id);
+    // The narrowest first: it is what whoever asks can do something about.
+    const { sessions: allowed = Number.POSITIVE_INFINITY } = task.limits;
+    if (here.filter((place) => place.task === task.id).length >= allowed)
+      return tooManySessions(`Task ${task.id}`, allowed);
     const most = deps.maxSessions(id);
-    if (here.length >= most) return tooManySessions(`The target ${id}`, most);
     const share = shareOf(most);
     if (here.filter(({ agent }) => agent === task.agent).length >= share)
       return tooManySessions(`Agent ${task.agent} on ${id}`, share);
-    const { sessions: allowed } = task.limits;
-    if (allowed === undefined || here.filter((place) => place.task === task.id).length < allowed) return undefined;
-    return tooManySessions(`Task ${task.id}`, allowed);
+    return here.length >= most ? tooManySessions(`The target ${id}`, most) : undefined;
   }
 
   /** Whoever has just left may still be leaving: it is waited for. @returns how the place is left, or why there is none. */
