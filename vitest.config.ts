@@ -10,6 +10,12 @@ const LONGEST = [
   'wire.test',
   'doctor.test',
   'load.test',
+  'allowed-changes',
+  'mcp-long-calls',
+  'nodes.test',
+  'backup.test',
+  'mcp-fifty',
+  'undo',
 ];
 
 class LongestFirst extends BaseSequencer {

@@ -4,11 +4,11 @@ import pg from 'pg';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasPsql, type OpenedTask, psql, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
 
 const LONG = 'SELECT count(*) FROM public.telemetry a, public.telemetry b, public.telemetry c';
 
-describe.each(servers)('the wire channel before $name', ({ binaries }) => {
+describe.each(newest)('the wire channel before $name', ({ binaries }) => {
   let site: Site;
   let gateway: Served;
   let task: OpenedTask;

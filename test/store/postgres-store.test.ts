@@ -13,7 +13,7 @@ import { statements } from '../../src/store/schema.ts';
 import { type Store, StoreUnavailable } from '../../src/store/store.ts';
 import type { Write } from '../../src/store/write.ts';
 import { entry, testLedger } from '../fixtures/ledger.ts';
-import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
 import { connectToState, type PostgresPlace, startPostgresPlace } from '../fixtures/state.ts';
 import { startTcpProxy, type TcpProxy } from '../fixtures/tcp-proxy.ts';
 
@@ -24,7 +24,7 @@ function halt(id: string): Write {
   return insertHalt({ id: asId<HaltId>(id), scope: { scope: 'global' }, reason: 'r', by, at: instantOf(0) });
 }
 
-describe.each(servers)('a state store on $name', ({ binaries }) => {
+describe.each(newest)('a state store on $name', ({ binaries }) => {
   let place: PostgresPlace;
   let direct: PostgresState;
   let proxy: TcpProxy;
