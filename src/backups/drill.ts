@@ -37,7 +37,7 @@ export interface DrillRequest {
 
 /**
  * A real restore into a scratch server, compared by content with what the backup was made of: only a restore shows that
- * there is something to restore (MECHANISMS: `pg_restore --list` accepts a flipped byte). A broken backup is a result; what
+ * there is something to restore (`pg_restore --list` accepts a flipped byte). A broken backup is a result; what
  * keeps the drill itself from running is thrown.
  *
  * @throws RefusalError where this machine has no server or no pg_restore for it; Error when the store doesn't answer.
