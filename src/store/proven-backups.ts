@@ -4,15 +4,14 @@ import { statements } from './schema.ts';
 import type { Store } from './store.ts';
 import { type Write, write } from './write.ts';
 
-/** Keeps the backup that was proven last; the ledger has those before it. */
+/** Keeps the newest backup that was proven: drilling an old one makes nothing fresher. The ledger has the others. */
 export function putProvenBackup(target: TargetId, { backup, at, drilledAt, recoveryMs }: ProvenBackup): Write {
   const kept = { backup, at, drilled_at: drilledAt, recovery_ms: recoveryMs };
   return write(
     statements
       .insertInto('proven_backups')
       .values({ target, ...kept })
-      .onConflict((conflict) => conflict.column('target').doUpdateSet(kept)),
-    1,
+      .onConflict((conflict) => conflict.column('target').doUpdateSet(kept).where('proven_backups.at', '<=', at)),
   );
 }
 

@@ -45,6 +45,7 @@ import {
   stillApplying,
   transition,
 } from '../../src/store/plans.ts';
+import { provenBackups, putProvenBackup, removeProvenBackup } from '../../src/store/proven-backups.ts';
 import { statements } from '../../src/store/schema.ts';
 import type { Store } from '../../src/store/store.ts';
 import {
@@ -129,6 +130,22 @@ describe.each(dialects)('on $name', (dialect) => {
   const change = { note: 'why', at: instantOf(5) };
 
   describe('tasks', () => {
+    it('keep the newest backup that was proven, however late an older one is', async () => {
+      const target = asId<TargetId>('proven');
+      const proven = (backup: string, atMs: number, drilledMs: number) =>
+        putProvenBackup(target, { backup, at: instantOf(atMs), drilledAt: instantOf(drilledMs), recoveryMs: 1 });
+      const kept = async () => (await provenBackups(store)).get(target);
+      await store.commit([proven('new', 2000, 3000)]);
+      expect(await store.commit([proven('old', 1000, 9000)])).toBeNull();
+      expect(await kept()).toMatchObject({ backup: 'new', drilledAt: instantOf(3000) });
+      await store.commit([proven('new', 2000, 9000)]);
+      expect(await kept()).toMatchObject({ backup: 'new', drilledAt: instantOf(9000) });
+      expect(await store.commit([removeProvenBackup(target, 'old')])).toBeNull();
+      expect(await kept()).toBeDefined();
+      await store.commit([removeProvenBackup(target, 'new')]);
+      expect(await kept()).toBeUndefined();
+    });
+
     it('come back as they were opened, by id and by token', async () => {
       const { task, tokenHash } = await newTask();
       const found = await taskById(store, task.id);
