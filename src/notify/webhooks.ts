@@ -41,7 +41,8 @@ export async function sendToWebhooks(
   const body = JSON.stringify({ type, timestamp: at.toISOString(), data });
   const ended = await Promise.all(
     receivers.map(async ({ url, secret }): Promise<readonly Undelivered[]> => {
-      const signature = new Webhook(secret.reveal()).sign(id, at, body);
+      const signature = signed(secret, (webhook) => webhook.sign(id, at, body));
+      if (typeof signature !== 'string') return [{ url, why: signature.why }];
       const headers = {
         'content-type': 'application/json',
         'webhook-id': id,
@@ -58,6 +59,18 @@ export async function sendToWebhooks(
     }),
   );
   return ended.flat();
+}
+
+/** A secret that can't be read keeps this one from going, and nothing else. */
+function signed(
+  secret: WebhookReceiver['secret'],
+  sign: (webhook: Webhook) => string,
+): string | { readonly why: string } {
+  try {
+    return sign(new Webhook(secret.reveal()));
+  } catch (error) {
+    return { why: `its secret can't be used: ${error instanceof Error ? error.message : String(error)}` };
+  }
 }
 
 async function post(url: string, headers: Record<string, string>, body: string): Promise<string | undefined> {

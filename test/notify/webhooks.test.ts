@@ -47,6 +47,18 @@ describe('a webhook', () => {
     expect(came).toHaveLength(1);
   });
 
+  it('whose secret can’t be read is told, and keeps no other from going', async () => {
+    const { came, to } = await receiver([]);
+    const secret = {
+      reveal: () => {
+        throw new Error('the file is missing');
+      },
+    };
+    const undelivered = await sendToWebhooks([{ url: 'http://127.0.0.1:1/', secret }, ...to], NEWS);
+    expect(undelivered).toMatchObject([{ why: expect.stringContaining('the file is missing') }]);
+    expect(came).toHaveLength(1);
+  });
+
   it('follows no redirect', async () => {
     const { to } = await receiver([302]);
     expect(await sendToWebhooks(to, NEWS, { waitsMs: [] })).toHaveLength(1);
