@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BackupFile, BackupManifest } from '../domain/backup.ts';
 import { canonicalJson, digestOf, type Json } from '../domain/digest.ts';
-import { type Digest, type Instant, instantOf } from '../domain/ids.ts';
+import { type Digest, instantOf } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import type { Target } from '../domain/target.ts';
 import type { Credential } from '../engines/engine.ts';
@@ -88,7 +88,7 @@ export async function createBackup(request: {
       environment: target.environment,
       identity: target.identity,
       serverMajor,
-      at: instantOf(told.at.getTime()) as Instant,
+      at: instantOf(told.at.getTime()),
       roles: roles.map(({ rolname }) => rolname),
       content,
       files,

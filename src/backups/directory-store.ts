@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
-import { constants, copyFile, link, mkdir, open, readdir, stat, unlink } from 'node:fs/promises';
+import { constants, copyFile, mkdir, open, readdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { keepFile } from './keep-file.ts';
 import { BackupMissing, type BackupStore, checkedName } from './store.ts';
 
 /**
@@ -16,15 +17,7 @@ export function directoryStore(directory: string): BackupStore {
       await mkdir(dirname(whole), { recursive: true, mode: 0o700 });
       const part = `${whole}.part`;
       await copyFile(path, part, constants.COPYFILE_EXCL);
-      const file = await open(part, 'r');
-      await file.sync();
-      await file.close();
-      try {
-        // Unlike a rename it never takes the place of another.
-        await link(part, whole);
-      } finally {
-        await unlink(part);
-      }
+      await keepFile(part, whole);
     },
     async read(name) {
       const path = pathOf(name);

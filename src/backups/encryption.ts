@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { Readable, Transform } from 'node:stream';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ReadableStream } from 'node:stream/web';
 import { Decrypter, Encrypter } from 'age-encryption';
+import { copyHashing } from './keep-file.ts';
 
 /**
  * Encrypts a file to all recipients (age, https://age-encryption.org/v1), in memory that doesn't grow with it.
@@ -27,24 +27,6 @@ export async function decryptFile(from: string, to: string, identity: string): P
   decrypter.addIdentity(identity);
   const decrypted = await decrypter.decrypt(asWeb(createReadStream(from)));
   await pipeline(Readable.fromWeb(decrypted as unknown as ReadableStream), createWriteStream(to, { mode: 0o600 }));
-}
-
-/** Writes a stream to a new file. @returns its size and SHA-256. */
-export async function copyHashing(
-  from: Readable,
-  to: string,
-): Promise<{ readonly bytes: number; readonly sha256: string }> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  const hashing = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      bytes += chunk.length;
-      done(null, chunk);
-    },
-  });
-  await pipeline(from, hashing, createWriteStream(to, { flags: 'wx', mode: 0o600 }));
-  return { bytes, sha256: hash.digest('hex') };
 }
 
 function asWeb(stream: Readable): globalThis.ReadableStream<Uint8Array> {

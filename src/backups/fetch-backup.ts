@@ -4,7 +4,8 @@ import { text } from 'node:stream/consumers';
 import type { BackupManifest } from '../domain/backup.ts';
 import { canonicalJson, digestOf, type Json } from '../domain/digest.ts';
 import type { Digest } from '../domain/ids.ts';
-import { copyHashing, decryptFile } from './encryption.ts';
+import { decryptFile } from './encryption.ts';
+import { copyHashing } from './keep-file.ts';
 import type { BackupStore } from './store.ts';
 
 /** What is wrong with a backup itself, as a sentence. */

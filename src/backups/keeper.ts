@@ -1,10 +1,10 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Readable, Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { Readable } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { copyHashing, keepFile } from './keep-file.ts';
 import { checkedName } from './store.ts';
 
 export interface KeeperOptions {
@@ -70,10 +70,10 @@ export function createKeeper(options: KeeperOptions): Keeper {
     const part = join(dirname(whole), `.${randomBytes(8).toString('hex')}`);
     await mkdir(dirname(whole), { recursive: true, mode: 0o700 });
     try {
-      const sha256 = await write(request.body as Readable, part);
+      const { sha256 } = await copyHashing(request.body as Readable, part);
       if (sha256 !== request.headers['x-content-sha256'])
         return await reply.code(422).send({ error: 'what came is not what was announced' });
-      await link(part, whole);
+      await keepFile(part, whole);
       return await reply.code(201).send({ added: true });
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'EEXIST')
@@ -89,21 +89,6 @@ export function createKeeper(options: KeeperOptions): Keeper {
 
 function nameOf({ target, backup, file }: Named['Params']): string {
   return `${target}/${backup}/${file}`;
-}
-
-async function write(from: Readable, path: string): Promise<string> {
-  const hash = createHash('sha256');
-  const hashing = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      done(null, chunk);
-    },
-  });
-  await pipeline(from, hashing, createWriteStream(path, { flags: 'wx', mode: 0o600 }));
-  const file = await open(path, 'r');
-  await file.sync();
-  await file.close();
-  return hash.digest('hex');
 }
 
 /** The manifest is written last, so its time is the backup's. */

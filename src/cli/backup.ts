@@ -23,7 +23,6 @@ import {
   UsageError,
   withCommonOptions,
 } from './command.ts';
-import { EXIT } from './exit.ts';
 import { backupNamed, type KnownBackup, knownBackups } from './known-backups.ts';
 
 interface TargetOptions extends CommonOptions {
@@ -243,6 +242,3 @@ function proven({ drill }: KnownBackup): string {
     ? pc.green(`drill passed ${drill.at}`)
     : pc.red(`drill FAILED ${drill.at}: ${drill.problems[0] ?? ''}`);
 }
-
-/** How a failed drill ends a script. */
-export const DRILL_FAILED = EXIT.refused;

@@ -5,8 +5,9 @@ import { openStore } from '../backups/open-store.ts';
 import type { Json } from '../domain/digest.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { putProvenBackup, removeProvenBackup } from '../store/proven-backups.ts';
-import { backupOf, DRILL_FAILED, identityOf, seconds, tell } from './backup.ts';
+import { backupOf, identityOf, seconds, tell } from './backup.ts';
 import { type Answer, answerWith, type CommonOptions, operatingSystemUser, withCommonOptions } from './command.ts';
+import { EXIT } from './exit.ts';
 import { backupNamed } from './known-backups.ts';
 import { notify } from './notify.ts';
 
@@ -77,6 +78,6 @@ async function run(countersign: Countersign, options: DrillOptions): Promise<Ans
           ...result.problems.map((problem) => `  - ${problem}`),
           `→ ${target.owner} owns ${target.id}. Make another at once, and drill it: countersign backup create --target ${target.id}`,
         ].join('\n'),
-    ...(result.passed ? {} : { exit: DRILL_FAILED }),
+    ...(result.passed ? {} : { exit: EXIT.refused }),
   };
 }
