@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { copyHashing, keepFile } from './keep-file.ts';
-import { checkedName } from './store.ts';
+import { BadName, checkedName } from './store.ts';
 
 export interface KeeperOptions {
   readonly directory: string;
@@ -39,6 +39,10 @@ export function createKeeper(options: KeeperOptions): Keeper {
     ...(options.tls === undefined ? {} : { https: options.tls }),
   }) as unknown as FastifyInstance;
   app.addContentTypeParser('application/octet-stream', (_request, body, done) => done(null, body));
+  app.setErrorHandler((error, _request, reply) => {
+    if (error instanceof BadName) return reply.code(400).send({ error: error.message });
+    throw error;
+  });
   app.addHook('onRequest', async (request, reply) => {
     if (request.url === '/healthz') return;
     const given = createHash('sha256')
@@ -71,8 +75,10 @@ export function createKeeper(options: KeeperOptions): Keeper {
     await mkdir(dirname(whole), { recursive: true, mode: 0o700 });
     try {
       const { sha256 } = await copyHashing(request.body as Readable, part);
-      if (sha256 !== request.headers['x-content-sha256'])
+      if (sha256 !== request.headers['x-content-sha256']) {
+        await rm(part);
         return await reply.code(422).send({ error: 'what came is not what was announced' });
+      }
       await keepFile(part, whole);
       return await reply.code(201).send({ added: true });
     } catch (error) {

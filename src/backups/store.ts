@@ -30,10 +30,16 @@ export class BackupMissing extends Error {
 
 const PART = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
-/** @throws when a name could lead elsewhere. */
+export class BadName extends Error {
+  constructor(name: string) {
+    super(`${name} is no name of a backup's file`);
+    this.name = 'BadName';
+  }
+}
+
+/** @throws BadName when a name could lead elsewhere. */
 export function checkedName(name: string): string {
   const parts = name.split('/');
-  if (parts.length > 3 || !parts.every((part) => PART.test(part)))
-    throw new Error(`${name} is no name of a backup's file`);
+  if (parts.length > 3 || !parts.every((part) => PART.test(part))) throw new BadName(name);
   return name;
 }
