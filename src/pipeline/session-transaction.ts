@@ -349,5 +349,5 @@ function answeredAs(command: string, answers: readonly StatementAnswer[]): State
 /** No SQL, so that the server aborts the transaction; the words stand in its log for whoever reads it. */
 const FAIL_TRANSACTION = 'countersign refused a statement of this transaction';
 
-/** After this the transaction can no longer be made read-write (MECHANISMS: a snapshot has been taken). */
+/** After this the transaction can no longer be made read-write (a snapshot has been taken). */
 const PIN = 'SELECT 1 FROM pg_catalog.pg_class LIMIT 1';
