@@ -122,6 +122,8 @@ function classify(findings: Findings, { kind, node }: ParsedStatement): Classifi
     case 'VariableSetStmt':
       return setting(findings, node);
     case 'VariableShowStmt':
+      // Nobody knows here whether it is an extension's, or holds what somebody gave it for all who connect.
+      if (String(node['name']).includes('.')) findings.textCalls?.push({ name: `SHOW ${node['name']}`, start: 0 });
       return session({ act: 'show' }, 'SHOW');
     case 'ConstraintsSetStmt':
       return session({ act: 'constraints' }, 'SET CONSTRAINTS');

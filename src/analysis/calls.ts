@@ -11,7 +11,7 @@ export function call(findings: Findings, name: readonly string[], node: Tree): v
   const object = { kind: 'function', schema: schema ?? '', name: bare } as const;
   // `type(value)` is a cast where there is such a type.
   castTo(findings, { names: name.map((part) => ({ String: { sval: part } })) });
-  if ((schema === null || schema === 'pg_catalog') && callableWhen(bare) !== undefined)
+  if ((schema === null || schema === 'pg_catalog') && tellsText(bare, node))
     findings.textCalls?.push({ name: bare, start: Number(node['location'] ?? 0) });
   switch (callSafety(schema, bare, findings)) {
     case 'pure':
@@ -50,6 +50,13 @@ export function call(findings: Findings, name: readonly string[], node: Tree): v
     default:
       return;
   }
+}
+
+/** A setting whose name is written, and has no dot, is the server's. */
+function tellsText(name: string, node: Tree): boolean {
+  if (name === 'current_setting' && constantOf((node['args'] as unknown[] | undefined)?.[0])?.includes('.') === false)
+    return false;
+  return callableWhen(name) !== undefined;
 }
 
 const MAX_LISTED = 3;

@@ -111,7 +111,7 @@ const MORE = ['second', 'third', 'fourth'];
  */
 function guarded(name: string, { condition, cast }: CallCondition, place: CallPlace): readonly Rewrite[] {
   const more = MORE.slice(0, place.arguments - 1);
-  const call = `pg_catalog.${name}(${['oid', ...more].map((column) => `asked.${column}`).join(', ')})`;
+  const call = `pg_catalog.${name}(${['first', ...more].map((column) => `asked.${column}`).join(', ')})`;
   const { start, argument, end } = place;
   return [
     {
@@ -120,7 +120,7 @@ function guarded(name: string, { condition, cast }: CallCondition, place: CallPl
       text: `(SELECT CASE WHEN ${condition} THEN ${call} END AS ${quoted(name)} FROM (SELECT (`,
     },
     { start: argument.end, end: argument.end, text: `)${cast}` },
-    { start: end - 1, end, text: ` OFFSET 0) AS asked (${['oid', ...more].join(', ')}))` },
+    { start: end - 1, end, text: ` OFFSET 0) AS asked (${['first', ...more].join(', ')}))` },
   ];
 }
 

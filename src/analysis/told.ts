@@ -9,6 +9,7 @@
 /** Stands where the task's own functions are to be told from others; no text that PostgreSQL takes holds a NUL. */
 export const TASKS_FUNCTIONS = '\0';
 
+/** Of the OID of what is asked for, as an expression. */
 type Condition = (oid: string) => string;
 
 const same = (left: string, right: string) => `${left} OPERATOR(pg_catalog.=) ${right}`;
@@ -158,9 +159,14 @@ export function toldWhen(
   );
 }
 
-/** Functions of the server that look up such a text by an OID, with when they may be asked. */
+/** A setting that the server or an extension knows. Any other with a dot holds what somebody gave it, for everybody who connects. */
+const setting: Condition = (name) =>
+  `(${same(`pg_catalog.strpos(${name}, '.')`, '0')} OR EXISTS (SELECT FROM pg_catalog.pg_show_all_settings() AS known WHERE ${same('pg_catalog.lower(known.name)', `pg_catalog.lower(${name})`)}))`;
+
+/** Functions of the server that look up such a text by an OID or a name, with when they may be asked. */
 const CALLS: Readonly<Record<string, Condition>> = {
   col_description: relation,
+  current_setting: setting,
   obj_description: description,
   shobj_description: ownDatabase,
   pg_get_constraintdef: constraint,
@@ -179,16 +185,20 @@ const CALLS: Readonly<Record<string, Condition>> = {
   pg_get_viewdef: relation,
 };
 
-/** A view may be named by text. */
-const BY_NAME: ReadonlySet<string> = new Set(['pg_get_viewdef']);
+const OID = '::pg_catalog.oid';
+/** What makes of the first argument what is asked for; a view may be named by text. */
+const CASTS: Readonly<Record<string, string>> = {
+  current_setting: '::pg_catalog.text',
+  pg_get_viewdef: `::pg_catalog.regclass${OID}`,
+};
 
 /** Definitions by a function that nothing more is known of, and what can't be asked for object by object. */
 const NEVER_CALLED = /^(?:pg_get_\w+(?:def|ddl)|pg_get_publication_tables)$/;
 
-/** When a call may be made, for the OID in `asked.oid`. */
+/** When a call may be made, for its first argument in `asked.first`. */
 export interface CallCondition {
   readonly condition: string;
-  /** What makes an OID of the first argument. */
+  /** What the first argument becomes. */
   readonly cast: string;
 }
 
@@ -196,6 +206,5 @@ export interface CallCondition {
 export function callableWhen(name: string): CallCondition | 'never' | undefined {
   const condition = CALLS[name];
   if (condition === undefined) return NEVER_CALLED.test(name) ? 'never' : undefined;
-  const cast = BY_NAME.has(name) ? '::pg_catalog.regclass::pg_catalog.oid' : '::pg_catalog.oid';
-  return { condition: condition('asked.oid'), cast };
+  return { condition: condition('asked.first'), cast: CASTS[name] ?? OID };
 }

@@ -19,7 +19,7 @@ function untelling({ untold }: Analysis, policyDigest: Digest): Denied | undefin
     decision: 'deny',
     policies: [{ policy: 'catalogue-texts', reason: visible(reason) }],
     instead:
-      'Ask in a query of its own that only reads, with pg_catalog in FROM and the functions in its expressions: it is told what concerns the task’s tables and functions. Or leave these columns out.',
+      'Ask in a query of its own that only reads, with pg_catalog in FROM and the functions in its expressions: it is told what concerns the task’s tables and functions. Settings of extensions are in pg_settings. Or leave these out.',
     policyDigest,
   };
 }

@@ -35,6 +35,7 @@ const SCHEMA = `
   CREATE USER MAPPING FOR PUBLIC SERVER away OPTIONS (password '${CANARY}');
   CREATE FOREIGN TABLE public.far_foreign (a text OPTIONS (secret '${CANARY}')) SERVER away OPTIONS (secret '${CANARY}');
   CREATE ROLE far_role NOLOGIN; ALTER ROLE far_role SET countersign.secret = '${CANARY}'; COMMENT ON ROLE far_role IS '${CANARY}';
+  DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET countersign.secret = %L', current_database(), '${CANARY}'); END $$;
   CREATE PUBLICATION far_publication FOR TABLE public.far WHERE (id > 0);`;
 
 const TASK = `
@@ -107,6 +108,12 @@ const BEYOND = [
   'SELECT check_clause FROM information_schema.check_constraints',
   'SELECT prqual FROM pg_publication_rel',
   'SELECT rowfilter FROM pg_publication_tables',
+  'SHOW ALL',
+  "SELECT * FROM current_setting('countersign.secret') AS shown",
+  "SELECT current_setting('countersign.secret')",
+  "SELECT pg_catalog.current_setting('Countersign.Secret', true) AS value, current_setting(asked.first, true) FROM (VALUES ('countersign.secret')) AS asked (first)",
+  "SELECT current_setting('countersign' || '.secret', false)",
+  "EXPLAIN (ANALYZE, SETTINGS) SELECT 1 WHERE current_setting('countersign.secret') = 'x'",
 ];
 
 /** Each relation of the catalogues as a whole, and each function that makes a text of an OID, asked of all there are. */
@@ -126,6 +133,10 @@ const EVERYTHING = `
 
 /** Where no condition can stand they are refused. */
 const REFUSED = [
+  'SHOW countersign.secret',
+  "INSERT INTO near SELECT 1, current_setting('countersign.secret')",
+  "CREATE TABLE mine AS SELECT current_setting('countersign.secret')",
+  "ALTER TABLE near ADD COLUMN told text DEFAULT current_setting('countersign.secret')",
   'COPY pg_proc TO STDOUT',
   'TABLE pg_proc',
   'SELECT prosrc FROM ONLY pg_proc',
@@ -172,6 +183,11 @@ describe.each(servers)('texts of the catalogue, before $name', ({ binaries }) =>
       expect(JSON.stringify(there), sql).toMatch(/told|"rows":\[\[true|[1-9]/);
       expect({ sql, said: await answer(client, sql) }).toEqual({ sql, said: there });
     }
+    for (const sql of [
+      "SELECT current_setting('timezone'), current_setting('nobody.knows.it', true), current_setting('work_mem'), pg_catalog.current_setting('Server_Version')",
+      "SELECT name, current_setting(name, true) FROM pg_settings WHERE name IN ('TimeZone', 'max_connections', 'plpgsql.check_asserts')",
+    ])
+      expect(await answer(client, sql)).toEqual(await answer(direct, sql));
     const bound = "SELECT prosrc, pg_get_functiondef($1) FROM pg_proc WHERE oid = $1 AND proname <> 'x'";
     const { rows } = await direct.query("SELECT 'public.near_body'::regproc::oid AS oid");
     for (const _ of [1, 2]) {
@@ -226,6 +242,8 @@ describe.each(servers)('texts of the catalogue, before $name', ({ binaries }) =>
   it('are refused where no condition can stand', async () => {
     for (const sql of REFUSED) expect(await answer(client, sql), sql).toMatch(/^CS002 The catalogue would tell/);
     // Names and columns that hold no text are as they ever were, everywhere.
+    const policy = "CREATE POLICY mine ON near USING (a = current_setting('countersign.secret', true))";
+    expect(await answer(client, policy)).toMatch(/^CS00[12] (?!The catalogue)/);
     for (const sql of ['TABLE pg_namespace', 'SELECT relname FROM ONLY pg_class LIMIT 1', 'COPY pg_enum TO STDOUT'])
       expect(typeof (await answer(client, sql)), sql).toBe('object');
   });
