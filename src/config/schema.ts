@@ -282,6 +282,7 @@ export const taskSchema = z.strictObject({
       rowsPerReply: z.int().positive().optional(),
       bytesPerReply: z.int().positive().optional(),
       sessions: z.int().positive().optional(),
+      othersWait: duration.refine((ms) => ms >= 100 && ms <= 5 * UNITS_MS.m, 'from 100ms to 5m').optional(),
       idleInTransaction: duration.refine((ms) => ms <= 5 * UNITS_MS.m, 'at most 5m').optional(),
     })
     .default({}),

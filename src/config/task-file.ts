@@ -15,7 +15,7 @@ export interface TaskFile {
 /** @throws ConfigError with all that is wrong, by line and key. */
 export async function loadTaskFile(file: string): Promise<TaskFile> {
   const { value } = await readYaml(file, taskSchema);
-  const { statementTimeout, idleInTransaction, ...limits } = value.limits;
+  const { statementTimeout, idleInTransaction, othersWait, ...limits } = value.limits;
   return {
     purpose: value.purpose,
     ...(value.agent === undefined ? {} : { agent: asId<ActorId>(value.agent) }),
@@ -27,6 +27,7 @@ export async function loadTaskFile(file: string): Promise<TaskFile> {
     limits: {
       ...given(limits),
       ...(idleInTransaction === undefined ? {} : { idleInTransactionMs: idleInTransaction }),
+      ...(othersWait === undefined ? {} : { othersWaitMs: othersWait }),
       ...(statementTimeout === undefined ? {} : { statementTimeoutMs: statementTimeout }),
     },
     lifetimeMs: value.expires,

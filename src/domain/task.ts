@@ -33,6 +33,8 @@ export interface TaskLimits {
   readonly bytesPerReply?: number;
   /** How long a transaction may be left without a statement; 5 minutes where it isn't said. */
   readonly idleInTransactionMs?: number;
+  /** How long others may wait for what one of its transactions holds; 5 seconds where it isn't said. */
+  readonly othersWaitMs?: number;
   /** Sessions that the task has open on one target at a time, on each gateway. */
   readonly sessions?: number;
 }

@@ -60,6 +60,9 @@ export interface TargetEngine {
   /** Ends server processes of profile logins by force; cancelling was not enough (G11). */
   terminate(processIds: readonly number[]): Promise<void>;
 
+  /** How many sessions, of whomever, wait for locks that a server process holds; advisory locks apart. */
+  othersWaiting(processId: number): Promise<number>;
+
   /**
    * Runs the statements in a transaction that is bounded and rolled back, and reports what they did (G2).
    * What can't be tried without risk comes back as `measured: false`, never as a guess.

@@ -93,10 +93,19 @@ export function createActorSession(deps: ActorSessionDeps): ActorSession {
     ...deps,
     open: () => transaction.open,
     idleSinceMs: running.idleSinceMs,
+    othersWaiting: async () => {
+      const connection = transaction.connection();
+      return connection === undefined ? 0 : engine.othersWaiting(connection.processId);
+    },
+    onTrouble: deps.onLost,
     end(why) {
       ended ??= why;
+      const connection = transaction.connection();
+      if (connection === undefined) return;
+      // A server process hears of the end of its connection when its statement is done: until then it holds what it holds.
+      if (running.idleSinceMs() === null) engine.terminate([connection.processId]).catch(deps.onLost);
       // With the connection goes what it holds; whatever the client says next is answered with why.
-      transaction.connection()?.destroy();
+      else connection.destroy();
     },
   });
 

@@ -37,6 +37,15 @@ export function leftOpen(idleMs: number): Refusal {
   };
 }
 
+/** Others need the rows or tables that it has locked, and can't know how long it will be. */
+export function keptOthersWaiting(waitingMs: number, sessions: number): Refusal {
+  return {
+    refused: 'overLimit',
+    message: `The transaction kept ${sessions === 1 ? 'another session' : `${sessions} other sessions`} waiting for ${waitingMs / 1000} s: it was rolled back, and the session ended.`,
+    hint: 'Connect again, lock fewer rows, and commit sooner; `othersWait` in the limits of the task says how long others may wait.',
+  };
+}
+
 export function openTooLong(openMs: number): Refusal {
   return {
     refused: 'overLimit',

@@ -143,6 +143,7 @@ function limitsWithin(wanted: Partial<TaskLimits>, role: Role): TaskLimits | Ref
     ...bounded('rowsPerReply', wanted.rowsPerReply, role.maxRowsPerReply),
     ...bounded('bytesPerReply', wanted.bytesPerReply, role.maxBytesPerReply),
     ...bounded('idleInTransactionMs', wanted.idleInTransactionMs, undefined),
+    ...bounded('othersWaitMs', wanted.othersWaitMs, undefined),
     sessions: wanted.sessions ?? Math.min(DEFAULT_SESSIONS, role.maxSessions ?? DEFAULT_SESSIONS),
   };
   const wider = CEILINGS.filter(

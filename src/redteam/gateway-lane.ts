@@ -36,10 +36,12 @@ export interface WantedTask {
   readonly rowsPerStatement: number;
   readonly rowsPerTask: number;
   readonly statementTimeoutMs: number;
+  readonly othersWaitMs: number;
 }
 
 /** How long a statement may take; what lasts longer has outlasted it. */
 export const STATEMENT_TIMEOUT_MS = 3000;
+const OTHERS_WAIT_MS = 300;
 const OPEN_TASKS = 4;
 const ROWS_PER_STATEMENT = 10;
 const ROWS_PER_TASK = 20;
@@ -100,6 +102,7 @@ export async function openGatewayLane(
       rowsPerStatement: limits.rowsPerStatement ?? ROWS_PER_STATEMENT,
       rowsPerTask: limits.rowsPerTask ?? ROWS_PER_TASK,
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      othersWaitMs: OTHERS_WAIT_MS,
     });
     open.push(task);
     // A neighbour's may still be in use; those before are not.

@@ -11,7 +11,7 @@ targets:
     read: [public.*]
     write: [public.customers]
 limits:
-  { rowsPerStatement: 5, rowsPerTask: 12, statementTimeout: 1s, rowsPerReply: 30, bytesPerReply: 20000, sessions: 4, idleInTransaction: 1s }
+  { rowsPerStatement: 5, rowsPerTask: 12, statementTimeout: 1s, rowsPerReply: 30, bytesPerReply: 20000, sessions: 4, idleInTransaction: 1s, othersWait: 300ms }
 expires: 2h
 `;
 
@@ -139,6 +139,20 @@ describe.skipIf(newest === undefined)('limits that a session can’t change', ()
     expect(await refusal(client.query('SELECT 1'))).toMatch(/^CS005 .*left open/);
     await leave();
   });
+
+  it.each(['', 'SELECT pg_sleep(0.9)'])(
+    'let nobody wait for rows that a transaction holds, whatever it does: %j',
+    async (sql) => {
+      const client = await connect();
+      await client.query('BEGIN');
+      await client.query('SELECT count(*) FROM (SELECT id FROM customers FOR UPDATE) AS locked');
+      const neighbour = asSuperuser(site.databaseUrl, 'SELECT 1 FROM customers WHERE id = 1 FOR UPDATE');
+      if (sql !== '') expect(await refusal(client.query(sql))).toMatch(/^CS005 .*another session waiting for 0.3 s/);
+      await neighbour;
+      expect(await refusal(client.query('SELECT 1'))).toMatch(/^CS005 .*another session waiting for 0.3 s/);
+      await leave();
+    },
+  );
 
   it('cut an answer off at its rows and bytes, on the wire and over MCP', async () => {
     const client = await connect();

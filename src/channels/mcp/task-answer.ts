@@ -18,6 +18,7 @@ export const TASK_ANSWER = z.object({
     bytesPerReply: z.number().optional(),
     sessions: z.number().optional(),
     idleInTransactionMs: z.number().optional(),
+    othersWaitMs: z.number().optional(),
   }),
 });
 

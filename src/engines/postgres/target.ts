@@ -9,6 +9,7 @@ import { inspect } from './health/inspect.ts';
 import { statementStatistics } from './health/statement-statistics.ts';
 import { appliedState, settledWrite } from './marks.ts';
 import { measure } from './measure.ts';
+import { createWaitingLook } from './others-waiting.ts';
 import { provisionProfile } from './profiles.ts';
 import { retireProfiles } from './retire-profiles.ts';
 import { readFingerprint } from './try-effect.ts';
@@ -31,6 +32,7 @@ export async function openPostgresTarget(deps: {
   const own = createOwnConnection(() => connectOwn(target, credentials.session));
   const query = async (sql: string): Promise<Record<string, unknown>[]> =>
     (await own.use((client) => client.query(sql))).rows;
+  const othersWaiting = createWaitingLook((sql) => own.use((client) => client.query(sql)));
   const connectHealth = () => connectOwn(target, credentials.session);
   const connectApply = () => connectOwn(target, credentials.apply);
   /** Nobody else may see what is kept of changes. */
@@ -79,6 +81,7 @@ export async function openPostgresTarget(deps: {
         ]),
       );
     },
+    othersWaiting,
     async measure(request) {
       return measure(request, { connect: connectApply, identity: await engine.identify() });
     },
