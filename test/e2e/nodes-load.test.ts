@@ -12,9 +12,13 @@ import { type Cluster, startCluster } from '../fixtures/cluster.ts';
 import { mcpClient, type OpenedTask, type Served, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
-/** Gateways, the state's server and the target's are killed in turn, then at random: DURABILITY_ROUNDS=200 for whoever wants to be surer. */
-const ROUNDS = Number(process.env['DURABILITY_ROUNDS'] ?? 4);
-const VICTIMS = ['state', 'first gateway', 'target', 'second gateway'] as const;
+/**
+ * Gateways, the state's server and the target's are killed, and the disks of the servers filled; in turn, then at random:
+ * DURABILITY_ROUNDS=200 for whoever wants to be surer.
+ */
+const ROUNDS = Number(process.env['DURABILITY_ROUNDS'] ?? 6);
+const VICTIMS = ['state', 'disk of target', 'first gateway', 'target', 'disk of state', 'second gateway'] as const;
+const FULL_MS = 1500;
 const WRITERS = 4;
 const READERS = 2;
 /** How much is done at least between two of them. */
@@ -35,7 +39,7 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
   let task: OpenedTask;
 
   beforeAll(async () => {
-    cluster = await startCluster(binaries, { lease: '2s' });
+    cluster = await startCluster(binaries, { lease: '2s', smallDisks: true });
     const file = join(cluster.site.directory, 'task.yaml');
     writeFileSync(file, WORK.replace('rowsPerTask: 1000', 'rowsPerTask: 1000000'));
     task = (await cluster.nodes[0].run('task', 'open', '--file', file, '--json')).json<OpenedTask>();
@@ -143,7 +147,7 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
     await expect.poll(condition, { timeout: 60_000, interval: 20 }).toBe(true);
   }
 
-  it(`loses and doubles nothing while ${ROUNDS} times something is killed`, {
+  it(`loses and doubles nothing while ${ROUNDS} times something is killed, or its disk is full`, {
     timeout: 120_000 + ROUNDS * 20_000,
   }, async () => {
     const url = cluster.site.databaseUrl;
@@ -198,6 +202,8 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
       target: cluster.restartTarget,
       'first gateway': () => again(0),
       'second gateway': () => again(1),
+      'disk of state': async () => cluster.fillDisk?.('state', FULL_MS * Math.random()),
+      'disk of target': async () => cluster.fillDisk?.('target', FULL_MS * Math.random()),
     };
     const again = async (node: 0 | 1) => {
       await gateways[node].kill();
