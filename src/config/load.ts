@@ -31,6 +31,8 @@ export interface Config {
   readonly witnesses: {
     readonly quorum: number;
     readonly everyMs: number;
+    /** `null`: nothing waits for them. */
+    readonly stopAfterMs: number | null;
     readonly known: readonly { readonly url: string; readonly key: string }[];
   } | null;
   readonly policies: string;
@@ -100,7 +102,12 @@ export async function loadConfig(file: string): Promise<Config> {
     witnesses:
       value.witnesses === undefined
         ? null
-        : { quorum: value.witnesses.quorum, everyMs: value.witnesses.every, known: value.witnesses.known },
+        : {
+            quorum: value.witnesses.quorum,
+            everyMs: value.witnesses.every,
+            stopAfterMs: value.witnesses.stopAfter ?? null,
+            known: value.witnesses.known,
+          },
     policies: within(value.policies),
     environments: new Map(
       Object.entries(value.environments).map(([id, entry]) => [

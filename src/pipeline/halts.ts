@@ -36,7 +36,8 @@ export interface Stoppable {
  * A process that is cut off can't know of a halt: what it runs is stopped. What was decided by policies that were in force
  * then may end; a commit is a new act, and is refused.
  */
-export type StandDownCause = 'cut off' | 'outdated policies';
+export type StandDownCause = 'cut off' | (typeof REFUSING)[number];
+const REFUSING = ['outdated policies', 'unwitnessed'] as const;
 
 export interface HaltSubject {
   readonly agent: string;
@@ -58,8 +59,12 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
     return halt === undefined ? undefined : haltRefusal(halt);
   }
 
+  function refusing(): Refusal | undefined {
+    return REFUSING.map((cause) => causes.get(cause)).find((reason) => reason !== undefined);
+  }
+
   function covering(subject: HaltSubject): Refusal | undefined {
-    return stopping(subject) ?? causes.get('outdated policies');
+    return stopping(subject) ?? refusing();
   }
 
   let [asked, known] = [0, 0];
@@ -75,7 +80,7 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
   async function enforce(): Promise<void> {
     const stops: Promise<void>[] = [];
     for (const [running, subject] of watched) {
-      const [stop, refuse] = [stopping(subject), causes.get('outdated policies')];
+      const [stop, refuse] = [stopping(subject), refusing()];
       if (stop !== undefined) stops.push(running.stop(stop));
       else if (refuse !== undefined) running.refuse(refuse);
       else running.resume();

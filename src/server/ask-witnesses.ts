@@ -1,7 +1,6 @@
-import type { Config } from '../config/load.ts';
-import { COSIGNATURE, parseVerifierKey } from '../ledger/signing-key.ts';
-import { createWitnessing, type Testimony, type Witnessing } from '../ledger/witnessing.ts';
+import type { Testimony, Witnessing } from '../ledger/witnessing.ts';
 import type { Countersign } from './open-countersign.ts';
+import { witnessingOf } from './witnessing-of.ts';
 
 /** What is known of the witnesses of a gateway. */
 export interface Witnesses {
@@ -10,14 +9,6 @@ export interface Witnesses {
   witnessed: Witnessing['witnessed'];
   /** Asks once more: what was recorded last is witnessed too, where they answer. */
   close(): Promise<void>;
-}
-
-/** The witnessing of a configuration; `null` where it names no witness. @throws Error for a key that is none. */
-export function witnessingOf(config: Config, { store, ledger }: Pick<Countersign, 'store' | 'ledger'>) {
-  if (config.witnesses === null) return null;
-  const { known, quorum } = config.witnesses;
-  const witnesses = known.map(({ url, key }) => ({ url, ...parseVerifierKey(key, COSIGNATURE) }));
-  return createWitnessing({ store, ledger, witnesses, quorum });
 }
 
 /**

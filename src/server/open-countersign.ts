@@ -39,6 +39,7 @@ import type { Store } from '../store/store.ts';
 import { governingDigest } from './governing-digest.ts';
 import { inForce } from './in-force.ts';
 import type { Governance } from './load-governance.ts';
+import { standForWitnesses } from './unwitnessed.ts';
 
 /**
  * Countersign without channels: what a command works with, and what the gateway is built on. Several processes may have
@@ -128,6 +129,8 @@ export async function openCountersign(
         people: governing.people,
       })),
   });
+  const heedWitnesses = standForWitnesses({ config: governing.governance.config, store, ledger, clock, halts });
+  await heedWitnesses?.();
   // A command, too, decides nothing by policies that are no longer those of the gateways.
   if (store.leaseMs !== null) await agreement.check();
   const rules = (id: string): TargetRules | undefined => governing.rules.get(asId(id));
@@ -297,6 +300,7 @@ export async function openCountersign(
         leaseMs: store.leaseMs,
         async renew() {
           await heartBeat();
+          await heedWitnesses?.();
           // Told at once where all goes well; this finds what was not.
           if (store.leaseMs !== null)
             await Promise.all([

@@ -151,6 +151,36 @@ describe.skipIf(!hasPython).each(servers.slice(0, 1))('G7 the proof of one actio
     expect(findings.find(({ id }) => id === 'ledger.witnessed')).toMatchObject({ verdict: 'ok' });
   });
 
+  it('stops what comes when witnesses have been silent for too long, and goes on when they sign', async () => {
+    site.edit((text) => text.replace('every: 1s', 'every: 1s, stopAfter: 2s'));
+    const gateway = await site.serve();
+    const asks = async () => {
+      const client = new pg.Client({ connectionString: task.postgres.replace(/@[^/]*/, `@${gateway.pg}`) });
+      client.on('error', () => undefined);
+      try {
+        await client.connect();
+        return (await client.query("UPDATE customers SET full_name = 'Grace' WHERE id = 1")).rowCount;
+      } catch (error) {
+        return error instanceof pg.DatabaseError ? `${error.code} ${error.message}` : String(error);
+      } finally {
+        await client.end();
+      }
+    };
+    expect(await asks()).toBe(1);
+    await witness.stop();
+    await vi.waitFor(async () => expect(await asks()).toMatch(/^CS007 .*for 1 of 1 witnesses/), {
+      timeout: 30_000,
+      interval: 300,
+    });
+    expect((await fetch(`${gateway.http}/readyz`)).status).toBe(503);
+    expect((await site.run('change', 'undo', write, '--as', 'ada')).stderr).toMatch(/for 1 of 1 witnesses/);
+    const { log } = await site.ask<{ log: string }>('ledger', 'trust');
+    witness = await startWitness(['--log', log, '--directory', at('witness'), '--listen', new URL(witness.url).host]);
+    await vi.waitFor(async () => expect(await asks()).toBe(1), { timeout: 30_000, interval: 300 });
+    await gateway.stop();
+    site.edit((text) => text.replace(', stopAfter: 2s', ''));
+  });
+
   it('stays sound for whoever trusts its first key, once it was handed to another', async () => {
     const { from, old } = await site.ask<{ from: number; old: string }>('ledger', 'rotate-key');
     expect(existsSync(old)).toBe(true);
