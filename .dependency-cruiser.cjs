@@ -65,7 +65,8 @@ module.exports = {
       from: { path: '^src/', pathNot: '^src/(observing|server|cli)/' },
       to: { path: room('observing') },
     },
-    only('channels', ['domain', 'pipeline', 'execution', 'engines']),
+    only('identity', ['domain', 'approval', 'ledger', 'store', 'pipeline']),
+    only('channels', ['domain', 'identity', 'pipeline', 'execution', 'engines']),
     {
       name: 'channels-do-not-know-each-other',
       severity: 'error',

@@ -13,6 +13,8 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   halt: async () => (await import('./halt.ts')).registerHalt,
   resume: async () => (await import('./halt.ts')).registerHalt,
   policy: async () => (await import('./policy.ts')).registerPolicy,
+  console: async () => (await import('./console.ts')).registerConsole,
+  session: async () => (await import('./session.ts')).registerSession,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
   mcp: async () => (await import('./mcp.ts')).registerMcp,
   demo: async () => (await import('./demo.ts')).registerDemo,

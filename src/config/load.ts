@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { Actor, Agent, Person, Role } from '../domain/actor.ts';
+import { type Actor, type Agent, PERSON_ROLES, type Person, type PersonRole, type Role } from '../domain/actor.ts';
 import type { ChangeWindow, Freeze } from '../domain/change-time.ts';
 import type { Environment, Tier } from '../domain/environment.ts';
 import { type ActorId, asId, type Digest, type EnvironmentId, type RoleId, type TargetId } from '../domain/ids.ts';
@@ -44,6 +44,8 @@ export interface Config {
   readonly roles: ReadonlyMap<RoleId, Role>;
   /** Who is told of what nobody may miss. */
   readonly webhooks: readonly { readonly url: string; readonly secret: Secret }[];
+  /** For how long people stay signed in, in milliseconds. */
+  readonly session: { readonly idleMs: number; readonly longestMs: number };
   readonly freezes: readonly Freeze[];
   /** Every file that was read, this one first. */
   readonly files: readonly string[];
@@ -128,6 +130,7 @@ export async function loadConfig(file: string): Promise<Config> {
       ),
     ),
     roles: new Map(Object.entries(value.roles).map(([id, entry]) => [asId<RoleId>(id), roleOf(id, entry)])),
+    session: { idleMs: value.identity.session.idle, longestMs: value.identity.session.longest },
     freezes: freezes.freezes,
     webhooks: value.notifications.webhooks.map(({ url, secret }) => ({
       url,
@@ -212,6 +215,7 @@ function actorsOf(value: ConfigDocument): ReadonlyMap<ActorId, Actor> {
       publicKeys: entry.publicKeys.map((key) => Buffer.from(key.slice('ed25519:'.length), 'base64')),
       approves: entry.approves,
       mayHalt: entry.mayHalt,
+      roles: personRoles(entry),
     };
     actors.set(person.id, person);
   }
@@ -225,6 +229,12 @@ function actorsOf(value: ConfigDocument): ReadonlyMap<ActorId, Actor> {
     }
   }
   return actors;
+}
+
+/** `approves` and `mayHalt` are the older words for two of the roles, and still say so. */
+function personRoles({ roles = ['requester'], approves, mayHalt }: ConfigDocument['actors']['people'][string]) {
+  const meant: readonly (PersonRole | false)[] = [...roles, approves.length > 0 && 'approver', mayHalt && 'operator'];
+  return PERSON_ROLES.filter((role) => meant.includes(role));
 }
 
 function roleOf(id: string, entry: ConfigDocument['roles'][string]): Role {
@@ -327,6 +337,13 @@ function checkPeople(value: ConfigDocument, report: Report, needEnvironment: Rep
         report(['actors', 'people', id, 'publicKeys', index], `this is the key of ${other}`);
       keys.set(key, id);
     }
+    if (personRoles(person).includes('auditor') && personRoles(person).length > 1)
+      report(
+        ['actors', 'people', id, 'roles'],
+        'an auditor reads all and changes nothing: no other role, approves or mayHalt beside it',
+      );
+    if (person.roles?.includes('approver') === true && person.approves.length === 0)
+      report(['actors', 'people', id, 'approves'], 'an approver needs environments to approve in');
     for (const [index, environment] of person.approves.entries()) {
       if (environment !== '*') needEnvironment(['actors', 'people', id, 'approves', index], environment);
     }

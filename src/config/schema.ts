@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { PERSON_ROLES } from '../domain/actor.ts';
 import { TIERS } from '../domain/environment.ts';
 import { MASKS } from '../domain/masking.ts';
 import { HOW_SCOPE_IS_WRITTEN, SCOPE_PATTERN } from '../domain/scope.ts';
@@ -155,6 +156,18 @@ const person = z.strictObject({
     .default([]),
   approves: z.array(name.or(z.literal('*'))).default([]),
   mayHalt: z.boolean().default(false),
+  /** Left out: requester, and approver or operator where `approves` or `mayHalt` say so. */
+  roles: z.array(z.enum(PERSON_ROLES)).min(1).optional(),
+});
+
+/** How people sign in, and for how long. */
+const identity = z.strictObject({
+  session: z
+    .strictObject({
+      idle: duration.refine((ms) => ms >= 1000 && ms <= 12 * UNITS_MS.h, 'from 1s to 12h').prefault('30m'),
+      longest: duration.refine((ms) => ms >= 1000 && ms <= 24 * UNITS_MS.h, 'from 1s to 24h').prefault('12h'),
+    })
+    .prefault({}),
 });
 
 const machine = z.strictObject({
@@ -261,6 +274,7 @@ export const configSchema = z.strictObject({
     services: z.record(name, machine).default({}),
   }),
   roles: z.record(name, role),
+  identity: identity.prefault({}),
   freezes: z.array(freeze).default([]),
   /** Who is told of what nobody may miss: Standard Webhooks. */
   notifications: z

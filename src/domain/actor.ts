@@ -10,6 +10,10 @@ export interface Agent {
   readonly role: RoleId;
 }
 
+/** What people do here. The duties are apart: who looks after all of it changes nothing, who configures doesn't decide alone. */
+export const PERSON_ROLES = ['requester', 'approver', 'operator', 'auditor', 'administrator'] as const;
+export type PersonRole = (typeof PERSON_ROLES)[number];
+
 export interface Person {
   readonly kind: 'person';
   readonly id: ActorId;
@@ -20,6 +24,8 @@ export interface Person {
   /** Environments by id in which this person may countersign; `*` is every one. */
   readonly approves: readonly string[];
   readonly mayHalt: boolean;
+  /** What this person may do; `identity/rights.ts` says what each means. */
+  readonly roles: readonly PersonRole[];
 }
 
 export interface Service {

@@ -36,6 +36,8 @@ export const ENTRY_KINDS = [
   'drill',
   /** The red team tried the whole of a set-up: what got through, what harmless work was refused, and what of it is worse. */
   'red team',
+  /** A person was offered a way to sign in, signed in, or a session of theirs ended. */
+  'session',
 ] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 

@@ -11,6 +11,7 @@ import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { KeepBounds } from '../engines/engine.ts';
 import { openPostgresTarget } from '../engines/postgres/target.ts';
+import { createIdentity, type Identity } from '../identity/identity.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { loadSigningKey } from '../ledger/signing-key.ts';
 import { type Agreement, createAgreement } from '../pipeline/agreement.ts';
@@ -65,6 +66,7 @@ export interface Countersign {
   readonly receiveVerdict: ReceiveVerdict;
   readonly applyPlan: ApplyPlan;
   readonly changes: Changes;
+  readonly identity: Identity;
   readonly targets: ReadonlyMap<TargetId, KnownTarget>;
   rules(target: string): TargetRules | undefined;
   /** Why a task may not go on on a target: one of the two is no longer configured. */
@@ -255,6 +257,13 @@ export async function openCountersign(
       reader: createChangeReader({ store, ledger }),
       target,
       stopped: ({ actor, task, target: id }) => halts.covering({ agent: actor, task, target: id }),
+      now,
+    }),
+    identity: createIdentity({
+      store,
+      proof,
+      people: () => governing.people,
+      session: () => governing.config.session,
       now,
     }),
     recover: () =>

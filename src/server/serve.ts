@@ -252,8 +252,11 @@ export async function serve(
   function startChannels() {
     return startHttp({
       ...config.listen.http,
-      ...(config.reachedAt === null ? {} : { hostnames: [new URL(config.reachedAt.http).hostname] }),
+      ...(config.reachedAt === null
+        ? {}
+        : { hostnames: [new URL(config.reachedAt.http).hostname], publicUrl: config.reachedAt.http }),
       gateway,
+      identity: countersign.identity,
       receiveApproval: countersign.receiveVerdict,
       mcp: inTheirTrace(createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }), tracing),
       ...(tracing === undefined ? {} : { within: tracing.within }),

@@ -70,4 +70,11 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   CREATE TABLE openings (commitment word PRIMARY KEY, subject word NOT NULL, salt word NOT NULL);
   CREATE INDEX openings_by_subject ON openings (subject);
   `,
+  `
+  CREATE TABLE person_sessions (
+    id word PRIMARY KEY, token_hash word NOT NULL UNIQUE, person word NOT NULL, via word NOT NULL, credential word NOT NULL,
+    opened_at word NOT NULL, seen_at word NOT NULL, stepped_up_at word NOT NULL, ends_at word NOT NULL, ended_at word
+  );
+  CREATE TABLE sign_in_codes (token_hash word PRIMARY KEY, envelope word NOT NULL, expires_at word NOT NULL);
+  `,
 ];

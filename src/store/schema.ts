@@ -15,6 +15,8 @@ export interface StateSchema {
   openings: { commitment: string; subject: string; salt: string };
   vouchers: VoucherRow;
   proven_backups: ProvenBackupRow;
+  person_sessions: PersonSessionRow;
+  sign_in_codes: { token_hash: string; envelope: string; expires_at: string };
   policy_epochs: { epoch: number; digest: string; by: string; at: string };
 }
 
@@ -88,6 +90,20 @@ export interface VoucherRow {
   signature: string;
   envelope: string;
   at: string;
+}
+
+export interface PersonSessionRow {
+  id: string;
+  token_hash: string;
+  person: string;
+  via: string;
+  /** Which key or passkey opened it: the session ends with it. */
+  credential: string;
+  opened_at: string;
+  seen_at: string;
+  stepped_up_at: string;
+  ends_at: string;
+  ended_at: string | null;
 }
 
 export interface NodeRow {

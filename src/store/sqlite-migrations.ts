@@ -54,4 +54,11 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   CREATE TABLE openings (commitment TEXT PRIMARY KEY, subject TEXT NOT NULL, salt TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE INDEX openings_by_subject ON openings (subject);
   `,
+  `
+  CREATE TABLE person_sessions (
+    id TEXT PRIMARY KEY, token_hash TEXT NOT NULL UNIQUE, person TEXT NOT NULL, via TEXT NOT NULL, credential TEXT NOT NULL,
+    opened_at TEXT NOT NULL, seen_at TEXT NOT NULL, stepped_up_at TEXT NOT NULL, ends_at TEXT NOT NULL, ended_at TEXT
+  ) STRICT;
+  CREATE TABLE sign_in_codes (token_hash TEXT PRIMARY KEY, envelope TEXT NOT NULL, expires_at TEXT NOT NULL) STRICT;
+  `,
 ];

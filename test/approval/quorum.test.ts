@@ -30,6 +30,7 @@ for (const id of ['ada', 'grace', 'edsger', 'asker', 'stranger']) {
     publicKeys: [key],
     approves: id === 'edsger' ? ['staging'] : ['*'],
     mayHalt: false,
+    roles: ['approver'],
   });
 }
 

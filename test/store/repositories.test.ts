@@ -33,6 +33,15 @@ import {
 } from '../../src/store/nodes.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import {
+  endPersonSession,
+  forgetPersonSessions,
+  insertPersonSession,
+  openPersonSessions,
+  personSessionByHash,
+  stepUpPersonSession,
+  touchPersonSession,
+} from '../../src/store/person-sessions.ts';
+import {
   eraseValues,
   getPlan,
   insertPlan,
@@ -47,6 +56,7 @@ import {
 } from '../../src/store/plans.ts';
 import { provenBackups, putProvenBackup, removeProvenBackup } from '../../src/store/proven-backups.ts';
 import { statements } from '../../src/store/schema.ts';
+import { forgetSignInCodes, insertSignInCode, redeemSignInCode, signInCode } from '../../src/store/sign-in-codes.ts';
 import type { Store } from '../../src/store/store.ts';
 import {
   closeTask,
@@ -128,6 +138,38 @@ describe.each(dialects)('on $name', (dialect) => {
   }
 
   const change = { note: 'why', at: instantOf(5) };
+
+  it('keeps a session by the digest of its token, and redeems a code once', async () => {
+    const at = (second: number) => instantOf(Date.parse('2026-01-01T00:00:00Z') + second * 1000);
+    const row = {
+      id: 'session_1',
+      token_hash: 'sha256:1',
+      person: 'ada',
+      via: 'key',
+      credential: 'sha256:2',
+      opened_at: at(0),
+      seen_at: at(0),
+      stepped_up_at: at(0),
+      ends_at: at(60),
+      ended_at: null,
+    };
+    const expires = at(60);
+    await store.commit([insertSignInCode({ tokenHash: 'sha256:3', envelope: { signed: true }, expires })]);
+    expect(await signInCode(store, 'sha256:3')).toEqual({ signed: true });
+    expect(await store.commit([redeemSignInCode('sha256:3'), insertPersonSession(row)])).toBeNull();
+    expect(await store.commit([redeemSignInCode('sha256:3'), insertPersonSession({ ...row, id: 'session_2' })])).toBe(
+      0,
+    );
+    await store.commit([touchPersonSession(row.id, at(5)), stepUpPersonSession(row.id, ada, at(6))]);
+    const seen = { ...row, seen_at: at(5), stepped_up_at: at(6) };
+    expect(await personSessionByHash(store, 'sha256:1')).toEqual(seen);
+    expect(await openPersonSessions(store, at(59))).toEqual([seen]);
+    expect(await openPersonSessions(store, at(60))).toEqual([]);
+    expect(await store.commit([endPersonSession(row.id, at(7))])).toBeNull();
+    expect(await store.commit([endPersonSession(row.id, at(8))])).toBe(0);
+    expect(await personSessionByHash(store, 'sha256:1')).toBeUndefined();
+    await store.commit([forgetPersonSessions(at(61)), forgetSignInCodes(at(61))]);
+  });
 
   describe('tasks', () => {
     it('keep the newest backup that was proven, however late an older one is', async () => {

@@ -2,13 +2,16 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { Identity } from '../../identity/identity.ts';
 import type { Gateway } from '../../pipeline/gateway.ts';
 import { bearerOf, challengeFor } from './bearer.ts';
 import { type Needs, serveHealth } from './health.ts';
 import { sendError } from './http-error.ts';
 import { type MetricsPage, serveMetrics } from './metrics-route.ts';
 import { checkOrigin } from './origin-check.ts';
+import { createPersonGuard } from './person-session.ts';
 import { type ReceiveApproval, servePlans } from './plan-routes.ts';
+import { serveSessions } from './session-routes.ts';
 
 export interface HttpOptions {
   readonly host: string;
@@ -16,7 +19,11 @@ export interface HttpOptions {
   readonly port: number;
   /** Names other than the loopback's and `host` under which this server is reached. */
   readonly hostnames?: readonly string[];
+  /** Where browsers reach this server, when that is not where it listens. */
+  readonly publicUrl?: string;
   readonly gateway: Gateway;
+  /** Left out where people have nothing to sign in to. */
+  readonly identity?: Identity;
   readonly receiveApproval: ReceiveApproval;
   /** What answers `/mcp`. */
   readonly mcp: MountedChannel;
@@ -80,6 +87,11 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   serveHealth(app, options.version, options.needs);
   if (options.metrics !== undefined) serveMetrics(app, options.metrics);
   servePlans(app, options.gateway, options.receiveApproval);
+  const { identity, publicUrl } = options;
+  if (identity !== undefined) {
+    const guard = createPersonGuard({ sessions: identity.sessions, publicUrl });
+    serveSessions(app, { identity, guard, publicUrl });
+  }
   await mount(app, '/mcp', options.mcp, options.log);
 
   await app.listen({ host: options.host, port: options.port });
@@ -132,7 +144,7 @@ function answerErrors(app: FastifyInstance, log: Logger): void {
     sendError(reply, 404, {
       code: 'not_found',
       message: `There is no ${request.method} ${request.url.slice(0, 100)} here.`,
-      hint: 'There are /healthz, /readyz, /metrics, /mcp, /v1/plans/:id and /v1/plans/:id/approvals.',
+      hint: 'There are /healthz, /readyz, /metrics, /mcp, /api/session, /v1/plans/:id and /v1/plans/:id/approvals.',
     }),
   );
   app.setErrorHandler((error: FastifyError, request, reply) => {

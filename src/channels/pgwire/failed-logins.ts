@@ -1,4 +1,5 @@
-import { isIPv6, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { networkOf } from '../../domain/network.ts';
 
 /**
  * Slows down whoever tries secrets. Every failure is answered late by the same time, whatever was wrong; an address with
@@ -72,17 +73,4 @@ function elapse(socket: Socket, timeMs: number): Promise<void> {
     if (socket.destroyed) done();
     else socket.on('close', done);
   });
-}
-
-/** One customer has a whole /64 of IPv6 (RFC 6177), so that is what counts. */
-function networkOf(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined || !isIPv6(address)) return mapped ?? address;
-  const [left = '', right = ''] = address.split('%', 1).join('').split('::');
-  const head = left === '' ? [] : left.split(':');
-  const tail = right === '' ? [] : right.split(':');
-  const groups = address.includes('::')
-    ? [...head, ...Array<string>(8 - head.length - tail.length).fill('0'), ...tail]
-    : head;
-  return groups.slice(0, 4).join(':');
 }

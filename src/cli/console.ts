@@ -1,0 +1,52 @@
+import type { Command } from 'commander';
+import { RefusalError } from '../domain/refusal.ts';
+import type { Countersign } from '../server/open-countersign.ts';
+import { liveNodes } from '../store/nodes.ts';
+import { keyOf, personNamed } from './as-person.ts';
+import { answerWith, type CommonOptions, withCommonOptions } from './command.ts';
+
+interface LoginOptions extends CommonOptions {
+  readonly as: string;
+  readonly key?: string;
+}
+
+/** Adds `countersign console login`. */
+export function registerConsole(program: Command): void {
+  const console = program.command('console').description('the web console of a running gateway');
+  withCommonOptions(
+    console
+      .command('login')
+      .description('sign in to the console with your own key: prints an address that is good once'),
+  )
+    .requiredOption('--as <person>', 'who you are, as the configuration names you')
+    .option('--key <file>', 'your private key (default: keys/people/<person>.key beside the configuration)')
+    .action((options: LoginOptions) => answerWith(options, (countersign) => login(countersign, options), 'not needed'));
+}
+
+async function login(countersign: Countersign, options: LoginOptions) {
+  const person = personNamed(countersign, options.as);
+  const key = keyOf(countersign, person, options.key);
+  const address = await consoleAddress(countersign);
+  const { token, expires } = await countersign.identity.codes.offer(person, key);
+  // After the hash: browsers send it to nobody, and no log has it.
+  const url = `${address}/sign-in#${token}`;
+  return {
+    json: { url, person: person.id, expires },
+    text: `Open this address in your browser. It signs you in as ${person.id}, once, until ${expires}:\n\n  ${url}`,
+  };
+}
+
+/** @throws RefusalError when no gateway serves it. */
+async function consoleAddress({ store, config }: Countersign): Promise<string> {
+  const node = (await liveNodes(store, await store.nowMs())).find(({ http }) => http !== '');
+  if (node === undefined) {
+    throw new RefusalError({
+      refused: 'unavailable',
+      message: 'No gateway is running that could serve the console.',
+      hint: 'Start one: countersign serve',
+    });
+  }
+  if (config.reachedAt !== null) return config.reachedAt.http;
+  // Passkeys belong to a name, never to an address (WebAuthn §5.1.2): so that one can be registered, it is a name from the start.
+  return node.http.replace(/^http:\/\/(127\.0\.0\.1|\[::1\])(?=:)/, 'http://localhost');
+}

@@ -1,0 +1,158 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { keyOf, personNamed } from '../../src/cli/as-person.ts';
+import { newPage, type Page } from '../fixtures/browser.ts';
+import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
+import { type Served, type Site, startSite } from '../fixtures/gateway.ts';
+import { servers } from '../fixtures/postgres.ts';
+
+describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries }) => {
+  let site: Site;
+  let served: Served;
+  let ada: Countersigner;
+  beforeAll(async () => {
+    site = await startSite(binaries, { scale: 0.01 });
+    site.edit((text) => `${text}\nidentity: { session: { idle: 2s, longest: 5s } }\n`);
+    served = await site.serve();
+    ada = await openCountersigner(site);
+  });
+  afterAll(async () => {
+    await ada?.close();
+    await site?.remove();
+  });
+
+  const offered = async () => {
+    const person = personNamed(ada.countersign, 'ada');
+    const { token } = await ada.countersign.identity.codes.offer(person, keyOf(ada.countersign, person, undefined));
+    return token;
+  };
+  const redeem = (page: Page, token: string, headers: Record<string, string | undefined> = {}) =>
+    page.ask('POST', '/api/session/one-time', { token }, headers);
+  const signedIn = async () => {
+    const page = newPage(served);
+    expect((await redeem(page, await offered())).status).toBe(200);
+    return page;
+  };
+
+  it('is told how to sign in, signs in with the address that the command prints, and signs out', async () => {
+    const page = newPage(served);
+    expect(await page.ask('GET', '/api/session')).toMatchObject({
+      status: 401,
+      body: { error: { code: 'not_signed_in' }, login: { passkey: false, oidc: null } },
+    });
+    const { url } = await site.ask<{ url: string }>('console', 'login', '--as', 'ada');
+    expect(url).toMatch(/^http:\/\/localhost:\d+\/sign-in#[\w-]{43}$/);
+    const answer = await page.openSignIn(url);
+    expect(answer).toMatchObject({ status: 200, body: { person: 'ada', via: 'key' } });
+    expect(answer.headers.getSetCookie()).toEqual([
+      expect.stringMatching(/^countersign=[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/),
+    ]);
+    const { body } = await page.ask('GET', '/api/session');
+    expect(body).toMatchObject({ person: 'ada', name: 'ada', roles: ['requester', 'approver', 'operator'] });
+    expect(body.rights).toContain('plan.decide');
+    expect(body.rights).not.toContain('config.reload');
+    expect((await page.ask('DELETE', '/api/session')).status).toBe(204);
+    expect((await newPage(served).openSignIn(url)).status).toBe(403);
+  });
+
+  it('is over for a stolen cookie as well once somebody has signed out', async () => {
+    const page = await signedIn();
+    const stolen = { cookie: page.cookie };
+    expect((await page.ask('GET', '/api/session', undefined, stolen)).status).toBe(200);
+    await page.ask('DELETE', '/api/session');
+    expect((await page.ask('GET', '/api/session', undefined, stolen)).status).toBe(401);
+  });
+
+  it('changes nothing for a page of another origin, or without the header that only a page of ours knows', async () => {
+    const page = await signedIn();
+    const port = new URL(page.origin).port;
+    const foreign: Record<string, string | undefined>[] = [
+      { 'x-countersign-csrf': undefined },
+      { 'x-countersign-csrf': 'A'.repeat(43) },
+      { origin: undefined },
+      { origin: 'http://evil.example' },
+      { origin: `https://localhost:${port}` },
+      { origin: 'http://localhost:1' },
+      { origin: 'null' },
+      { 'sec-fetch-site': 'cross-site' },
+    ];
+    for (const headers of foreign)
+      expect((await page.ask('DELETE', '/api/session', undefined, headers)).status, JSON.stringify(headers)).toBe(403);
+    expect((await page.ask('GET', '/api/session')).status).toBe(200);
+  });
+
+  it('can’t be signed in by another site, and a code that was refused there is still good', async () => {
+    const page = newPage(served);
+    const token = await offered();
+    expect((await redeem(page, token, { origin: undefined })).body.error.code).toBe('not_from_here');
+    expect((await redeem(page, token, { origin: 'http://evil.example' })).status).toBe(403);
+    expect((await redeem(page, token)).status).toBe(200);
+  });
+
+  it('gets a new session at every sign-in: one that was planted or had before is worth nothing', async () => {
+    const page = newPage(served);
+    const planted = `countersign=${'A'.repeat(43)}`;
+    page.cookie = planted;
+    await redeem(page, await offered());
+    const first = page.cookie;
+    expect(first).not.toBe(planted);
+    await redeem(page, await offered());
+    expect(page.cookie).not.toBe(first);
+    expect((await page.ask('GET', '/api/session', undefined, { cookie: first })).status).toBe(401);
+    const two = { cookie: `${page.cookie}; countersign=${'A'.repeat(43)}` };
+    expect((await page.ask('GET', '/api/session', undefined, two)).status, 'two cookies of one name').toBe(401);
+  });
+
+  it('is signed in once by a code, however many redeem it at the same time', async () => {
+    const token = await offered();
+    const answers = await Promise.all([1, 2, 3, 4].map(() => redeem(newPage(served), token)));
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 403, 403, 403]);
+  });
+
+  it('is ended by a command, and nobody’s token lies in the state or the ledger', async () => {
+    const page = await signedIn();
+    const session = (await page.ask('GET', '/api/session')).body.session as string;
+    const { countersign } = ada;
+    expect((await countersign.identity.sessions.all()).map(({ id }) => id)).toContain(session);
+    expect(await site.ask('session', 'revoke', session, '--as', 'ada', '--reason', 'lost laptop')).toEqual({
+      ended: [session],
+    });
+    expect((await page.ask('GET', '/api/session')).status).toBe(401);
+    const entries = await countersign.ledger.entries({ subject: session, limit: 10 });
+    expect(entries.map(({ entry }) => (entry.body as { event: string }).event)).toEqual(['opened', 'ended']);
+    const { DatabaseSync } = await import('node:sqlite');
+    const state = new DatabaseSync(`${site.directory}/state/countersign.db`, { readOnly: true });
+    const kept = JSON.stringify(state.prepare('SELECT * FROM person_sessions').all()) + JSON.stringify(entries);
+    state.close();
+    expect(kept).not.toContain(page.cookie?.split('=')[1]);
+  });
+
+  it('is over after idleness, and after the longest time in any case', async () => {
+    const [idle, busy] = [await signedIn(), await signedIn()];
+    const from = Date.now();
+    let lived = 0;
+    while (Date.now() - from < 7000) {
+      if ((await busy.ask('GET', '/api/session')).status !== 200) break;
+      lived = Date.now() - from;
+      if (lived > 2500 && idle.csrf !== undefined) {
+        expect((await idle.ask('GET', '/api/session')).status).toBe(401);
+        idle.csrf = undefined;
+      }
+      await sleep(250);
+    }
+    expect(lived).toBeGreaterThan(2500);
+    expect(lived).toBeLessThan(5500);
+    expect(idle.csrf).toBeUndefined();
+  });
+
+  it('locks an address out that keeps failing, whatever it then comes with', async () => {
+    const token = await offered();
+    const statuses: number[] = [];
+    for (let tried = 0; tried < 12; tried++)
+      statuses.push((await redeem(newPage(served), 'A'.repeat(42) + String(tried % 10))).status);
+    expect(statuses.filter((status) => status === 429).length).toBeGreaterThan(0);
+    const late = await redeem(newPage(served), token);
+    expect(late).toMatchObject({ status: 429, body: { error: { code: 'locked_out' } } });
+    expect(Number(late.headers.get('retry-after'))).toBeGreaterThan(30);
+  });
+});
