@@ -114,13 +114,17 @@ export async function openGatewayLane(
     };
   }
 
-  /** The first session of a kind makes its logins: from then on nothing of ours changes the catalogue. */
+  /**
+   * The first session of a kind makes its logins, and its task, left open, keeps them: from then on nothing of ours changes
+   * the catalogue.
+   */
   async function warmUp(): Promise<void> {
     for (const actor of ['reader', 'writer', 'migrator'] as const) {
       if (actor !== 'reader' && surroundings.radius[actor].write.length === 0) continue;
       const way = await enter(actor, {}, 'warm up');
       await send({ attempt: probe('SELECT 1'), channel: 'simple', way, words: {} });
     }
+    open.length = 0;
   }
 
   await warmUp();
