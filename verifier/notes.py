@@ -5,6 +5,7 @@ import re
 from collections import namedtuple
 
 import ed25519
+import webauthn
 from canonical import Unsound, fields, from_base64, read
 
 Key = namedtuple("Key", "name id public")
@@ -74,11 +75,19 @@ def open_envelope(envelope, payload_type):
     fields(envelope, ("payloadType", "payload", "signatures"), "envelope")
     if envelope["payloadType"] != payload_type or len(envelope["signatures"]) != 1:
         raise Unsound(f"is no envelope of {payload_type} with one signature")
-    signature = fields(envelope["signatures"][0], ("keyid", "sig"), "signature")
-    payload, blob = from_base64(envelope["payload"]), from_base64(signature["sig"], 64)
+    signature = envelope["signatures"][0]
+    evidence = signature.get("webauthn")
+    fields(signature, ("keyid", "sig") if evidence is None else ("keyid", "sig", "webauthn"), "signature")
+    payload, blob = from_base64(envelope["payload"]), from_base64(signature["sig"], 64 if evidence is None else None)
     message = f"DSSEv1 {len(payload_type)} {payload_type} {len(payload)} ".encode() + payload
 
-    def signed_by(public):
-        return signature["keyid"] == key_id(public) and ed25519.verify(public, message, blob)
+    if evidence is not None:
+        fields(evidence, ("credential", "authenticatorData", "clientData"), "evidence of a passkey")
+
+    def signed_by(key):
+        if isinstance(key, webauthn.Passkey):
+            named = evidence is not None and signature["keyid"] == key_id(key.public)
+            return named and webauthn.signed_by(key, message, evidence, blob)
+        return evidence is None and signature["keyid"] == key_id(key) and ed25519.verify(key, message, blob)
 
     return read(payload), signed_by

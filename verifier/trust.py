@@ -4,6 +4,7 @@ import json
 
 from canonical import from_base64
 from notes import LOG, WITNESS, verifier_key
+from webauthn import Passkey, passkey
 
 
 class Trust:
@@ -16,7 +17,10 @@ class Trust:
             raise ValueError("it is no trust/v1")
         self.log = verifier_key(said.pop("log"), LOG)
         self.people = {
-            name: {"keys": [_person_key(key) for key in person["keys"]], "approves": person["approves"]}
+            name: {
+                "keys": [_person_key(key) for key in person["keys"]] + [passkey(each) for each in person.get("passkeys", [])],
+                "approves": person["approves"],
+            }
             for name, person in said.pop("people").items()
         }
         self.environments = {
@@ -30,7 +34,8 @@ class Trust:
         witnesses = said.pop("witnesses", {"keys": [], "quorum": 0})
         self.witnesses = [verifier_key(key, WITNESS) for key in witnesses["keys"]]
         self.quorum, self.unwitnessed = _count(witnesses["quorum"]), _count(witnesses.get("unwitnessed", 0))
-        _all_different([key for person in self.people.values() for key in person["keys"]])
+        keys = [key for person in self.people.values() for key in person["keys"]]
+        _all_different([key.public if isinstance(key, Passkey) else key for key in keys])
         _all_different([key.public for key in self.witnesses])
         if said:
             raise ValueError(f"it says {', '.join(said)}, which means nothing here")

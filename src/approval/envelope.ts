@@ -4,11 +4,11 @@ import type { Json } from '../domain/digest.ts';
 import { digest, type Opened, opened, sealed } from './dsse.ts';
 import type { PersonKey } from './person-key.ts';
 
-const PAYLOAD_TYPE = 'application/vnd.countersign.approval+json';
+export const APPROVAL_TYPE = 'application/vnd.countersign.approval+json';
 
 /** Signs a verdict with a person's own key. */
 export function signApproval(statement: ApprovalStatement, key: PersonKey): ApprovalEnvelope {
-  return sealed(PAYLOAD_TYPE, statement as unknown as Json, key);
+  return sealed(APPROVAL_TYPE, statement as unknown as Json, key);
 }
 
 const statementSchema = z.strictObject({
@@ -24,5 +24,5 @@ const statementSchema = z.strictObject({
 
 /** Reads the envelope of an approval, strictly; whose key signed it is then asked with `verifiedBy`. */
 export function openEnvelope(envelope: unknown): Opened<ApprovalStatement> {
-  return opened(envelope, { payloadType: PAYLOAD_TYPE, kind: 'approval', statement: statementSchema });
+  return opened(envelope, { payloadType: APPROVAL_TYPE, kind: 'approval', statement: statementSchema });
 }

@@ -69,7 +69,7 @@ export function verifyVerdict(
   if (!person.approves.includes('*') && !person.approves.includes(plan.environment)) {
     return no(`${person.id} may not countersign in ${plan.environment}`);
   }
-  if (!person.publicKeys.some((key) => opened.verifiedBy(key))) return no(`no key of ${person.id} signed it`);
+  if (!opened.verifiedByPerson(person)) return no(`no key of ${person.id} signed it`);
   const at = Date.parse(statement.at);
   if (at > now + CLOCK_SKEW_MS) return no('it is dated in the future');
   if (at < Date.parse(plan.createdAt) - CLOCK_SKEW_MS) return no('it is older than the plan');

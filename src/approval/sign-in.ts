@@ -33,8 +33,17 @@ export function signSignIn(statement: SignInStatement, key: PersonKey): Envelope
 /** Whom a signed sign-in speaks for, and with which of their keys; or why it counts for nobody. */
 export function verifySignIn(
   envelope: unknown,
-  question: { readonly token: string; readonly people: ReadonlyMap<ActorId, Person>; readonly now: number },
-): { readonly person: Person; readonly key: string } | { readonly why: string } {
+  question: {
+    readonly token: string;
+    readonly people: ReadonlyMap<ActorId, Person>;
+    /** With which the machine signs in whoever has nothing of their own yet. */
+    readonly ledgerKey: Uint8Array;
+    readonly now: number;
+  },
+):
+  | { readonly person: Person; readonly key: string }
+  | { readonly person: Person; readonly first: true }
+  | { readonly why: string } {
   const signIn = opened<SignInStatement>(envelope, {
     payloadType: PAYLOAD_TYPE,
     kind: 'sign-in',
@@ -47,5 +56,12 @@ export function verifySignIn(
   const person = question.people.get(statement.person);
   if (person === undefined) return { why: `${statement.person} is no person of the configuration` };
   const key = person.publicKeys.find((one) => signIn.verifiedBy(one));
-  return key === undefined ? { why: `no key of ${person.id} signed it` } : { person, key: keyId(key) };
+  if (key !== undefined) return { person, key: keyId(key) };
+  const first = hasNothing(person) && signIn.verifiedBy(question.ledgerKey);
+  return first ? { person, first } : { why: `no key of ${person.id} signed it` };
+}
+
+/** Nobody else can vouch for who has a key or a passkey: that they do themselves. */
+export function hasNothing({ publicKeys, passkeys }: Pick<Person, 'publicKeys' | 'passkeys'>): boolean {
+  return publicKeys.length === 0 && passkeys.length === 0;
 }

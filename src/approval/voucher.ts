@@ -55,7 +55,6 @@ export function verifyVoucher(envelope: VoucherEnvelope, question: VoucherQuesti
   if (person === undefined) return { valid: false, why: `${statement.person} is no person of the configuration` };
   if (!person.approves.includes('*') && !person.approves.includes(environment))
     return { valid: false, why: `${person.id} may not countersign in ${environment}` };
-  if (!person.publicKeys.some((key) => voucher.verifiedBy(key)))
-    return { valid: false, why: `no key of ${person.id} signed it` };
+  if (!voucher.verifiedByPerson(person)) return { valid: false, why: `no key of ${person.id} signed it` };
   return { valid: true, statement };
 }

@@ -7,7 +7,7 @@ import { RefusalError } from '../domain/refusal.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 
 /** The person that `--as` names. @throws RefusalError for anybody who is no person of the configuration. */
-export function personNamed({ config }: Countersign, name: string): Person {
+export function personNamed({ config, people }: Countersign, name: string): Person {
   const actor = config.actors.get(asId<ActorId>(name));
   if (actor === undefined)
     throw new RefusalError({
@@ -25,7 +25,7 @@ export function personNamed({ config }: Countersign, name: string): Person {
       hint: 'A person decides with their own key.',
     });
   }
-  return actor;
+  return people.get(actor.id) ?? actor;
 }
 
 /** The person's own private key. @throws RefusalError when it is missing, or is somebody else's. */

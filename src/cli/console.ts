@@ -1,4 +1,6 @@
 import type { Command } from 'commander';
+import { hasNothing } from '../approval/sign-in.ts';
+import type { Person } from '../domain/actor.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { liveNodes } from '../store/nodes.ts';
@@ -8,6 +10,7 @@ import { answerWith, type CommonOptions, withCommonOptions } from './command.ts'
 interface LoginOptions extends CommonOptions {
   readonly as: string;
   readonly key?: string;
+  readonly first?: boolean;
 }
 
 /** Adds `countersign console login`. */
@@ -20,12 +23,13 @@ export function registerConsole(program: Command): void {
   )
     .requiredOption('--as <person>', 'who you are, as the configuration names you')
     .option('--key <file>', 'your private key (default: keys/people/<person>.key beside the configuration)')
+    .option('--first', 'for who has no key and no passkey yet: the machine vouches, and they can register their first')
     .action((options: LoginOptions) => answerWith(options, (countersign) => login(countersign, options), 'not needed'));
 }
 
 async function login(countersign: Countersign, options: LoginOptions) {
   const person = personNamed(countersign, options.as);
-  const key = keyOf(countersign, person, options.key);
+  const key = options.first === true ? firstOf(person) : keyOf(countersign, person, options.key);
   const address = await consoleAddress(countersign);
   const { token, expires } = await countersign.identity.codes.offer(person, key);
   // After the hash: browsers send it to nobody, and no log has it.
@@ -34,6 +38,16 @@ async function login(countersign: Countersign, options: LoginOptions) {
     json: { url, person: person.id, expires },
     text: `Open this address in your browser. It signs you in as ${person.id}, once, until ${expires}:\n\n  ${url}`,
   };
+}
+
+/** @throws RefusalError for anybody who can vouch for themselves. */
+function firstOf(person: Person): 'the machine' {
+  if (hasNothing(person)) return 'the machine';
+  throw new RefusalError({
+    refused: 'denied',
+    message: `${person.id} has a key or a passkey already, and signs in with that.`,
+    hint: 'Leave --first out. Whoever has lost all of theirs: take the keys out of the configuration, revoke the passkeys, and begin anew.',
+  });
 }
 
 /** @throws RefusalError when no gateway serves it. */

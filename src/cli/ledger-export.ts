@@ -59,8 +59,8 @@ export function registerLedgerExport(ledger: Command): void {
   ).action((options: CommonOptions) =>
     answerWith(
       options,
-      async ({ config, ledger: { verifierKey } }) => {
-        const policy = trustPolicy(config, verifierKey);
+      async ({ config, people, ledger: { verifierKey } }) => {
+        const policy = trustPolicy(config, people, verifierKey);
         return { json: policy, text: JSON.stringify(policy, null, 2) };
       },
       'not needed',

@@ -14,6 +14,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   resume: async () => (await import('./halt.ts')).registerHalt,
   policy: async () => (await import('./policy.ts')).registerPolicy,
   console: async () => (await import('./console.ts')).registerConsole,
+  passkey: async () => (await import('./passkey.ts')).registerPasskey,
   session: async () => (await import('./session.ts')).registerSession,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
   mcp: async () => (await import('./mcp.ts')).registerMcp,

@@ -1,14 +1,26 @@
 import type { Config } from '../config/load.ts';
+import type { Person } from '../domain/actor.ts';
+import type { ActorId } from '../domain/ids.ts';
 
-/** A trust policy as the independent verifier reads it (verifier/README.md), made from a configuration. */
-export function trustPolicy(config: Config, verifierKey: string) {
-  const people = [...config.actors.values()].flatMap((actor) =>
-    actor.kind === 'person' && actor.publicKeys.length > 0
+/** A trust policy as the independent verifier reads it (verifier/README.md), made from a configuration. @param known its people, with their passkeys. */
+export function trustPolicy(config: Config, known: ReadonlyMap<ActorId, Person>, verifierKey: string) {
+  const people = [...known.values()].flatMap((actor) =>
+    actor.publicKeys.length + actor.passkeys.length > 0
       ? [
           [
             actor.id,
             {
               keys: actor.publicKeys.map((key) => `ed25519:${Buffer.from(key).toString('base64')}`),
+              ...(actor.passkeys.length === 0
+                ? {}
+                : {
+                    passkeys: actor.passkeys.map(({ publicKey: key, credential, rpId, origin }) => ({
+                      key,
+                      credential,
+                      rpId,
+                      origin,
+                    })),
+                  }),
               approves: [...actor.approves],
             },
           ] as const,

@@ -213,6 +213,7 @@ function actorsOf(value: ConfigDocument): ReadonlyMap<ActorId, Actor> {
       name: entry.name,
       ...(entry.email === undefined ? {} : { email: entry.email }),
       publicKeys: entry.publicKeys.map((key) => Buffer.from(key.slice('ed25519:'.length), 'base64')),
+      passkeys: [],
       approves: entry.approves,
       mayHalt: entry.mayHalt,
       roles: personRoles(entry),

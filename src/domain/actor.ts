@@ -1,4 +1,5 @@
 import type { ActorId, RoleId } from './ids.ts';
+import type { Passkey } from './passkey.ts';
 
 /** Who acts. Everyone has a named owner: a person who answers for it. */
 export type Actor = Agent | Person | Service;
@@ -21,6 +22,8 @@ export interface Person {
   readonly email?: string;
   /** Raw Ed25519 public keys (RFC 8032), 32 bytes each. Whoever holds the private key of one speaks as this person. */
   readonly publicKeys: readonly Uint8Array[];
+  /** Those that somebody has vouched for; they count as much as keys. The configuration knows of none. */
+  readonly passkeys: readonly Passkey[];
   /** Environments by id in which this person may countersign; `*` is every one. */
   readonly approves: readonly string[];
   readonly mayHalt: boolean;

@@ -1,4 +1,5 @@
 import type { ActorId, Digest, EnvironmentId, Instant, PlanId } from './ids.ts';
+import type { WebAuthnEvidence } from './passkey.ts';
 import type { Plan } from './plan.ts';
 
 /** What a person signs: this plan, on this target identity, by me, now. */
@@ -19,7 +20,12 @@ export interface ApprovalEnvelope {
   readonly payloadType: 'application/vnd.countersign.approval+json';
   /** Base64 of the canonical statement. */
   readonly payload: string;
-  readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
+  /** By a key, or by a passkey whose challenge was the digest of what is signed. */
+  readonly signatures: readonly {
+    readonly keyid: string;
+    readonly sig: string;
+    readonly webauthn?: WebAuthnEvidence;
+  }[];
 }
 
 declare const approved: unique symbol;

@@ -38,6 +38,8 @@ export const ENTRY_KINDS = [
   'red team',
   /** A person was offered a way to sign in, signed in, or a session of theirs ended. */
   'session',
+  /** A passkey of a person was registered, vouched for, or taken back. */
+  'passkey',
 ] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 

@@ -1,37 +1,66 @@
+import type { PersonKey } from '../approval/person-key.ts';
+import { hasNothing } from '../approval/sign-in.ts';
 import type { Person } from '../domain/actor.ts';
 import type { ActorId } from '../domain/ids.ts';
 import { keyId } from '../ledger/signing-key.ts';
+import type { KnownPasskeys } from '../pipeline/passkeys.ts';
 import type { Proof } from '../pipeline/proof.ts';
+import type { ReceiveVerdict } from '../pipeline/verdicts.ts';
 import type { Store } from '../store/store.ts';
+import { createChallenges } from './challenges.ts';
+import { createPasskeyVerdicts, type PasskeyVerdicts } from './passkey-verdicts.ts';
+import { createPasskeys, type Passkeys, passkeyThatCounts } from './passkeys.ts';
 import { createPersonSessions, type PersonSessions, type SignInWay } from './person-sessions.ts';
-import { createSignInCodes, type SignInCodes } from './sign-in-codes.ts';
+import { createSignInCodes, FIRST, type SignInCodes } from './sign-in-codes.ts';
 import { createSignInLimits, type SignInLimits } from './sign-in-limits.ts';
 
 /** Who people are, how they show it, and for how long it holds. */
 export interface Identity {
   readonly sessions: PersonSessions;
   readonly codes: SignInCodes;
+  readonly passkeys: Passkeys;
+  readonly verdicts: PasskeyVerdicts;
   readonly limits: SignInLimits;
 }
 
 export function createIdentity(deps: {
   readonly store: Store;
   readonly proof: Proof;
+  /** With the passkeys that count. */
   readonly people: () => ReadonlyMap<ActorId, Person>;
+  readonly known: KnownPasskeys;
   readonly session: () => { readonly idleMs: number; readonly longestMs: number };
+  readonly receiveVerdict: ReceiveVerdict;
+  readonly ledgerKey: PersonKey;
+  /** The same for every gateway of this configuration, and known to nobody else. */
+  readonly challengeSecret: Buffer;
   readonly now: () => number;
 }): Identity {
-  const { store, proof, people, now } = deps;
+  const { store, proof, people, known, ledgerKey, receiveVerdict, now } = deps;
   const sessions = createPersonSessions({ store, proof, people, limits: deps.session, counts, now });
+  const challenges = createChallenges({ secret: deps.challengeSecret, now });
   return {
     sessions,
-    codes: createSignInCodes({ store, proof, sessions, people, now }),
+    codes: createSignInCodes({ store, proof, sessions, people, ledgerKey, now }),
+    passkeys: createPasskeys({ store, proof, sessions, known, challenges, people, ledgerKey, now }),
+    verdicts: createPasskeyVerdicts({ people, receiveVerdict, now }),
     limits: createSignInLimits(now, (address) =>
       proof.log.warn({ address }, 'an address is locked out: it keeps failing to sign in'),
     ),
   };
 
   async function counts(person: Person, via: SignInWay, credential: string): Promise<boolean> {
-    return via === 'key' && person.publicKeys.some((key) => keyId(key) === credential);
+    switch (via) {
+      case 'key':
+        return person.publicKeys.some((key) => keyId(key) === credential);
+      case 'passkey':
+        return passkeyThatCounts(people(), credential, person.id) !== undefined;
+      case 'code':
+        return credential === FIRST.credential && hasNothing(person);
+      case 'oidc':
+        return false;
+      default:
+        return via satisfies never;
+    }
   }
 }

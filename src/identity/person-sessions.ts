@@ -18,8 +18,8 @@ import type { Write } from '../store/write.ts';
 import { type Right, rightsOf } from './rights.ts';
 import { newToken, tokenHash } from './secret-token.ts';
 
-/** How a person has shown who they are. */
-export const SIGN_IN_WAYS = ['passkey', 'key', 'oidc'] as const;
+/** How a person has shown who they are. A code of the machine is no proof of it, and lets them register a passkey only. */
+export const SIGN_IN_WAYS = ['passkey', 'key', 'oidc', 'code'] as const;
 export type SignInWay = (typeof SIGN_IN_WAYS)[number];
 
 /** A person who is signed in, as the configuration knows them now. */
@@ -93,7 +93,7 @@ export function createPersonSessions(deps: {
       name: person.name,
       via,
       roles: person.roles,
-      rights: rightsOf(person),
+      rights: via === 'code' ? ['passkey.own'] : rightsOf(person),
       since: row.opened_at as Instant,
       steppedUpAt: row.stepped_up_at as Instant,
       expires: instantOf(expiresMs),

@@ -14,11 +14,16 @@ export type SignedIn = { readonly token: string; readonly session: PersonSession
 
 /** Signing in where there is no provider: a command at the machine signs with the person's own key, a browser redeems it. */
 export interface SignInCodes {
-  /** Makes a code for a person who signs it; kept as a digest, and good once. */
-  offer(person: Person, key: PersonKey): Promise<{ readonly token: string; readonly expires: Instant }>;
+  /**
+   * Makes a code for a person, good once: signed by them, or by the machine for who has nothing to sign with. With that they
+   * can register their first passkey, and do nothing else.
+   */
+  offer(person: Person, key: PersonKey | 'the machine'): Promise<{ readonly token: string; readonly expires: Instant }>;
   redeem(token: string, replaces: string | undefined): Promise<SignedIn>;
 }
 
+/** For the first passkey of a person, and nothing else. */
+export const FIRST = { via: 'code', credential: 'the machine' } as const;
 const LIFETIME_MS = 2 * 60_000;
 
 export function createSignInCodes(deps: {
@@ -26,6 +31,7 @@ export function createSignInCodes(deps: {
   readonly proof: Proof;
   readonly sessions: PersonSessions;
   readonly people: () => ReadonlyMap<ActorId, Person>;
+  readonly ledgerKey: PersonKey;
   readonly now: () => number;
 }): SignInCodes {
   const { store, proof, sessions } = deps;
@@ -43,12 +49,12 @@ export function createSignInCodes(deps: {
           at: instantOf(nowMs),
           expires,
         },
-        key,
+        key === 'the machine' ? deps.ledgerKey : key,
       );
       await proof.record({
         kind: 'session',
         subject: person.id,
-        body: { event: 'offered', person: person.id, expires },
+        body: { event: 'offered', person: person.id, by: key === 'the machine' ? key : 'their key', expires },
         writes: [insertSignInCode({ tokenHash: hash, envelope, expires }), forgetSignInCodes(instantOf(nowMs))],
       });
       return { token, expires };
@@ -60,13 +66,17 @@ export function createSignInCodes(deps: {
       const verified =
         envelope === undefined
           ? { why: 'there is none, or it was used' }
-          : verifySignIn(envelope, { token: hash, people: deps.people(), now: deps.now() });
+          : verifySignIn(envelope, {
+              token: hash,
+              people: deps.people(),
+              ledgerKey: deps.ledgerKey.publicKey,
+              now: deps.now(),
+            });
       if ('why' in verified) return no(verified.why);
       try {
         return await sessions.open({
           person: verified.person.id,
-          via: 'key',
-          credential: verified.key,
+          ...('first' in verified ? FIRST : { via: 'key', credential: verified.key }),
           replaces,
           writes: [redeemSignInCode(hash)],
         });

@@ -1,6 +1,7 @@
 import type { PostgresState } from '../domain/state-location.ts';
 import { isOfAKey, type LedgerCopy, openFileCopy, UnreadableLine } from './archive.ts';
 import { type KeySuccession, successionOf } from './key-succession.ts';
+import { createPasskeyApprovals } from './passkey-approvals.ts';
 import { openPostgresCopy } from './postgres-copy.ts';
 import { EMPTY_FRONTIER, type Frontier, grow, leafHash, rootOf } from './tree.ts';
 
@@ -70,6 +71,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
 
   let frontier: Frontier = EMPTY_FRONTIER;
   let vouched = 0;
+  const approvals = createPasskeyApprovals();
   for await (const { index, entry, leaf, problem } of copy.entries()) {
     if (index !== frontier.size) return tampered(frontier.size, `entry ${frontier.size} was removed`);
     const computed = leafHash(Buffer.from(entry, 'utf8'));
@@ -79,6 +81,8 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
       return tampered(index, `entry ${index} was changed: it is not one of a key`);
     }
     if (problem !== undefined) return tampered(index, `entry ${index} was changed: ${problem}`);
+    const wrongly = approvals.take(entry);
+    if (wrongly !== undefined) return tampered(index, `entry ${index} counts for nothing: ${wrongly}`);
     const grown = grow(frontier, [computed]);
     frontier = grown.frontier;
     const wrong =

@@ -72,7 +72,7 @@ export interface TargetRules {
 export function createTargetRules(deps: {
   readonly id: TargetId;
   readonly environment: Environment;
-  readonly people: ReadonlyMap<ActorId, Person>;
+  readonly people: () => ReadonlyMap<ActorId, Person>;
   readonly actor: (id: ActorId) => { readonly actor: Agent | Service; readonly role: Role } | undefined;
   readonly changeTime: ChangeCalendar;
   /** `null` where Countersign makes no backups of the target. */
@@ -131,7 +131,9 @@ export function createTargetRules(deps: {
   const rules: TargetRules = {
     id,
     environment,
-    people: deps.people,
+    get people() {
+      return deps.people();
+    },
     edition: deps.edition,
     masks: deps.masks,
     secrets: deps.secrets,

@@ -32,12 +32,14 @@ export function inForce(
     readonly watched: (decide: Decide) => Decide;
     readonly clock: SteadyClock;
     readonly now: () => number;
+    /** With the passkeys that count. */
+    readonly withPasskeys: (people: ReadonlyMap<ActorId, Person>) => ReadonlyMap<ActorId, Person>;
     readonly provenBackup: (target: TargetId) => ProvenBackup | undefined;
   },
 ): InForce {
   const { config, policies } = governance;
   const decide = deps.watched(createDecide(policies));
-  const people = new Map(
+  const configured = new Map(
     [...config.actors.values()].flatMap((actor) => (actor.kind === 'person' ? [[actor.id, actor] as const] : [])),
   );
   const targets = new Map(
@@ -70,7 +72,9 @@ export function inForce(
     governance,
     config,
     policies,
-    people,
+    get people() {
+      return deps.withPasskeys(configured);
+    },
     targets,
     rules: new Map(
       [...targets].map(([id, { target, environment }]) => [
@@ -78,7 +82,7 @@ export function inForce(
         createTargetRules({
           id,
           environment,
-          people,
+          people: () => deps.withPasskeys(configured),
           actor,
           changeTime: calendarOf(environment),
           backup: () => (backups.has(id) ? { proven: deps.provenBackup(id) } : null),

@@ -1,4 +1,5 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { analyse as analyseStatement } from '../analysis/analyse.ts';
 import { createAnalysisCache } from '../analysis/analysis-cache.ts';
 import { initAnalyser } from '../analysis/parse.ts';
@@ -24,6 +25,7 @@ import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-
 import { createHalts, type HaltSubject, type Halts } from '../pipeline/halts.ts';
 import { holdLease, type Lease } from '../pipeline/lease.ts';
 import { type Observer, UNOBSERVED } from '../pipeline/observer.ts';
+import { createKnownPasskeys } from '../pipeline/passkeys.ts';
 import { createPlanViews, type PlanViews } from '../pipeline/plan-view.ts';
 import { createProof, type Log, type Proof } from '../pipeline/proof.ts';
 import { type Recovered, recover } from '../pipeline/recover.ts';
@@ -110,7 +112,15 @@ export async function openCountersign(
   const now = () => clock.now();
   const analyse = createAnalysisCache(observer.analysing(analyseStatement));
   const drills = await createDrills(store);
-  const parts = { provenBackup: drills.proven, watched: observer.deciding, clock: steadyClock(clock), now };
+  const passkeys = await createKnownPasskeys({ store, verifierKey: ledger.verifierKey });
+  const { withPasskeys } = passkeys;
+  const parts = {
+    withPasskeys,
+    provenBackup: drills.proven,
+    watched: observer.deciding,
+    clock: steadyClock(clock),
+    now,
+  };
   /** Read anew for every question, so that all of it is one edition. */
   let governing = inForce(governance, parts);
   const agreement = createAgreement({
@@ -138,6 +148,7 @@ export async function openCountersign(
   const rules = (id: string): TargetRules | undefined => governing.rules.get(asId(id));
   const engines = new Map<TargetId, Promise<GovernedTarget>>();
   const views = createPlanViews({ store, rules, now });
+  const receiveVerdict = observer.approving(createReceiveVerdict({ store, proof, views, rules, now }));
   const startedAt = instantOf(clock.now());
   let announced: { readonly pg: string; readonly http: string } | undefined;
   let lease: Lease | undefined;
@@ -234,7 +245,7 @@ export async function openCountersign(
       knowsTarget: (id) => rules(id) !== undefined,
       stopped: (agent) => halts.covering({ agent, task: '', target: '' }),
     }),
-    receiveVerdict: observer.approving(createReceiveVerdict({ store, proof, views, rules, now })),
+    receiveVerdict,
     applyPlan: observer.applying(
       createApplyPlan({
         store,
@@ -263,7 +274,11 @@ export async function openCountersign(
       store,
       proof,
       people: () => governing.people,
+      known: passkeys,
       session: () => governing.config.session,
+      receiveVerdict,
+      ledgerKey: key,
+      challengeSecret: createHmac('sha256', readFileSync(config.ledgerKey)).update('challenges of passkeys').digest(),
       now,
     }),
     recover: () =>
@@ -298,12 +313,13 @@ export async function openCountersign(
       announced = addresses;
       // Who acts must know when to stop.
       store.onChange(() => {
-        Promise.all([halts.refresh(), vouchers.refresh(), drills.refresh()]).catch((error: unknown) =>
-          log.error({ err: error }, 'halts and vouchers could not be read, as something has changed'),
+        Promise.all([halts.refresh(), vouchers.refresh(), drills.refresh(), passkeys.refresh()]).catch(
+          (error: unknown) =>
+            log.error({ err: error }, 'halts and vouchers could not be read, as something has changed'),
         );
       });
       // What came since they were first read has told nobody here.
-      await Promise.all([halts.refresh(), vouchers.refresh(), drills.refresh()]);
+      await Promise.all([halts.refresh(), vouchers.refresh(), drills.refresh(), passkeys.refresh()]);
       await agreement.adopt();
       lease = await holdLease({
         leaseMs: store.leaseMs,
@@ -316,6 +332,7 @@ export async function openCountersign(
               halts.refresh(),
               vouchers.refresh(),
               drills.refresh(),
+              passkeys.refresh(),
               agreement.check(),
               ledger.check(),
             ]);

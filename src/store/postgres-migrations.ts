@@ -77,4 +77,12 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   );
   CREATE TABLE sign_in_codes (token_hash word PRIMARY KEY, envelope word NOT NULL, expires_at word NOT NULL);
   `,
+  `
+  CREATE TABLE passkeys (
+    id word PRIMARY KEY, person word NOT NULL, credential word NOT NULL UNIQUE, statement word NOT NULL, envelope word,
+    counter bigint NOT NULL, registered_at word NOT NULL
+  );
+  CREATE TRIGGER tell AFTER INSERT OR UPDATE OF envelope OR DELETE ON passkeys FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
+  CREATE TABLE spent_challenges (challenge word PRIMARY KEY, expires_at word NOT NULL);
+  `,
 ];

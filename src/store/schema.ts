@@ -17,6 +17,8 @@ export interface StateSchema {
   proven_backups: ProvenBackupRow;
   person_sessions: PersonSessionRow;
   sign_in_codes: { token_hash: string; envelope: string; expires_at: string };
+  passkeys: PasskeyRow;
+  spent_challenges: { challenge: string; expires_at: string };
   policy_epochs: { epoch: number; digest: string; by: string; at: string };
 }
 
@@ -104,6 +106,18 @@ export interface PersonSessionRow {
   stepped_up_at: string;
   ends_at: string;
   ended_at: string | null;
+}
+
+export interface PasskeyRow {
+  id: string;
+  person: string;
+  credential: string;
+  /** What is vouched for, and once somebody has: the envelope. */
+  statement: string;
+  envelope: string | null;
+  /** The authenticator's own count of its signatures; a clone shows by it. */
+  counter: number;
+  registered_at: string;
 }
 
 export interface NodeRow {

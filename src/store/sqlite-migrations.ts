@@ -61,4 +61,11 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE TABLE sign_in_codes (token_hash TEXT PRIMARY KEY, envelope TEXT NOT NULL, expires_at TEXT NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE passkeys (
+    id TEXT PRIMARY KEY, person TEXT NOT NULL, credential TEXT NOT NULL UNIQUE, statement TEXT NOT NULL, envelope TEXT,
+    counter INTEGER NOT NULL, registered_at TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE spent_challenges (challenge TEXT PRIMARY KEY, expires_at TEXT NOT NULL) STRICT;
+  `,
 ];

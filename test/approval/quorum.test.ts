@@ -28,6 +28,7 @@ for (const id of ['ada', 'grace', 'edsger', 'asker', 'stranger']) {
     id: asId(id),
     name: id,
     publicKeys: [key],
+    passkeys: [],
     approves: id === 'edsger' ? ['staging'] : ['*'],
     mayHalt: false,
     roles: ['approver'],

@@ -2,20 +2,26 @@ import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { challengeOf } from '../../src/approval/dsse.ts';
+import type { ApprovalEnvelope } from '../../src/domain/approval.ts';
+import type { Json } from '../../src/domain/digest.ts';
 import { asId } from '../../src/domain/ids.ts';
 import { proveAction } from '../../src/ledger/action-proof.ts';
 import { exportLedger } from '../../src/ledger/archive.ts';
 import { signCheckpoint } from '../../src/ledger/checkpoint.ts';
 import { keepCosignatures } from '../../src/ledger/checkpoint-notes.ts';
 import { cosign } from '../../src/ledger/cosignature.ts';
-import { COSIGNATURE, loadSigningKey, verifierKey } from '../../src/ledger/signing-key.ts';
+import { COSIGNATURE, keyId, loadSigningKey, verifierKey } from '../../src/ledger/signing-key.ts';
+import { verifyLedger } from '../../src/ledger/verify.ts';
+import { rawKey } from '../../src/ledger/webauthn-signature.ts';
+import { newAuthenticator, type Wrongly } from '../fixtures/authenticator.ts';
 import { entryOf, IDENTITY, planned, type WrittenHistory, writtenHistory } from '../fixtures/history.ts';
 import { hasPython, python, verifyAsStranger } from '../fixtures/verifier.ts';
 
 describe.skipIf(!hasPython)('the independent verifier', () => {
-  it('computes what RFC 8032, RFC 6962 and RFC 8785 say, and refuses every other form', async () => {
+  it('computes what RFC 8032, RFC 6979, RFC 6962 and RFC 8785 say, and refuses every other form', async () => {
     const primitives = new URL('./primitives.py', import.meta.url).pathname;
-    expect(await python(primitives)).toEqual({ code: 0, signatures: [], trees: [], texts: [] });
+    expect(await python(primitives)).toEqual({ code: 0, signatures: [], curves: [], trees: [], texts: [] });
   });
 });
 
@@ -97,6 +103,62 @@ describe.skipIf(!hasPython)('G7 an operator who forges', () => {
     const { plan, approval } = planned('one');
     await made.append(plan, approval('ada', made.person('mallory')));
     expect(await problem()).toContain('no valid signature of ada');
+  });
+
+  it('can’t countersign with a passkey that isn’t the person’s, nor for another verdict, page or name', async () => {
+    const device = newAuthenticator();
+    const [rpId, origin] = ['countersign.example', 'https://countersign.example'];
+    const options = { challenge: Buffer.alloc(32).toString('base64url'), rp: { id: rpId }, rpId };
+    const publicKey = device.publicKey;
+    const passkey = { publicKey, credential: device.credential, rpId, origin };
+    const trust = made.trusting((policy) => {
+      const { credential } = passkey;
+      const ada = { keys: [], passkeys: [{ key: publicKey, credential, rpId, origin }], approves: ['production'] };
+      return { ...policy, people: { ada } };
+    });
+    const { plan, approval } = planned('one');
+    const signed = (wrongly: Wrongly) => {
+      const entry = approval('ada', made.person('ada'));
+      const { envelope, ...said } = entry.body as unknown as { envelope: ApprovalEnvelope };
+      const challenge = challengeOf(envelope.payloadType, Buffer.from(envelope.payload, 'base64'));
+      const { response } = device.get({ ...options, challenge: challenge.toString('base64url') }, origin, wrongly);
+      const base64 = (text: string) => Buffer.from(text, 'base64url').toString('base64');
+      const signature = {
+        keyid: keyId(rawKey(publicKey)),
+        sig: base64(response.signature),
+        webauthn: {
+          credential: device.credential,
+          authenticatorData: base64(response.authenticatorData),
+          clientData: base64(response.clientDataJSON),
+        },
+      };
+      return { ...entry, body: { ...said, envelope: { ...envelope, signatures: [signature] } } as unknown as Json };
+    };
+    const confirmed = entryOf('passkey', 'passkey_1', { ...passkey, event: 'confirmed', person: 'ada' });
+    await made.append(confirmed, plan, signed({}));
+    expect(await problem(trust)).toBe('sound');
+    expect(await verifyLedger(made.path)).toMatchObject({ verdict: 'sound' });
+    const wrong: Wrongly[] = [
+      { by: newAuthenticator() },
+      { origin: 'https://evil.example' },
+      { rpId: 'evil.example' },
+      { challenge: options.challenge },
+      { crossOrigin: true },
+      { flags: 0x01 },
+    ];
+    for (const wrongly of wrong) {
+      const forged = await writtenHistory();
+      await forged.append(confirmed, plan, signed(wrongly));
+      const file = join(forged.directory, 'forged.jsonl');
+      await pipeline(exportLedger(forged.store, forged.ledger), createWriteStream(file));
+      const policy = JSON.parse(readFileSync(trust, 'utf8')) as object;
+      const own = join(forged.directory, 'trust.json');
+      writeFileSync(own, JSON.stringify({ ...policy, log: forged.ledger.verifierKey }));
+      const said = Object.keys(wrongly).join();
+      expect((await verifyAsStranger(file, own)).problem, said).toContain('no valid signature of ada');
+      expect(await verifyLedger(forged.path), said).toMatchObject({ verdict: 'tampered', entry: 3 });
+      await forged.remove();
+    }
   });
 
   it.each([

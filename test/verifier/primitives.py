@@ -8,6 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "verifier"))
 import ed25519
 import merkle
+import p256
 from canonical import Unsound, read
 
 # RFC 8032 section 7.1: key, message, signature.
@@ -45,6 +46,39 @@ def signatures():
     yield not ed25519.verify((2**255 - 1).to_bytes(32, "little"), b"", bytes(64))
 
 
+def curves():
+    # RFC 6979 appendix A.2.5, with SHA-256: key, and r and s of "sample" and "test".
+    public = bytes.fromhex(
+        "0460fed4ba255a9d31c961eb74c6356d68c049b8923b61fa6ce669622e60f29fb6"
+        "7903fe1008b8bc99a41ae9e95628bc64f2f1b20c2d7e9f5177a3c294d4462299"
+    )
+    for message, r, s in (
+        (b"sample", "efd48b2aacb6a8fd1140dd9cd45e81d69d2c877b56aaf991c34d0ea84eaf3716",
+         "f7cb1c942d657c41d436c7a1b6e29f65f3e900dbb9aff4064dc4ab2f843acda8"),
+        (b"test", "f1abb023518351cd71d881567b1ea663ed3efcf6c5132b354f28d3b0b7d38367",
+         "019f4113742a2b14bd25926b49c649155f267e60d3814b4c0cc84250e46f0083"),
+    ):  # fmt: skip
+        signature = der(int(r, 16), int(s, 16))
+        yield p256.verify(public, message, signature)
+        yield not p256.verify(public, message + b"x", signature)
+        for at in range(0, len(signature), 5):
+            yield not p256.verify(public, message, signature[:at] + bytes([signature[at] ^ 1]) + signature[at + 1 :])
+        yield not p256.verify(public, message, signature + b"\0")
+        yield not p256.verify(public, message, der(int(r, 16), int(s, 16) + p256.ORDER))
+        yield not p256.verify(public[:-1] + b"\0", message, signature)
+    for r, s in ((0, 0), (0, 1), (1, 0), (p256.ORDER, 1), (1, p256.ORDER)):
+        yield not p256.verify(public, b"sample", der(r, s))
+    yield not p256.verify(b"", b"sample", b"")
+
+
+def der(*integers):
+    parts = b""
+    for each in integers:
+        value = each.to_bytes(each.bit_length() // 8 + 1, "big")
+        parts += bytes([2, len(value)]) + value
+    return bytes([0x30, len(parts)]) + parts
+
+
 def trees():
     leaves = [merkle.leaf_hash(bytes([n])) for n in range(4)]
     left, right = merkle.node_hash(*leaves[:2]), merkle.node_hash(*leaves[2:])
@@ -76,4 +110,4 @@ def texts():
             yield True
 
 
-print(json.dumps({each.__name__: [n for n, held in enumerate(each()) if not held] for each in (signatures, trees, texts)}))
+print(json.dumps({each.__name__: [n for n, held in enumerate(each()) if not held] for each in (signatures, curves, trees, texts)}))

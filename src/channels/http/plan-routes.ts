@@ -69,7 +69,17 @@ const BASE64 = z
 const ENVELOPE = z.strictObject({
   payloadType: z.literal('application/vnd.countersign.approval+json'),
   payload: BASE64,
-  signatures: z.array(z.strictObject({ keyid: z.string().max(256), sig: BASE64 })).length(1),
+  signatures: z
+    .array(
+      z.strictObject({
+        keyid: z.string().max(256),
+        sig: BASE64,
+        webauthn: z
+          .strictObject({ credential: z.string().max(2048), authenticatorData: BASE64, clientData: BASE64 })
+          .exactOptional(),
+      }),
+    )
+    .length(1),
 });
 
 const NAMES_PLAN = z.object({ plan: z.string() });

@@ -9,9 +9,12 @@ import { type Needs, serveHealth } from './health.ts';
 import { sendError } from './http-error.ts';
 import { type MetricsPage, serveMetrics } from './metrics-route.ts';
 import { checkOrigin } from './origin-check.ts';
+import { servePasskeys } from './passkey-routes.ts';
 import { createPersonGuard } from './person-session.ts';
 import { type ReceiveApproval, servePlans } from './plan-routes.ts';
 import { serveSessions } from './session-routes.ts';
+import { createSignInRoute } from './sign-in-route.ts';
+import { serveVerdicts } from './verdict-routes.ts';
 
 export interface HttpOptions {
   readonly host: string;
@@ -90,7 +93,11 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const { identity, publicUrl } = options;
   if (identity !== undefined) {
     const guard = createPersonGuard({ sessions: identity.sessions, publicUrl });
-    serveSessions(app, { identity, guard, publicUrl });
+    const signIn = createSignInRoute({ identity, publicUrl });
+    const parts = { identity, guard, signIn, publicUrl, gateway: options.gateway };
+    serveSessions(app, parts);
+    servePasskeys(app, parts);
+    serveVerdicts(app, parts);
   }
   await mount(app, '/mcp', options.mcp, options.log);
 

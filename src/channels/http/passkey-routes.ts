@@ -1,0 +1,85 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { Identity } from '../../identity/identity.ts';
+import { sendError, sendRefusal } from './http-error.ts';
+import { originOf } from './own-origin.ts';
+import { type PersonGuard, signedInOf } from './person-session.ts';
+import { refusedFrom, type SignInRoute } from './sign-in-route.ts';
+import { ASSERTION, assertionOf, REGISTRATION } from './webauthn-bodies.ts';
+
+/** `/api/passkeys`: a person’s own. `/api/session/passkey`: signing in with one. */
+export function servePasskeys(
+  app: FastifyInstance,
+  deps: {
+    readonly identity: Identity;
+    readonly guard: PersonGuard;
+    readonly signIn: SignInRoute;
+    readonly publicUrl: string | undefined;
+  },
+): void {
+  const { guard, signIn, publicUrl } = deps;
+  const { passkeys } = deps.identity;
+
+  app.get('/api/passkeys', { preHandler: guard('passkey.own') }, async (request) => ({
+    passkeys: await passkeys.list(signedInOf(request).person),
+  }));
+
+  app.post('/api/passkeys/options', { preHandler: guard('passkey.own') }, async (request, reply) => {
+    const options = await passkeys.registrationOptions(signedInOf(request), originOf(request, publicUrl));
+    return 'refused' in options ? sendRefusal(reply, options.refused) : options;
+  });
+
+  app.post('/api/passkeys', { preHandler: guard('passkey.own') }, async (request, reply) => {
+    const body = REGISTRATION.safeParse(request.body);
+    const session = signedInOf(request);
+    if (!body.success) return malformed(reply, body.error);
+    const registered = await passkeys.register(session, originOf(request, publicUrl), {
+      ...body.data,
+      clientExtensionResults: {},
+    });
+    if ('refused' in registered) return sendRefusal(reply, registered.refused);
+    const { passkey } = registered;
+    return reply.code(201).send({
+      passkey,
+      confirm: passkey.confirmed ? null : `countersign passkey confirm ${passkey.id} --as ${passkey.person}`,
+    });
+  });
+
+  app.delete<{ Params: { id: string } }>(
+    '/api/passkeys/:id',
+    { preHandler: guard('passkey.own') },
+    async (request, reply) => {
+      const { person } = signedInOf(request);
+      const own = (await passkeys.list(person)).some(({ id }) => id === request.params.id);
+      if (own && (await passkeys.revoke(request.params.id, person, 'by its owner'))) return reply.code(204).send();
+      return sendError(reply, 404, {
+        code: 'unknown_passkey',
+        message: `${person} has no passkey ${JSON.stringify(request.params.id.slice(0, 80))}.`,
+        hint: 'GET /api/passkeys lists them.',
+      });
+    },
+  );
+
+  app.post('/api/session/passkey/options', async (request, reply) => {
+    const origin = originOf(request, publicUrl);
+    const refused = await refusedFrom(request, reply, origin);
+    if (refused !== undefined) return refused;
+    const options = await passkeys.signInOptions(origin);
+    return 'refused' in options ? sendRefusal(reply, options.refused) : options;
+  });
+
+  app.post('/api/session/passkey', async (request, reply) =>
+    signIn(request, reply, async ({ origin, replaces }) => {
+      const body = ASSERTION.safeParse(request.body);
+      return body.success ? passkeys.signIn(origin, assertionOf(body.data), replaces) : 'malformed';
+    }),
+  );
+
+  async function malformed(reply: Parameters<typeof sendError>[0], error: z.ZodError) {
+    return sendError(reply, 400, {
+      code: 'malformed_passkey',
+      message: `The body is not what an authenticator answers: ${z.prettifyError(error)}`,
+      hint: 'Send what navigator.credentials.create gave, as its toJSON() writes it.',
+    });
+  }
+}
