@@ -5,6 +5,7 @@ import { shortId } from '../domain/plan.ts';
 import { proveAction, subjectNamed } from '../ledger/action-proof.ts';
 import { exportLedger } from '../ledger/archive.ts';
 import { loadSigningKey } from '../ledger/signing-key.ts';
+import { publishTiles } from '../ledger/tiles.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { answerWith, type CommonOptions, UsageError, withCommonOptions } from './command.ts';
 import { trustPolicy } from './trust-policy.ts';
@@ -16,7 +17,7 @@ interface ExportOptions extends CommonOptions {
 /** What is no file's name: a plan's digest or its beginning, a write, a task. */
 const AN_ID = /^((sha256:)?[0-9a-f]{8,64}|(intent|task)_[0-9a-f]+)$/;
 
-/** Adds to `countersign ledger` what a stranger is given: export, checkpoint, trust. */
+/** Adds to `countersign ledger` what a stranger is given: export, tiles, checkpoint, trust. */
 export function registerLedgerExport(ledger: Command): void {
   withCommonOptions(
     ledger
@@ -36,6 +37,14 @@ export function registerLedgerExport(ledger: Command): void {
         'not needed',
       ),
     );
+
+  withCommonOptions(
+    ledger
+      .command('tiles <directory>')
+      .description('write what came since into static files that any web server can hand out (C2SP tlog-tiles)'),
+  ).action((directory: string, options: CommonOptions) =>
+    answerWith(options, (countersign) => publish(countersign, directory), 'not needed'),
+  );
 
   withCommonOptions(
     ledger.command('checkpoint').description('the newest signed checkpoint, to be kept where nobody can change both'),
@@ -66,6 +75,17 @@ export function registerLedgerExport(ledger: Command): void {
       'not needed',
     ),
   );
+}
+
+async function publish(countersign: Countersign, directory: string) {
+  const { size, files, leftOut } = await publishTiles(countersign, directory);
+  const missing = leftOut.map(
+    ({ bundle, entry, bytes }) => `${bundle} is left out: entry ${entry} has ${bytes} bytes, more than a bundle takes.`,
+  );
+  return {
+    json: { directory, size, files, leftOut },
+    text: [`${directory} has ${size} entries; ${files} files were written.`, ...missing].join('\n'),
+  };
 }
 
 async function exportAction(

@@ -24,7 +24,7 @@ interface VerifyOptions extends CommonOptions {
   readonly key?: string;
 }
 
-/** Adds `countersign ledger show|verify|export|checkpoint|trust|disclose|erase|rotate-key`. */
+/** Adds `countersign ledger show|verify|export|tiles|checkpoint|trust|disclose|erase|rotate-key`. */
 export function registerLedger(program: Command): void {
   const ledger = program.command('ledger').description('the proof chain: what was asked, decided, approved and done');
 

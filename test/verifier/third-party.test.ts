@@ -1,20 +1,13 @@
-import { execFile } from 'node:child_process';
 import { createPublicKey } from 'node:crypto';
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { bundleFromJSON } from '@sigstore/bundle';
 import { toSignedEntity, toTrustMaterial, Verifier } from '@sigstore/verify';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { proveAction } from '../../src/ledger/action-proof.ts';
 import { loadSigningKey, type SigningKey } from '../../src/ledger/signing-key.ts';
+import { hasGo, runGo } from '../fixtures/go.ts';
 import { planned, type WrittenHistory, writtenHistory } from '../fixtures/history.ts';
-
-const GO = '/usr/bin/go';
-const PACKAGES = '/usr/share/gocode';
-const hasGo = existsSync(GO) && existsSync(`${PACKAGES}/src/golang.org/x/mod/sumdb`);
-if (!hasGo) console.warn('skipped: signed notes by Go (install golang-go and golang-golang-x-mod-dev)');
-const THIRD_PARTY = new URL('./third_party.go', import.meta.url).pathname;
 
 interface Envelope {
   readonly payloadType: string;
@@ -87,13 +80,9 @@ describe('G7 programs that know nothing of Countersign', () => {
   it.skipIf(!hasGo)(
     'Go’s checksum database verifies checkpoint, growth and each entry, and finds what is changed',
     async () => {
-      const check = async (text: string) => {
+      const check = (text: string) => {
         writeFileSync(file, text);
-        const env = { ...process.env, GOPATH: PACKAGES, GO111MODULE: 'off', GOFLAGS: '' };
-        return promisify(execFile)(GO, ['run', THIRD_PARTY, file, made.ledger.verifierKey], { env }).then(
-          ({ stdout }) => stdout.trim(),
-          ({ stdout }: { stdout: string }) => `refused: ${stdout.trim()}`,
-        );
+        return runGo('third_party.go', file, made.ledger.verifierKey);
       };
       expect(await check(lines.join('\n'))).toBe('entries 5 size 7 grown true');
       const entry = lines.findIndex((line) => line.startsWith('{"entry"'));
