@@ -1,10 +1,39 @@
 import { directoryStore } from './directory-store.ts';
 import { keeperStore } from './keeper-store.ts';
+import { s3Store } from './s3-store.ts';
 import type { BackupStore } from './store.ts';
 
-/** @param place as the configuration names it; its token is revealed here. */
-export function openStore(
-  place: { readonly directory: string } | { readonly keeper: string; readonly token: { reveal(): string } },
-): BackupStore {
-  return 'directory' in place ? directoryStore(place.directory) : keeperStore(place.keeper, place.token.reveal());
+interface Secret {
+  reveal(): string;
+}
+
+/** As the configuration names it. */
+export type StorePlace =
+  | { readonly directory: string }
+  | { readonly keeper: string; readonly token: Secret }
+  | { readonly s3: S3Configured };
+
+interface S3Configured {
+  readonly bucket: string;
+  readonly region: string;
+  readonly endpoint: string | undefined;
+  readonly prefix: string;
+  readonly credentials: { readonly accessKeyId: Secret; readonly secretAccessKey: Secret } | undefined;
+}
+
+/** Its secrets are revealed here. */
+export function openStore(place: StorePlace): BackupStore {
+  if ('directory' in place) return directoryStore(place.directory);
+  if ('keeper' in place) return keeperStore(place.keeper, place.token.reveal());
+  const { credentials, ...bucket } = place.s3;
+  return s3Store({
+    ...bucket,
+    credentials:
+      credentials === undefined
+        ? undefined
+        : {
+            accessKeyId: credentials.accessKeyId.reveal(),
+            secretAccessKey: credentials.secretAccessKey.reveal(),
+          },
+  });
 }

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { createBackup } from '../backups/create-backup.ts';
+import { type BackupMade, createBackup } from '../backups/create-backup.ts';
 import { fetchBackup, readManifest } from '../backups/fetch-backup.ts';
 import { openStore } from '../backups/open-store.ts';
 import { tryStore } from '../backups/try-store.ts';
@@ -84,17 +84,54 @@ async function create(countersign: Countersign, options: TargetOptions): Promise
       hint: `Make one (CREATE ROLE countersign_backup LOGIN PASSWORD '…' IN ROLE pg_read_all_data; GRANT CONNECT ON DATABASE ${target.endpoint.database} TO countersign_backup) and name it: targets.${target.id}.credentials.backup.`,
     });
   const store = openStore(backup.store);
+  const resumed: string[] = [];
+  let destroyable: readonly string[] = [];
   const made = await createBackup({
     target,
     credential: { user: backup.login.user, password: backup.login.password.reveal() },
     store,
     recipients: backup.recipients,
     jobs: backup.jobs,
+    workDirectory: backup.workDirectory,
     onProgress: tell,
+    async onStored(stored) {
+      tell('trying to destroy what was stored');
+      destroyable = await tryStore(store, target.id);
+      await record(countersign, stored, { place: store.place, destroyable });
+      if (stored.resumed) resumed.push(stored.manifest.id);
+    },
   });
-  tell('trying to destroy what was stored');
-  const destroyable = await tryStore(store, target.id);
   const { manifest } = made;
+  return {
+    json: {
+      backup: manifest.id,
+      manifest: made.digest,
+      bytes: made.bytes,
+      rows: made.rows,
+      durationMs: made.durationMs,
+      place: store.place,
+      destroyable,
+      resumed,
+    },
+    text: [
+      ...resumed.map((id) => `${pc.green('Finished')} ${id}, which had been cut off on its way to the store`),
+      `${pc.green('Backed up')} ${target.id} as of ${manifest.at}: ${manifest.id}`,
+      `  ${made.rows} rows in ${manifest.content.tables.length} tables, ${megabytes(made.bytes)} in ${seconds(made.durationMs)}, at ${store.place}`,
+      outOfReach(destroyable),
+      `→ It counts once a drill has restored it: countersign drill run --target ${target.id}`,
+    ].join('\n'),
+  };
+}
+
+async function record(
+  countersign: Countersign,
+  made: BackupMade,
+  { place, destroyable }: { readonly place: string; readonly destroyable: readonly string[] },
+): Promise<void> {
+  const { manifest } = made;
+  // It may have been, by a process that died before it could tidy up.
+  const known = await knownBackups(countersign, manifest.target);
+  if (known.some(({ backup }) => backup === manifest.id)) return;
   await countersign.proof.record({
     kind: 'backup',
     subject: manifest.id,
@@ -109,23 +146,11 @@ async function create(countersign: Countersign, options: TargetOptions): Promise
       rows: made.rows,
       tables: manifest.content.tables.length,
       durationMs: made.durationMs,
-      place: store.place,
+      place,
       destroyable: [...destroyable],
       by: operatingSystemUser(),
     },
   });
-  return {
-    json: {
-      backup: manifest.id,
-      manifest: made.digest,
-      bytes: made.bytes,
-      rows: made.rows,
-      durationMs: made.durationMs,
-      place: store.place,
-      destroyable,
-    },
-    text: `${pc.green('Backed up')} ${target.id} as of ${manifest.at}: ${manifest.id}\n  ${made.rows} rows in ${manifest.content.tables.length} tables, ${megabytes(made.bytes)} in ${seconds(made.durationMs)}, at ${store.place}\n${outOfReach(destroyable)}\n→ It counts once a drill has restored it: countersign drill run --target ${target.id}`,
-  };
 }
 
 async function list(countersign: Countersign, options: TargetOptions): Promise<Answer> {

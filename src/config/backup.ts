@@ -2,12 +2,28 @@ import { resolve } from 'node:path';
 import type { ConfigDocument } from './schema.ts';
 import { type Secret, secretReference } from './secret.ts';
 
+/** A place for backups, as `backups/open-store.ts` opens it. */
+type ConfiguredStore =
+  | { readonly directory: string }
+  | { readonly keeper: string; readonly token: Secret }
+  | {
+      readonly s3: {
+        readonly bucket: string;
+        readonly region: string;
+        readonly endpoint: string | undefined;
+        readonly prefix: string;
+        readonly credentials: { readonly accessKeyId: Secret; readonly secretAccessKey: Secret } | undefined;
+      };
+    };
+
 /** Where the backups of a target lie, and who may read them. */
 export interface ConfiguredBackup {
-  readonly store: { readonly directory: string } | { readonly keeper: string; readonly token: Secret };
+  readonly store: ConfiguredStore;
   /** May read everything, and nothing else: best a member of `pg_read_all_data`. `null` where drills alone are run. */
   readonly login: { readonly user: string; readonly password: Secret } | null;
   readonly recipients: readonly string[];
+  /** For what is under way; `null` for a private directory of this account below the system's temporary one. */
+  readonly workDirectory: string | null;
   readonly identity: Secret | null;
   readonly jobs: number;
   readonly probes: readonly { readonly name: string; readonly sql: string }[];
@@ -17,17 +33,39 @@ export interface ConfiguredBackup {
 export function backupOf(entry: ConfigDocument['targets'][string], directory: string): ConfiguredBackup | null {
   const { backup, credentials } = entry;
   if (backup === undefined) return null;
-  const { store, recipients, identity, jobs, probes } = backup;
+  const { store, recipients, identity, jobs, probes, workDirectory } = backup;
   const login = credentials.backup;
   return {
-    store:
-      'directory' in store
-        ? { directory: resolve(directory, store.directory) }
-        : { keeper: store.keeper, token: secretReference(store.token, directory) },
+    store: placeOf(store, directory),
     login: login === undefined ? null : { user: login.user, password: secretReference(login.password, directory) },
     recipients,
+    workDirectory: workDirectory === undefined ? null : resolve(directory, workDirectory),
     identity: identity === undefined ? null : secretReference(identity, directory),
     jobs,
     probes: Object.entries(probes).map(([name, sql]) => ({ name, sql })),
+  };
+}
+
+function placeOf(
+  store: NonNullable<ConfigDocument['targets'][string]['backup']>['store'],
+  directory: string,
+): ConfiguredStore {
+  if ('directory' in store) return { directory: resolve(directory, store.directory) };
+  if ('keeper' in store) return { keeper: store.keeper, token: secretReference(store.token, directory) };
+  const { accessKeyId, secretAccessKey, bucket, region, endpoint, prefix = '' } = store.s3;
+  return {
+    s3: {
+      bucket,
+      region,
+      endpoint,
+      prefix,
+      credentials:
+        accessKeyId === undefined || secretAccessKey === undefined
+          ? undefined
+          : {
+              accessKeyId: secretReference(accessKeyId, directory),
+              secretAccessKey: secretReference(secretAccessKey, directory),
+            },
+    },
   };
 }

@@ -101,17 +101,39 @@ const maskPattern = z
   .string()
   .regex(/^(\*|[^.*]+)\.(\*|[^.*]+)\.(\*|[^.*]+)$/, 'write schema.table.column, with * for a whole part');
 
+/** A bucket with Object Lock; without keys the machine's own role is used. */
+const s3Bucket = z
+  .strictObject({
+    bucket: z.string().regex(/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/, 'the name of a bucket'),
+    region: z.string().min(1).default('us-east-1'),
+    /** Of a server that is not Amazon's. */
+    endpoint: z.url({ protocol: /^https?$/ }).optional(),
+    prefix: z
+      .string()
+      .regex(/^([A-Za-z0-9._-]+\/)+$/, 'write folders that end in a slash, as in backups/')
+      .optional(),
+    accessKeyId: reference.optional(),
+    secretAccessKey: reference.optional(),
+  })
+  .refine(
+    ({ accessKeyId, secretAccessKey }) => (accessKeyId === undefined) === (secretAccessKey === undefined),
+    'accessKeyId and secretAccessKey belong together: name both, or neither for the role of the machine',
+  );
+
 /** Backups of a target: where they lie, and for whom they are readable. */
 const backup = z.strictObject({
   store: z.union([
     z.strictObject({ directory: z.string().min(1) }),
     z.strictObject({ keeper: z.url({ protocol: /^https?$/ }), token: reference }),
+    z.strictObject({ s3: s3Bucket }),
   ]),
   /** age recipients: the file is readable for whoever holds one of their identities, and for nobody else. */
   recipients: z.array(z.string().regex(/^age1[a-z0-9]+$/, 'an age recipient: countersign backup key makes one')).min(1),
   /** Only drills need it, best on a machine of their own. */
   identity: reference.optional(),
   jobs: z.int().min(1).max(64).default(2),
+  /** For what is under way: room for a dump and its encrypted copy, on a disk that only this account reads. */
+  workDirectory: z.string().min(1).optional(),
   /** Queries whose answer must be true in what a drill has restored. */
   probes: z.record(name, z.string().min(1)).default({}),
 });
