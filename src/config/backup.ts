@@ -14,6 +14,13 @@ type ConfiguredStore =
         readonly prefix: string;
         readonly credentials: { readonly accessKeyId: Secret; readonly secretAccessKey: Secret } | undefined;
       };
+    }
+  | {
+      readonly restic: {
+        readonly url: string;
+        readonly password: Secret;
+        readonly login: { readonly user: string; readonly password: Secret } | undefined;
+      };
     };
 
 /** Where the backups of a target lie, and who may read them. */
@@ -52,6 +59,17 @@ function placeOf(
 ): ConfiguredStore {
   if ('directory' in store) return { directory: resolve(directory, store.directory) };
   if ('keeper' in store) return { keeper: store.keeper, token: secretReference(store.token, directory) };
+  if ('restic' in store) {
+    const { url, password, login } = store.restic;
+    return {
+      restic: {
+        url,
+        password: secretReference(password, directory),
+        login:
+          login === undefined ? undefined : { user: login.user, password: secretReference(login.password, directory) },
+      },
+    };
+  }
   const { accessKeyId, secretAccessKey, bucket, region, endpoint, prefix = '' } = store.s3;
   return {
     s3: {

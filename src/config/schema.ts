@@ -126,6 +126,16 @@ const backup = z.strictObject({
     z.strictObject({ directory: z.string().min(1) }),
     z.strictObject({ keeper: z.url({ protocol: /^https?$/ }), token: reference }),
     z.strictObject({ s3: s3Bucket }),
+    /** A repository behind a server that only appends; no other kind of repository can refuse a deletion. */
+    z.strictObject({
+      restic: z.strictObject({
+        url: z
+          .url({ protocol: /^https?$/ })
+          .refine((url) => !url.includes('@'), 'who asks is said under login, and their password is a reference'),
+        password: reference,
+        login: credential.optional(),
+      }),
+    }),
   ]),
   /** age recipients: the file is readable for whoever holds one of their identities, and for nobody else. */
   recipients: z.array(z.string().regex(/^age1[a-z0-9]+$/, 'an age recipient: countersign backup key makes one')).min(1),
