@@ -14,6 +14,8 @@ import { createGateway } from '../pipeline/create-gateway.ts';
 import { expirePlans } from '../pipeline/expire-plans.ts';
 import { expireUndo } from '../pipeline/expire-undo.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
+import { createLedgerTail } from '../pipeline/oversight/ledger-tail.ts';
+import { createOversight } from '../pipeline/oversight/oversight.ts';
 import { createReadLog } from '../pipeline/read-log.ts';
 import { createProfileRetirement } from '../pipeline/retire-profiles.ts';
 import { targetNamed } from '../pipeline/target-named.ts';
@@ -131,9 +133,28 @@ export async function serve(
     reload: () => reload.status(),
     now,
   });
+  const oversight = createOversight({
+    store,
+    views: countersign.views,
+    halts,
+    changes: countersign.changes,
+    applyPlan: countersign.applyPlan,
+    gateway,
+    rules: countersign.rules,
+    targets: () => countersign.targets,
+    actors: () => countersign.config.actors,
+    roles: () => countersign.config.roles,
+    onFailure: (error) => log.warn({ err: error }, 'entries of the ledger could not be filed for the console'),
+    now,
+  });
+  const tail = createLedgerTail({
+    activity: oversight.activity,
+    onFailure: (error) => log.warn({ err: error }, 'the console could not be told what is new in the ledger'),
+  });
   /** Once for each epoch: whoever looks at the files sees what comes later. */
   let followed = 0;
   const onChange = () => {
+    tail.look();
     Promise.all([sessions.refresh(), followPolicies()]).catch((error: unknown) =>
       log.error({ err: error }, 'a change of the state could not be read'),
     );
@@ -241,6 +262,8 @@ export async function serve(
       // Whoever asks meanwhile is told that it ends.
       await Promise.all([others?.close(), pg.close(CLOSE_GRACE_MS)]);
       await http?.close(CLOSE_GRACE_MS);
+      await tail.close();
+      await oversight.close();
       await sessions.closeAll();
       await warm;
       await readLog.close();
@@ -257,6 +280,7 @@ export async function serve(
         : { hostnames: [new URL(config.reachedAt.http).hostname], publicUrl: config.reachedAt.http }),
       gateway,
       identity: countersign.identity,
+      console: { oversight, tail },
       receiveApproval: countersign.receiveVerdict,
       mcp: inTheirTrace(createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }), tracing),
       ...(tracing === undefined ? {} : { within: tracing.within }),

@@ -85,4 +85,11 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   CREATE TRIGGER tell AFTER INSERT OR UPDATE OF envelope OR DELETE ON passkeys FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
   CREATE TABLE spent_challenges (challenge word PRIMARY KEY, expires_at word NOT NULL);
   `,
+  `
+  CREATE TABLE activity_head (id integer PRIMARY KEY CHECK (id = 1), size bigint NOT NULL);
+  INSERT INTO activity_head VALUES (1, 0);
+  CREATE TABLE activity_words (word word NOT NULL, idx bigint NOT NULL, PRIMARY KEY (word, idx));
+  CREATE INDEX plans_by_change ON plans (changed_at);
+  CREATE INDEX tasks_by_expiry ON tasks (expires_at);
+  `,
 ];

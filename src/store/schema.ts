@@ -20,6 +20,8 @@ export interface StateSchema {
   passkeys: PasskeyRow;
   spent_challenges: { challenge: string; expires_at: string };
   policy_epochs: { epoch: number; digest: string; by: string; at: string };
+  activity_head: { id: number; size: number };
+  activity_words: { word: string; idx: number };
 }
 
 export interface ProvenBackupRow {

@@ -68,4 +68,11 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE TABLE spent_challenges (challenge TEXT PRIMARY KEY, expires_at TEXT NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE activity_head (id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL) STRICT;
+  INSERT INTO activity_head VALUES (1, 0);
+  CREATE TABLE activity_words (word TEXT NOT NULL, idx INTEGER NOT NULL, PRIMARY KEY (word, idx)) STRICT, WITHOUT ROWID;
+  CREATE INDEX plans_by_change ON plans (changed_at);
+  CREATE INDEX tasks_by_expiry ON tasks (expires_at);
+  `,
 ];

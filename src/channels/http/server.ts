@@ -4,7 +4,13 @@ import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Identity } from '../../identity/identity.ts';
 import type { Gateway } from '../../pipeline/gateway.ts';
+import type { LedgerTail } from '../../pipeline/oversight/ledger-tail.ts';
+import type { Oversight } from '../../pipeline/oversight/oversight.ts';
 import { bearerOf, challengeFor } from './bearer.ts';
+import { serveActions } from './console/act-routes.ts';
+import { serveEvents } from './console/events.ts';
+import { serveConsoleFiles } from './console/files.ts';
+import { serveOversight } from './console/read-routes.ts';
 import { type Needs, serveHealth } from './health.ts';
 import { sendError } from './http-error.ts';
 import { type MetricsPage, serveMetrics } from './metrics-route.ts';
@@ -27,6 +33,8 @@ export interface HttpOptions {
   readonly gateway: Gateway;
   /** Left out where people have nothing to sign in to. */
   readonly identity?: Identity;
+  /** What people see and do in the console; it takes somebody who is signed in. */
+  readonly console?: { readonly oversight: Oversight; readonly tail: LedgerTail };
   readonly receiveApproval: ReceiveApproval;
   /** What answers `/mcp`. */
   readonly mcp: MountedChannel;
@@ -98,6 +106,13 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     serveSessions(app, parts);
     servePasskeys(app, parts);
     serveVerdicts(app, parts);
+    if (options.console !== undefined) {
+      const { oversight, tail } = options.console;
+      serveOversight(app, oversight, guard);
+      serveActions(app, oversight, guard);
+      serveEvents(app, { activity: oversight.activity, tail, guard });
+      serveConsoleFiles(app);
+    }
   }
   await mount(app, '/mcp', options.mcp, options.log);
 

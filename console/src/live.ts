@@ -1,0 +1,157 @@
+import { useEffect, useSyncExternalStore } from 'react';
+import { type ApiError, get, Unreachable } from './api.ts';
+
+/** What is known of an address of the API: the newest answer, and why there is no newer one. */
+export interface Known<Data> {
+  readonly data: Data | undefined;
+  readonly error: ApiError | Unreachable | Error | undefined;
+  readonly loading: boolean;
+}
+
+/** Whether what is shown follows what happens. */
+export type Connection = 'live' | 'connecting' | 'offline';
+
+interface Entry {
+  known: Known<unknown>;
+  listeners: Set<() => void>;
+  asking: Promise<void> | null;
+  again: boolean;
+}
+
+const NOTHING: Known<never> = { data: undefined, error: undefined, loading: true };
+const KEPT = 60;
+const entries = new Map<string, Entry>();
+
+/** The answer to `GET path`, kept up to date as long as somebody looks. `null` asks for nothing. */
+export function useLive<Data>(path: string | null): Known<Data> {
+  const known = useSyncExternalStore(
+    (listener) => (path === null ? () => undefined : watch(path, listener)),
+    () => (path === null ? NOTHING : (entries.get(path)?.known ?? NOTHING)),
+  );
+  useEffect(() => {
+    if (path !== null) void refetch(path);
+  }, [path]);
+  return known as Known<Data>;
+}
+
+/** Asks anew for all that is looked at; after something was done, or may have happened. */
+export function refetchAll(): void {
+  for (const [path, entry] of entries) if (entry.listeners.size > 0) void refetch(path);
+}
+
+function watch(path: string, listener: () => void): () => void {
+  const entry = entryOf(path);
+  entry.listeners.add(listener);
+  return () => {
+    entry.listeners.delete(listener);
+    if (entries.size > KEPT && entry.listeners.size === 0) entries.delete(path);
+  };
+}
+
+function entryOf(path: string): Entry {
+  const known = entries.get(path);
+  if (known !== undefined) return known;
+  const made: Entry = { known: NOTHING, listeners: new Set(), asking: null, again: false };
+  entries.set(path, made);
+  return made;
+}
+
+/** One question at a time for each address; what comes meanwhile asks once more. */
+function refetch(path: string): Promise<void> {
+  const entry = entryOf(path);
+  if (entry.asking !== null) {
+    entry.again = true;
+    return entry.asking;
+  }
+  entry.asking = (async () => {
+    do {
+      entry.again = false;
+      try {
+        const data = await get(path);
+        tell(entry, { data, error: undefined, loading: false });
+        if (connection === 'offline') connect();
+      } catch (error) {
+        const reason = error instanceof Error ? error : new Error(String(error));
+        tell(entry, { data: entry.known.data, error: reason, loading: false });
+        if (error instanceof Unreachable) setConnection('offline');
+      }
+    } while (entry.again);
+  })().finally(() => {
+    entry.asking = null;
+  });
+  return entry.asking;
+}
+
+function tell(entry: Entry, known: Known<unknown>): void {
+  entry.known = known;
+  for (const listener of entry.listeners) listener();
+}
+
+let connection: Connection = 'connecting';
+let source: EventSource | null = null;
+let retry: ReturnType<typeof setTimeout> | undefined;
+let gathering = false;
+const watchers = new Set<() => void>();
+const GATHER_MS = 120;
+const RETRY_MS = 3000;
+
+export function useConnection(): Connection {
+  return useSyncExternalStore(
+    (listener) => {
+      watchers.add(listener);
+      return () => watchers.delete(listener);
+    },
+    () => connection,
+  );
+}
+
+/** Begins to listen to the gateway: whatever it tells of is asked for anew, several together. */
+export function connect(): void {
+  clearTimeout(retry);
+  if (source !== null || document.hidden) return;
+  setConnection('connecting');
+  source = new EventSource('/api/events');
+  source.addEventListener('hello', () => {
+    setConnection('live');
+    refetchSoon();
+  });
+  source.addEventListener('refetch', () => {
+    setConnection('live');
+    refetchSoon();
+  });
+  source.addEventListener('entry', refetchSoon);
+  source.addEventListener('error', () => {
+    setConnection('offline');
+    // The browser tries again by itself while it may; where it has given up, this does.
+    if (source?.readyState !== EventSource.CLOSED) return;
+    disconnect();
+    retry = setTimeout(connect, RETRY_MS);
+  });
+}
+
+export function disconnect(): void {
+  clearTimeout(retry);
+  source?.close();
+  source = null;
+}
+
+// Nobody looks: no session is kept awake by it, and no battery emptied.
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) disconnect();
+  else connect();
+});
+
+function refetchSoon(): void {
+  if (gathering) return;
+  gathering = true;
+  setTimeout(() => {
+    gathering = false;
+    refetchAll();
+  }, GATHER_MS);
+}
+
+function setConnection(next: Connection): void {
+  if (next === connection) return;
+  connection = next;
+  for (const watcher of watchers) watcher();
+}

@@ -1,0 +1,65 @@
+import type { ActorLine } from '../../../src/pipeline/oversight/oversight.ts';
+import { useLive } from '../live.ts';
+import { Link } from '../parts/link.tsx';
+import { Empty, Shown } from '../parts/states.tsx';
+
+const KINDS = [
+  ['agent', 'Agents'],
+  ['service', 'Services'],
+  ['person', 'People'],
+] as const;
+
+/** Everyone and everything that acts, with who answers for it and the most that it may ever do. */
+export function ActorsPage() {
+  const known = useLive<{ actors: readonly ActorLine[] }>('/api/actors');
+  return (
+    <>
+      <div className="page-head">
+        <h1>Actors, and the most that each may ever do</h1>
+      </div>
+      <Shown known={known}>
+        {({ actors }) =>
+          actors.length === 0 ? (
+            <Empty title="Nobody is configured.">They are under actors in countersign.yaml.</Empty>
+          ) : (
+            KINDS.map(([kind, title]) => {
+              const of = actors.filter((actor) => actor.kind === kind);
+              return of.length === 0 ? null : (
+                <section key={kind} className="group">
+                  <h2>{title}</h2>
+                  {of.map((actor) => (
+                    <Actor key={actor.id} actor={actor} />
+                  ))}
+                </section>
+              );
+            })
+          )
+        }
+      </Shown>
+    </>
+  );
+}
+
+function Actor({ actor }: { readonly actor: ActorLine }) {
+  return (
+    <div className="record">
+      <div>
+        <h3>{actor.name ?? actor.id}</h3>
+        <p className="small quiet">
+          {actor.kind === 'person' ? actor.id : `role ${actor.role}, answered for by ${actor.owner}`}
+        </p>
+      </div>
+      <div>
+        {actor.halted === null ? null : <p className="bad small">{actor.halted}</p>}
+        <ul className="rights small">
+          {actor.mayDo.map((line) => (
+            <li key={line}>{line}</li>
+          ))}
+        </ul>
+      </div>
+      <p className="small">
+        <Link href={`/activity?actor=${encodeURIComponent(actor.id)}`}>What {actor.name ?? actor.id} did</Link>
+      </p>
+    </div>
+  );
+}

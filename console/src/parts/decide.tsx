@@ -1,0 +1,329 @@
+import { useId, useState } from 'react';
+import type { PlanDetail } from '../../../src/pipeline/oversight/plan-detail.ts';
+import { ApiError, send } from '../api.ts';
+import { useKeys } from '../keys.ts';
+import { refetchAll } from '../live.ts';
+import { go } from '../router.ts';
+import type { Session } from '../session.ts';
+import { countersign, NoPasskeys, type Verdict } from '../verdict.ts';
+import { CommandToCopy } from './command.tsx';
+import { Dialog } from './dialog.tsx';
+import { Ago, Left } from './time.tsx';
+import { rows, shortId, span, visible } from './words.ts';
+
+/** Who has signed, the way back, and what this person can do about the plan now. It is never changed here: only answered. */
+export function DecidePanel({ detail, session }: { readonly detail: PlanDetail; readonly session: Session }) {
+  const { view } = detail;
+  return (
+    <aside className="decide" aria-label="Decision">
+      <Standing detail={detail} />
+      <Signatures detail={detail} />
+      <WayBack detail={detail} />
+      <Acts detail={detail} session={session} />
+      {view.state === 'held' && !mayDecide(detail, session) ? (
+        <p className="small quiet">{whyNot(detail, session)}</p>
+      ) : null}
+    </aside>
+  );
+}
+
+interface Part {
+  readonly detail: PlanDetail;
+}
+
+function Standing({ detail: { view, waitsFor } }: Part) {
+  const said: Readonly<Record<typeof view.state, string>> = {
+    held: view.approvalsMissing === 0 ? 'Waits for its time' : 'Waits for a countersignature',
+    approved: 'Approved, not applied yet',
+    rejected: 'Rejected',
+    applying: 'Being applied now',
+    applied: 'Applied',
+    failed: 'Failed',
+    stale: 'Stale',
+    expired: 'Expired',
+    indeterminate: 'Nobody knows whether it took effect',
+  };
+  const waiting = view.state === 'held' || view.state === 'approved';
+  return (
+    <div role="status">
+      <h2 className="standing">{said[view.state]}</h2>
+      {waiting ? (
+        <p className="small quiet">
+          <Left until={view.plan.expiresAt} />, then it comes to nothing.
+        </p>
+      ) : null}
+      {view.note === null || view.state === 'applying' ? null : <p className="small">{visible(view.note)}</p>}
+      {waitsFor.map((line) => (
+        <p key={line} className="small warn-text">
+          Missing: {line}
+        </p>
+      ))}
+    </div>
+  );
+}
+
+function Signatures({ detail: { view } }: Part) {
+  const open = view.state === 'held' ? view.approvalsMissing : 0;
+  if (view.approvals.length + open === 0) return null;
+  return (
+    <ul className="signatures" aria-label="Countersignatures">
+      {view.approvals.map(({ person, at, reason }) => (
+        <li key={person} title={reason}>
+          <span className="signed">{person}</span>
+          <Ago at={at} />
+        </li>
+      ))}
+      {Array.from({ length: open }, (_, index) => (
+        // Empty lines have no name of their own.
+        // biome-ignore lint/suspicious/noArrayIndexKey: see above
+        <li key={index}>
+          <span>countersignature</span>
+          <span>missing</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function WayBack({ detail: { view } }: Part) {
+  const { undo, backup } = view.plan;
+  return (
+    <div className="way-back small" data-way={undo.undo}>
+      <strong>{undo.undo === 'irreversible' ? 'There is no way back' : 'The way back'}</strong>
+      {undo.undo === 'row images' ? (
+        <p>{rows(undo.rows)} are kept, before and after, in the same transaction. One step puts them back.</p>
+      ) : null}
+      {undo.undo === 'statements' ? (
+        <p className="mono">{undo.statements.map((line) => visible(line)).join(' ')}</p>
+      ) : null}
+      {undo.undo === 'irreversible' ? <p>{visible(undo.why)}.</p> : null}
+      <p className="quiet">
+        {backup === undefined ? (
+          'No backup is proven by a drill.'
+        ) : (
+          <>
+            Proven backup of <Ago at={backup.at} />; the drill <Ago at={backup.drilledAt} /> restored it in{' '}
+            {span(backup.recoveryMs)}.
+          </>
+        )}
+      </p>
+    </div>
+  );
+}
+
+function Acts({ detail, session }: Part & { readonly session: Session }) {
+  const [asks, setAsks] = useState<Verdict | 'undo' | null>(null);
+  const [trouble, setTrouble] = useState<Error | null>(null);
+  const [busy, setBusy] = useState(false);
+  const { view, change } = detail;
+  const decides = mayDecide(detail, session);
+  useKeys(decides ? { a: () => setAsks('approve'), r: () => setAsks('reject') } : {});
+
+  async function run(work: () => Promise<unknown>) {
+    setBusy(true);
+    setTrouble(null);
+    try {
+      await work();
+    } catch (error) {
+      setTrouble(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      setBusy(false);
+      refetchAll();
+    }
+  }
+  const applies = view.state === 'approved' && session.rights.includes('plan.apply');
+  const undoes = change?.canUndo === true && session.rights.includes('change.undo');
+  return (
+    <>
+      <div className="buttons">
+        {decides ? (
+          <>
+            <button type="button" className="button act" onClick={() => setAsks('approve')}>
+              Approve … <kbd>a</kbd>
+            </button>
+            <button type="button" className="button stop wide" onClick={() => setAsks('reject')}>
+              Reject … <kbd>r</kbd>
+            </button>
+          </>
+        ) : null}
+        {applies ? (
+          <button
+            type="button"
+            className="button act"
+            disabled={busy}
+            onClick={() => void run(() => send(`/api/plans/${view.id}/apply`))}
+          >
+            {busy ? 'Applying …' : 'Apply now'}
+          </button>
+        ) : null}
+        {undoes ? (
+          <button type="button" className="button wide" disabled={busy} onClick={() => setAsks('undo')}>
+            Take it back …
+          </button>
+        ) : null}
+      </div>
+      {change?.undoneBy == null ? null : (
+        <p className="small">
+          Taken back by{' '}
+          <a href={`/plans/${shortId(change.undoneBy)}`}>
+            <code>{shortId(change.undoneBy)}</code>
+          </a>
+        </p>
+      )}
+      {trouble === null ? null : <Failed error={trouble} />}
+      {asks === 'approve' || asks === 'reject' ? (
+        <VerdictDialog detail={detail} session={session} verdict={asks} onClose={() => setAsks(null)} />
+      ) : null}
+      {asks === 'undo' ? (
+        <UndoDialog
+          detail={detail}
+          onClose={() => setAsks(null)}
+          onConfirm={() => {
+            setAsks(null);
+            void run(async () => {
+              const { plan } = await send<{ plan: string }>(`/api/plans/${view.id}/undo`);
+              go(`/plans/${shortId(plan)}`);
+            });
+          }}
+        />
+      ) : null}
+    </>
+  );
+}
+
+function VerdictDialog({
+  detail,
+  session,
+  verdict,
+  onClose,
+}: Part & { readonly session: Session; readonly verdict: Verdict; readonly onClose: () => void }) {
+  const [reason, setReason] = useState('');
+  const [trouble, setTrouble] = useState<Error | null>(null);
+  const [busy, setBusy] = useState(false);
+  const field = useId();
+  const { view, headline } = detail;
+  const approves = verdict === 'approve';
+
+  async function decide() {
+    setBusy(true);
+    setTrouble(null);
+    try {
+      await countersign(view.id, verdict, reason.trim());
+      refetchAll();
+      onClose();
+    } catch (error) {
+      setTrouble(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      setBusy(false);
+    }
+  }
+
+  return (
+    <Dialog title={approves ? 'Countersign this plan?' : 'Reject this plan?'} onClose={onClose}>
+      <p>
+        <span className="env" data-tier={view.plan.tier}>
+          {view.plan.environment}
+        </span>{' '}
+        {visible(headline)}
+      </p>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          void decide();
+        }}
+      >
+        <div className="field">
+          <label htmlFor={field}>{approves ? 'Reason, if there is something to say' : 'Reason'}</label>
+          <textarea
+            id={field}
+            value={reason}
+            required={!approves}
+            maxLength={500}
+            onChange={(event) => setReason(event.target.value)}
+          />
+          <span className="why">It goes into the ledger under your name, for good.</span>
+        </div>
+        {trouble instanceof NoPasskeys ? (
+          <NoPasskey detail={detail} session={session} verdict={verdict} why={trouble.message} />
+        ) : trouble === null ? null : (
+          <Failed error={trouble} />
+        )}
+        <div className="dialog-buttons">
+          <button type="submit" className={approves ? 'button act' : 'button stop'} disabled={busy}>
+            {busy ? 'Waiting for your device …' : approves ? 'Sign with a passkey' : 'Reject with a passkey'}
+          </button>
+          <button type="button" className="button plain" onClick={onClose}>
+            Not now
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function NoPasskey({
+  detail,
+  session,
+  verdict,
+  why,
+}: Part & { readonly session: Session; readonly verdict: Verdict; readonly why: string }) {
+  return (
+    <div className="field" role="alert">
+      <p>{why} With your own key it is the same signature, from a terminal:</p>
+      <CommandToCopy
+        command={`countersign plan ${verdict} ${shortId(detail.view.id)} --as ${session.person}${verdict === 'reject' ? " --reason '…'" : ''}`}
+      />
+    </div>
+  );
+}
+
+function UndoDialog({
+  detail,
+  onClose,
+  onConfirm,
+}: Part & { readonly onClose: () => void; readonly onConfirm: () => void }) {
+  return (
+    <Dialog title="Take this change back?" onClose={onClose}>
+      <p>
+        This makes a plan that puts back what was there. It is measured and shown like any other, and waits for a
+        countersignature: nothing changes by this click.
+      </p>
+      <p className="small quiet">{visible(detail.headline)}</p>
+      <div className="dialog-buttons">
+        <button type="button" className="button act" onClick={onConfirm}>
+          Make the plan
+        </button>
+        <button type="button" className="button plain" onClick={onClose}>
+          Leave it
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+export function Failed({ error }: { readonly error: Error }) {
+  return (
+    <div className="banner" role="alert">
+      <strong>{error.message}</strong>
+      {error instanceof ApiError && error.hint !== '' ? <span>{error.hint}</span> : null}
+    </div>
+  );
+}
+
+function mayDecide({ view, deciders }: PlanDetail, session: Session): boolean {
+  return (
+    view.state === 'held' &&
+    view.approvalsMissing > 0 &&
+    session.rights.includes('plan.decide') &&
+    deciders.some((person) => person === session.person) &&
+    !view.approvals.some(({ person }) => person === session.person)
+  );
+}
+
+function whyNot({ view, deciders }: PlanDetail, session: Session): string {
+  if (view.approvals.some(({ person }) => person === session.person)) return 'You have signed it.';
+  if (view.plan.onBehalfOf === session.person) return 'It is asked for you, so somebody else must sign it.';
+  return deciders.length === 0
+    ? 'Nobody in the configuration may countersign here.'
+    : `${deciders.join(', ')} may countersign here.`;
+}

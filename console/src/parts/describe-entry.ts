@@ -1,0 +1,148 @@
+import type { ActivityEntry } from '../../../src/pipeline/oversight/activity.ts';
+import { grouped, rows, shortId } from './words.ts';
+
+export interface DescribedEntry {
+  readonly kind: string;
+  readonly said: string;
+  readonly tone: 'good' | 'bad' | 'warn-text' | '';
+  /** Statements with their constants taken out: the ledger has no others. */
+  readonly shapes: readonly string[];
+}
+
+type Body = Readonly<Record<string, unknown>>;
+
+/** An entry of the ledger in a sentence. */
+export function describeEntry(entry: ActivityEntry): DescribedEntry {
+  const body = (typeof entry.body === 'object' && entry.body !== null ? entry.body : {}) as Body;
+  const shapes = shapesOf(body);
+  const who = entry.actor ?? 'somebody';
+  const say = (kind: string, said: string, tone: DescribedEntry['tone'] = ''): DescribedEntry => ({
+    kind,
+    said,
+    tone,
+    shapes,
+  });
+  switch (entry.kind) {
+    case 'task opened':
+      return say('Task opened', `${who}${forWhom(entry)}: ${text(body['purpose'])}`);
+    case 'task closed':
+      return say('Task closed', `by ${text(body['by'])}`);
+    case 'reads':
+      return say('Read', `${grouped(readsOf(body))} ${readsOf(body) === 1 ? 'statement' : 'statements'}`);
+    case 'denied':
+      return say('Denied', `${who}: ${list(body['policies']) || text(body['decision'])}`, 'bad');
+    case 'plan':
+      return say(
+        body['decision'] === 'hold' ? 'Held' : 'Planned',
+        `${who}${forWhom(entry)}: ${effectOf(body)}; ${list(body['policies'])}`,
+        body['decision'] === 'hold' ? 'warn-text' : '',
+      );
+    case 'intent':
+      return entry.plan === null
+        ? say('Writes', `${who}, within limits: ${effectOf(body)}`)
+        : say('Commits', `what plan ${shortId(entry.plan)} was measured to do`);
+    case 'approval':
+      return body['complete'] === true
+        ? say('Approved', 'all countersignatures are there', 'good')
+        : say('Signed', `${text(body['person'])} countersigned${because(body)}`, 'good');
+    case 'rejection':
+      return say('Rejected', `${text(body['person'])}${because(body)}`, 'bad');
+    case 'apply':
+      return say('Applies', `${text(body['by'])}; signed by ${list(body['approvedBy']) || 'nobody, as policy allows'}`);
+    case 'outcome':
+      return outcome(entry, body, say);
+    case 'expired':
+      return say('Expired', body['plan'] === undefined ? 'rows kept for undo were let go' : `nobody decided in time`);
+    case 'halt':
+      return say('Halted', `${scopeOf(body)} by ${text(body['by'])}${because(body)}`, 'bad');
+    case 'resume':
+      return say('Resumed', `${scopeOf(body)} by ${text(body['by'])}${because(body)}`, 'good');
+    case 'backup':
+      return say('Backup', text(body['backup']));
+    case 'drill':
+      return say(
+        'Drill',
+        body['passed'] === true ? 'passed: all of it was restored and compared' : `failed: ${list(body['problems'])}`,
+        body['passed'] === true ? 'good' : 'bad',
+      );
+    case 'voucher':
+      return say('Voucher', `${text(body['person'])} on ${text(body['signature'])}`);
+    case 'reload':
+      return say('Configuration', `loaded anew: ${text(body['outcome'])}`);
+    case 'session':
+      return say(
+        body['event'] === 'opened' ? 'Signed in' : 'Signed out',
+        body['event'] === 'opened' ? `${who} with a ${text(body['via'])}` : `${text(body['by'])}: ${text(body['why'])}`,
+      );
+    case 'policy':
+      return say('Policies', `in force from here on, by ${text(body['by'])}`);
+    case 'erased':
+      return say('Erased', `values of ${shortId(entry.subject)} by ${text(body['by'])}${because(body)}`, 'warn-text');
+    default:
+      return say(`${entry.kind[0]?.toUpperCase() ?? ''}${entry.kind.slice(1)}`, shortId(entry.subject));
+  }
+}
+
+function outcome(
+  entry: ActivityEntry,
+  body: Body,
+  say: (kind: string, said: string, tone?: DescribedEntry['tone']) => DescribedEntry,
+): DescribedEntry {
+  const said = text(body['outcome']);
+  const what = entry.tables.length === 0 ? '' : ` to ${entry.tables.slice(0, 3).join(', ')}`;
+  if (said === 'applied' || said === 'already applied') return say('Took effect', `once${what}`, 'good');
+  return say('Ended', `${said}${what}`, said === 'not applied' ? '' : 'bad');
+}
+
+function forWhom({ actor, onBehalfOf }: ActivityEntry): string {
+  return onBehalfOf === null || onBehalfOf === actor ? '' : ` for ${onBehalfOf}`;
+}
+
+function because(body: Body): string {
+  const reason = text(body['reason']);
+  return reason === '' ? '' : `: ${reason}`;
+}
+
+function scopeOf(body: Body): string {
+  return body['scope'] === 'global' ? 'everything' : `${text(body['scope'])} ${text(body['id'])}`;
+}
+
+/** Rows by table, as they were counted. */
+function effectOf(body: Body): string {
+  const measured = body['measured'];
+  if (measured === null) return 'not measured';
+  const tables = (Array.isArray(measured) ? measured : ((measured as Body | undefined)?.['tables'] ?? [])) as Body[];
+  const said = tables.slice(0, 4).map((table) => {
+    const count = ['inserted', 'updated', 'deleted', 'truncated'].reduce(
+      (sum, key) => sum + Number(table[key] ?? 0),
+      0,
+    );
+    return `${rows(count)} of ${text(table['table'])}`;
+  });
+  const objects = ((measured as Body | undefined)?.['objects'] as unknown[] | undefined)?.length ?? 0;
+  return (
+    [...said, ...(objects > 0 ? [`${objects} ${objects === 1 ? 'object' : 'objects'}`] : [])].join(', ') ||
+    'nothing changes'
+  );
+}
+
+function shapesOf(body: Body): readonly string[] {
+  const { statements } = body;
+  if (!Array.isArray(statements)) return [];
+  return [...new Set(statements.map((each) => text((each as Body)['shape'])).filter((shape) => shape !== ''))];
+}
+
+function readsOf(body: Body): number {
+  const { statements } = body;
+  return Array.isArray(statements)
+    ? statements.reduce((sum: number, each) => sum + Number((each as Body)['count'] ?? 1), 0)
+    : 0;
+}
+
+function list(value: unknown): string {
+  return Array.isArray(value) ? value.filter((each) => typeof each === 'string').join(', ') : '';
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}

@@ -1,0 +1,90 @@
+import type { Person } from '../../domain/actor.ts';
+import { describeChangeTime, describeObligation } from '../../domain/describe-change-time.ts';
+import type { ActorId, PlanId } from '../../domain/ids.ts';
+import { isLive, type PlanRecord } from '../../domain/plan.ts';
+import { headlineOf } from '../../planning/headline.ts';
+import { type Risk, riskOf } from '../../planning/risk.ts';
+import { summariseObjects } from '../../planning/summarise-objects.ts';
+import { appliedPlan } from '../../store/changes.ts';
+import type { Store } from '../../store/store.ts';
+import type { Changes } from '../changes.ts';
+import type { PlanView, TargetSummary } from '../gateway.ts';
+import type { Halts } from '../halts.ts';
+import type { PlanViews } from '../plan-view.ts';
+import type { TargetRules } from '../target-rules.ts';
+import type { PlanQueue } from './plan-queue.ts';
+
+/** All that a person needs to decide on a plan, and what stands between it and being applied. */
+export interface PlanDetail {
+  readonly view: PlanView;
+  readonly headline: string;
+  readonly risk: Risk;
+  /** Objects that change, as people take them in. */
+  readonly objects: readonly string[];
+  readonly owners: { readonly target: ActorId | null; readonly environment: ActorId | null };
+  /** Who could countersign: not who asked for it. */
+  readonly deciders: readonly ActorId[];
+  /** What it waits for besides people, in sentences. */
+  readonly waitsFor: readonly string[];
+  /** Whether now is a time to change the environment. */
+  readonly time: readonly string[];
+  readonly halted: string | null;
+  /** Plans that wait and change the same tables. */
+  readonly conflicts: readonly PlanId[];
+  /** Of an applied plan: when, and by which plan it was taken back. */
+  readonly change: { readonly appliedAt: string; readonly undoneBy: PlanId | null; readonly canUndo: boolean } | null;
+}
+
+/** Puts a plan together with what is around it. */
+export type DescribePlan = (record: PlanRecord) => Promise<PlanDetail>;
+
+export function createDescribePlan(deps: {
+  readonly store: Store;
+  readonly views: PlanViews;
+  readonly queue: PlanQueue;
+  readonly changes: Pick<Changes, 'of'>;
+  readonly halts: Halts;
+  readonly rules: (target: string) => TargetRules | undefined;
+  readonly owners: (target: string) => Pick<TargetSummary, 'owner'> | undefined;
+  readonly now: () => number;
+}): DescribePlan {
+  return async (record) => {
+    const { plan } = record;
+    const nowMs = deps.now();
+    const rules = deps.rules(plan.target);
+    const view = await deps.views.of(record);
+    const live = isLive(record, nowMs);
+    const applied = record.state === 'applied' ? await appliedPlan(deps.store, record.id) : undefined;
+    const change = applied === undefined ? undefined : await deps.changes.of(record.id);
+    return {
+      view,
+      headline: headlineOf(plan),
+      risk: riskOf(plan),
+      objects: plan.measurement.measured ? summariseObjects(plan.measurement.effect.objects) : [],
+      owners: {
+        target: (deps.owners(plan.target)?.owner as ActorId | undefined) ?? null,
+        environment: rules?.environment.owner ?? null,
+      },
+      deciders: decidersOf([...(rules?.people.values() ?? [])], record),
+      waitsFor: view.waitsFor.map((one) => describeObligation(one, nowMs)),
+      time: live && rules !== undefined ? describeChangeTime(rules.changeTime(), nowMs) : [],
+      halted: deps.halts.covering({ agent: plan.actor, task: plan.task, target: plan.target })?.message ?? null,
+      conflicts: live ? await deps.queue.conflictsOf(record) : [],
+      change:
+        applied === undefined
+          ? null
+          : {
+              appliedAt: applied.appliedAt,
+              undoneBy: change?.undoneBy ?? null,
+              canUndo: change?.undoneBy === null && change.undo.undo !== 'irreversible',
+            },
+    };
+  };
+}
+
+function decidersOf(people: readonly Person[], { plan }: PlanRecord): readonly ActorId[] {
+  return people
+    .filter(({ approves }) => approves.includes(plan.environment) || approves.includes('*'))
+    .filter(({ id }) => id !== plan.onBehalfOf && id !== plan.undoes?.askedBy)
+    .map(({ id }) => id);
+}

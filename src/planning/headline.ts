@@ -1,0 +1,66 @@
+import type { TableEffect } from '../domain/effect.ts';
+import { objectName } from '../domain/object.ts';
+import type { Plan } from '../domain/plan.ts';
+import { summariseObjects } from './summarise-objects.ts';
+
+/** What a plan does, numbers first, in the one sentence that a person reads before all others. */
+export function headlineOf(plan: Plan): string {
+  if (!plan.measurement.measured) {
+    const meant = [...new Set(plan.effects.filter(({ verb }) => verb !== 'read').map(verbOn))];
+    return `Not measured: it would ${meant.slice(0, 3).join(', ') || 'run what nobody could try'}${meant.length > 3 ? ` and ${meant.length - 3} more` : ''}`;
+  }
+  const { tables, objects } = plan.measurement.effect;
+  const changes = summariseObjects(objects);
+  const direct = tables.filter(({ via }) => via === 'direct');
+  const follow = tables.filter(({ via }) => via !== 'direct');
+  const parts = [
+    ...direct.slice(0, 3).map((table) => `${countsOf(table)} in ${table.table}`),
+    ...(direct.length > 3 ? [`rows of ${direct.length - 3} more tables`] : []),
+    ...changes.slice(0, 3).map(inPresent),
+    ...(changes.length > 3 ? [`${changes.length - 3} more objects`] : []),
+  ];
+  const behind = follow.reduce((sum, table) => sum + totalOf(table), 0);
+  const more = follow.length === 0 ? '' : `; ${grouped(behind)} more by ${waysOf(follow)} in ${tablesOf(follow)}`;
+  const sentence = parts.length === 0 ? 'Nothing changes' : parts.join(', ');
+  return `${sentence[0]?.toUpperCase() ?? ''}${sentence.slice(1)}${more}`;
+}
+
+/** It has not happened yet. */
+function inPresent(change: string): string {
+  return change.replace(/^(drop|creat|alter)(?:p?ed)\b/, (_, verb: string) => `${verb === 'creat' ? 'create' : verb}s`);
+}
+
+function countsOf(table: TableEffect): string {
+  const counts = [
+    [table.deleted, 'deleted'],
+    [table.truncated, 'truncated'],
+    [table.updated, 'updated'],
+    [table.inserted, 'inserted'],
+  ] as const;
+  const said = counts.filter(([count]) => count > 0);
+  return said
+    .map(
+      ([count, what], index) => `${grouped(count)} ${index === 0 ? `${count === 1 ? 'row' : 'rows'} ${what}` : what}`,
+    )
+    .join(', ');
+}
+
+function verbOn({ verb, object }: Plan['effects'][number]): string {
+  return `${verb === 'unknown' ? 'run unknown code on' : verb} ${objectName(object)}`;
+}
+
+function waysOf(tables: readonly TableEffect[]): string {
+  return [...new Set(tables.map(({ via }) => via))].join(' and ');
+}
+
+function tablesOf(tables: readonly TableEffect[]): string {
+  return tables.length === 1 ? (tables[0]?.table ?? '') : `${tables.length} tables`;
+}
+
+function totalOf({ inserted, updated, deleted, truncated }: TableEffect): number {
+  return inserted + updated + deleted + truncated;
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString('en-US');
+}

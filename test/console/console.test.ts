@@ -1,0 +1,207 @@
+import axeCore from 'axe-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { consoleUrl, hasBrowser, openBrowser, signIn, watchPage } from '../fixtures/console.ts';
+import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
+import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
+import { asSuperuser, servers } from '../fixtures/postgres.ts';
+
+const TASK = WORK.replace(/write: \[.*\]/, 'write: [public.*]').replace('rowsPerStatement: 100', 'rowsPerStatement: 5');
+const DELETE = "DELETE FROM customers WHERE email LIKE '%1@%'";
+
+describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name', ({ binaries }) => {
+  let site: Site;
+  let served: Served;
+  let task: OpenedTask;
+  let mcp: Awaited<ReturnType<typeof mcpClient>>;
+  let ada: Countersigner;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  let misdeeds: ReturnType<typeof watchPage>;
+  beforeAll(async () => {
+    [site, browser] = await Promise.all([startSite(binaries), openBrowser()]);
+    served = await site.serve();
+    task = await site.openTask(TASK);
+    [mcp, ada] = await Promise.all([mcpClient(task.mcp), openCountersigner(site)]);
+    context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' });
+    page = await signIn(context, ada, served.http);
+    misdeeds = watchPage(page, consoleUrl(served.http));
+  }, 60_000);
+  afterAll(async () => {
+    await browser?.close();
+    await mcp?.close();
+    await ada?.close();
+    await site?.remove();
+  });
+
+  const proposes = async (sql: string) => {
+    const answer = await mcp.call('execute_sql', { target: 'rental-production', sql });
+    return (
+      (answer['plan'] as { id: string } | undefined)?.id ?? String(answer['detail']).match(/sha256:\w{64}/)?.[0] ?? ''
+    );
+  };
+  const customers = async () =>
+    (await asSuperuser<{ n: string }>(site.databaseUrl, 'SELECT count(*) n FROM customers'))[0]?.n;
+
+  it('shows nothing to who is not signed in, and says how to', async () => {
+    for (const path of ['plans', 'plans/abcd', 'activity', 'tasks', 'actors', 'targets', 'halts', 'events']) {
+      expect([path, (await fetch(`${served.http}/api/${path}`)).status]).toEqual([path, 401]);
+    }
+    for (const path of ['halts', 'halts/resume', `tasks/${task.task}/close`, 'plans/abcd/apply', 'plans/abcd/undo']) {
+      expect([path, (await fetch(`${served.http}/api/${path}`, { method: 'POST' })).status]).toEqual([path, 401]);
+    }
+    const stranger = await (await browser.newContext()).newPage();
+    await stranger.goto(`${served.http}/activity`);
+    await stranger.getByText('countersign console login').waitFor();
+    expect(await stranger.getByRole('navigation').count()).toBe(0);
+    await stranger.context().close();
+  });
+
+  it('is served whole by the gateway: strict policy, kept for ever by name, nothing beside its own pages', async () => {
+    const shell = await fetch(`${served.http}/plans/abcd`);
+    expect(shell.headers.get('content-security-policy')).toMatch(
+      /^default-src 'none'; script-src 'self'; style-src 'self';/,
+    );
+    expect(shell.headers.get('content-security-policy')).not.toContain('unsafe');
+    const html = await shell.text();
+    const script = /src="(\/assets\/[^"]+\.js)"/.exec(html)?.[1] ?? '';
+    const asset = await fetch(served.http + script);
+    expect(asset.headers.get('cache-control')).toContain('immutable');
+    const etag = shell.headers.get('etag') ?? '';
+    expect((await fetch(`${served.http}/`, { headers: { 'if-none-match': etag } })).status).toBe(304);
+    for (const path of ['/nothing', '/assets/../package.json', '/index.html', '/plans/a/b'])
+      expect((await fetch(served.http + path)).status).toBe(404);
+  });
+
+  it('an agent proposes: the queue has it within a second; approved, applied and taken back from there', async () => {
+    await page.goto(consoleUrl(served.http));
+    await page.getByText('Nothing waits for you.').waitFor();
+    const before = await customers();
+    const id = await proposes(DELETE);
+    const proposedMs = performance.now();
+    const line = page.getByRole('link', { name: /24 rows deleted in public\.customers/ });
+    await line.waitFor();
+    expect(performance.now() - proposedMs).toBeLessThan(1000);
+    // By keyboard alone.
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: /24 rows deleted in public\.customers; \d+ more by/ }).waitFor();
+    await page.getByText('Production', { exact: true }).waitFor();
+    await page.getByText('clean up old test customers').waitFor();
+    expect(await page.getByRole('img', { name: /public\.customers: 24 deleted/ }).count()).toBe(1);
+
+    await ada.approve(id);
+    await page.getByRole('button', { name: 'Apply now' }).click();
+    await page.getByText('Applied', { exact: true }).waitFor();
+    expect(await customers()).toBe(String(Number(before) - 24));
+
+    await page.getByRole('button', { name: 'Take it back …' }).click();
+    await page.getByRole('button', { name: 'Make the plan' }).click();
+    await page.getByText('It takes back').waitFor();
+    const undo = await page
+      .locator('dd', { hasText: /^sha256:/ })
+      .last()
+      .innerText();
+    await ada.approve(undo);
+    await page.getByRole('button', { name: 'Apply now' }).click();
+    await page.getByText('Applied', { exact: true }).waitFor();
+    expect(await customers()).toBe(before);
+  });
+
+  it('halts and lets go on, with a reason, and says so on every page', async () => {
+    await page.goto(`${consoleUrl(served.http)}/halt`);
+    await page.getByLabel('Why', { exact: true }).fill('looking at something odd');
+    await page.getByRole('button', { name: 'Halt everything' }).click();
+    await page.getByText('Everything is halted.').waitFor();
+    const stopped = await mcp.call('execute_sql', { target: 'rental-production', sql: 'SELECT 1' });
+    expect(stopped).toMatchObject({ outcome: 'halted', code: 'CS004' });
+    await page.getByRole('link', { name: 'Targets' }).click();
+    await page.getByText('looking at something odd').first().waitFor();
+    await page.goto(`${consoleUrl(served.http)}/halt`);
+    await page.getByLabel('Why it may go on').fill('it was nothing');
+    await page.getByRole('button', { name: 'Let it go on' }).click();
+    await page.getByText('Everything is halted.').waitFor({ state: 'detached' });
+    expect(await mcp.call('execute_sql', { target: 'rental-production', sql: 'SELECT 1' })).toMatchObject({
+      outcome: 'rows',
+    });
+  });
+
+  it('finds what was done by who, what and where, and replays a task in order', async () => {
+    const api = async (query: string) =>
+      (await page.evaluate(async (asked) => (await fetch(`/api/activity?${asked}`)).json(), query)) as {
+        entries: { kind: string; decision: string | null; task: string | null; index: number }[];
+        next: number | null;
+      };
+    const byTable = await api('table=public.customers&limit=50');
+    expect(byTable.entries.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['plan', 'approval', 'outcome']));
+    expect((await api('decision=hold')).entries.every(({ kind }) => kind === 'plan')).toBe(true);
+    expect((await api(`task=${task.task}`)).entries.every((entry) => entry.task === task.task)).toBe(true);
+    expect((await api('text=looking%20at%20something')).entries.map(({ kind }) => kind)).toEqual(['halt']);
+    expect((await api('until=2020-01-01T00:00:00Z')).entries).toEqual([]);
+    const first = await api('limit=3');
+    const second = await api(`limit=3&before=${first.next}`);
+    expect(second.entries[0]?.index).toBe((first.entries[2]?.index ?? 0) - 1);
+    await page.goto(`${consoleUrl(served.http)}/tasks/${task.task}`);
+    await page.getByText('Took effect').first().waitFor();
+    const kinds = await page.locator('.entry .kind').allInnerTexts();
+    expect(kinds.slice(0, 2)).toEqual(['Task opened', 'Held']);
+    expect(kinds).toEqual(expect.arrayContaining(['Signed', 'Applies', 'Took effect']));
+  });
+
+  it('axe finds nothing on any page, in light and dark', { timeout: 30_000 }, async () => {
+    await proposes(DELETE);
+    await proposes('DROP TABLE damage_reports');
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const path of [
+        '/',
+        '/?show=ended',
+        'first plan',
+        '/activity',
+        '/tasks',
+        `/tasks/${task.task}`,
+        '/actors',
+        '/targets',
+        '/halt',
+      ]) {
+        await open(path);
+        expect([colorScheme, path, await axe(page, colorScheme === 'light' ? EVERYTHING : ['color-contrast'])]).toEqual(
+          [colorScheme, path, []],
+        );
+      }
+    }
+    const stranger = await (await browser.newContext()).newPage();
+    await stranger.goto(consoleUrl(served.http));
+    await stranger.getByText('Sign in to see').waitFor();
+    expect(await axe(stranger, EVERYTHING)).toEqual([]);
+    await stranger.context().close();
+  });
+
+  it('asked for nothing from elsewhere, and had no error to tell', () => {
+    expect(misdeeds).toEqual({ errors: [], foreign: [] });
+  });
+
+  async function open(path: string): Promise<void> {
+    await page.goto(consoleUrl(served.http) + (path.startsWith('/') ? path : '/'));
+    await page.locator('main h1').waitFor();
+    if (!path.startsWith('/')) await page.locator('.plan-line').first().click();
+    await page.locator('.waiting').waitFor({ state: 'detached' });
+    await page.locator('.link-state[data-connection="live"]').waitFor();
+  }
+});
+
+const EVERYTHING = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+
+/** What axe has against a page: rule and elements. In the dark only colours can be others. */
+async function axe(page: Page, runOnly: readonly string[]): Promise<readonly string[]> {
+  // Evaluated as the browser's own tools do it: the page's policy lets no script in.
+  await page.evaluate(axeCore.source);
+  return page.evaluate(async (only) => {
+    const { axe: tool } = globalThis as unknown as {
+      axe: { run(options: object): Promise<{ violations: { id: string; nodes: { target: string[] }[] }[] }> };
+    };
+    const { violations } = await tool.run({ runOnly: only });
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
+  }, runOnly);
+}
