@@ -8,13 +8,13 @@ import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bind, execute, message, parse, query, SYNC } from '../../src/engines/postgres/wire-messages.ts';
 import { hasPsql, type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
 import { connectRaw, spoken } from '../fixtures/raw-client.ts';
 
 const COPY_DONE = message('c', Buffer.alloc(0));
 const rowsOf = (text: string): Buffer => message('d', Buffer.from(text));
 
-describe.each(servers)('COPY … FROM STDIN before $name', ({ binaries }) => {
+describe.each(newest)('COPY … FROM STDIN before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
   let directory: string;

@@ -13,7 +13,7 @@ import {
   SYNC,
 } from '../../src/engines/postgres/wire-messages.ts';
 import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
 import { connectRaw, type RawClient } from '../fixtures/raw-client.ts';
 import { SPECIMENS } from './fidelity/schema.ts';
 
@@ -148,7 +148,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Buffer[]>> = {
   ],
 };
 
-describe.each(servers)('fidelity of the protocol before $name', ({ binaries }) => {
+describe.each(newest)('fidelity of the protocol before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
 

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { servers } from '../fixtures/postgres.ts';
+import { newest } from '../fixtures/postgres.ts';
 
 const TASK = WORK.replace(/write: \[.*\]/, 'write: [public.*]');
 
@@ -14,7 +14,7 @@ const MIGRATION = [
   'INSERT INTO public.loans VALUES (1, 1)',
 ];
 
-describe.each(servers)('definitions in a transaction of the actor’s, before $name', ({ binaries }) => {
+describe.each(newest)('definitions in a transaction of the actor’s, before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
 
