@@ -8,6 +8,7 @@ import { ActivityPage } from './pages/activity.tsx';
 import { ActorsPage } from './pages/actors.tsx';
 import { ApprovalsPage } from './pages/approvals.tsx';
 import { HaltPage } from './pages/halt.tsx';
+import { PasskeysPage } from './pages/passkeys.tsx';
 import { PlanPage as OnePlanPage } from './pages/plan.tsx';
 import { SignInPage } from './pages/sign-in.tsx';
 import { TargetsPage } from './pages/targets.tsx';
@@ -129,6 +130,7 @@ function Page({ path, session }: { readonly path: string; readonly session: Sess
   if (section === 'actors') return <ActorsPage />;
   if (section === 'targets') return <TargetsPage />;
   if (section === 'halt') return <HaltPage session={session} />;
+  if (section === 'passkeys') return <PasskeysPage session={session} />;
   if (section === 'sign-in') return <SignedInAlready />;
   return (
     <Empty title="There is no such page.">
@@ -172,7 +174,7 @@ function Foot({ session, onKeys }: { readonly session: Session; readonly onKeys:
         </button>
       </span>
       <span>
-        {session.name}{' '}
+        {session.rights.includes('passkey.own') ? <Link href="/passkeys">{session.name}</Link> : session.name}{' '}
         <button type="button" className="button plain" onClick={() => void signOut()}>
           Sign out
         </button>
@@ -204,5 +206,6 @@ function isIn(path: string, href: string): boolean {
 
 function titleOf(path: string): string {
   if (path === '/halt') return 'Halt';
+  if (path === '/passkeys') return 'Your passkeys';
   return SECTIONS.find(({ href }) => isIn(path, href))?.name ?? 'Countersign';
 }

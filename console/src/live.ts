@@ -92,7 +92,7 @@ let source: EventSource | null = null;
 let retry: ReturnType<typeof setTimeout> | undefined;
 let gathering = false;
 const watchers = new Set<() => void>();
-const GATHER_MS = 120;
+const GATHER_MS = 40;
 const RETRY_MS = 3000;
 
 export function useConnection(): Connection {

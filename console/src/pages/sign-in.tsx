@@ -2,9 +2,9 @@ import { useEffect, useRef, useState } from 'react';
 import { send } from '../api.ts';
 import { CommandToCopy } from '../parts/command.tsx';
 import { Failed } from '../parts/decide.tsx';
+import { assertionFor } from '../passkeys.ts';
 import { go } from '../router.ts';
 import { type LoginWays, loadSession, type Session, signedIn } from '../session.ts';
-import { assertionFor } from '../verdict.ts';
 
 /** Nobody is signed in: the ways in, and what becomes of a link from the command line. */
 export function SignInPage({ login, why }: { readonly login: LoginWays | null; readonly why: string | null }) {
@@ -57,7 +57,7 @@ export function SignInPage({ login, why }: { readonly login: LoginWays | null; r
               onClick={() =>
                 void run(async () => {
                   const options = await send<PublicKeyCredentialRequestOptionsJSON>('/api/session/passkey/options');
-                  return send<Session>('/api/session/passkey', { assertion: await assertionFor(options) });
+                  return send<Session>('/api/session/passkey', await assertionFor(options));
                 })
               }
             >

@@ -3,11 +3,13 @@ import type { PlanDetail } from '../../../src/pipeline/oversight/plan-detail.ts'
 import { ApiError, send } from '../api.ts';
 import { useKeys } from '../keys.ts';
 import { refetchAll } from '../live.ts';
+import { NoPasskeys } from '../passkeys.ts';
 import { go } from '../router.ts';
 import type { Session } from '../session.ts';
-import { countersign, NoPasskeys, type Verdict } from '../verdict.ts';
+import { countersign, type Verdict } from '../verdict.ts';
 import { CommandToCopy } from './command.tsx';
 import { Dialog } from './dialog.tsx';
+import { Link } from './link.tsx';
 import { Ago, Left } from './time.tsx';
 import { rows, shortId, span, visible } from './words.ts';
 
@@ -165,9 +167,9 @@ function Acts({ detail, session }: Part & { readonly session: Session }) {
       {change?.undoneBy == null ? null : (
         <p className="small">
           Taken back by{' '}
-          <a href={`/plans/${shortId(change.undoneBy)}`}>
+          <Link href={`/plans/${shortId(change.undoneBy)}`}>
             <code>{shortId(change.undoneBy)}</code>
-          </a>
+          </Link>
         </p>
       )}
       {trouble === null ? null : <Failed error={trouble} />}
@@ -269,7 +271,9 @@ function NoPasskey({
 }: Part & { readonly session: Session; readonly verdict: Verdict; readonly why: string }) {
   return (
     <div className="field" role="alert">
-      <p>{why} With your own key it is the same signature, from a terminal:</p>
+      <p>
+        {why} <Link href="/passkeys">Make one for this device</Link>, or sign with your own key: it counts the same.
+      </p>
       <CommandToCopy
         command={`countersign plan ${verdict} ${shortId(detail.view.id)} --as ${session.person}${verdict === 'reject' ? " --reason '…'" : ''}`}
       />

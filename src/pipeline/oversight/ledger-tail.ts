@@ -10,7 +10,7 @@ export interface LedgerTail {
 }
 
 /** How soon a person sees what another gateway did, where nothing tells of it. */
-const LOOK_EVERY_MS = 300;
+const LOOK_EVERY_MS = 100;
 const AT_ONCE = 200;
 
 /** Every change of the state has its entry in the ledger: who follows the ledger misses nothing. One loop for all. */
