@@ -269,6 +269,8 @@ function onNamed(findings: Findings, verb: Verb, node: Tree, command: string): D
   // What a table is called is what tasks, roles and masks know it by.
   if (typeof node['newname'] === 'string' && relation !== undefined && WHOLE_RELATIONS.has(kind))
     addEffect(findings, 'create', { ...object, name: node['newname'] });
+  if (typeof node['newname'] === 'string' && kind === 'schema')
+    addEffect(findings, 'create', { kind, schema: '', name: node['newname'] });
   if (typeof node['newschema'] === 'string')
     addEffect(findings, 'create', { ...object, schema: node['newschema'], name: object.name });
   return definition(command, true);

@@ -24,7 +24,12 @@ interface UndoOptions extends CommonOptions {
   readonly keepNewer?: boolean;
 }
 
-/** Adds `countersign change list|show|undo`. */
+interface PurgeOptions extends CommonOptions {
+  readonly as: string;
+  readonly early?: boolean;
+}
+
+/** Adds `countersign change list|show|undo|purge`. */
 export function registerChange(program: Command): void {
   const change = program.command('change').description('what has taken effect, and the way back from it');
 
@@ -41,6 +46,15 @@ export function registerChange(program: Command): void {
     .requiredOption('--as <person>', 'who you are, as the configuration names you')
     .option('--keep-newer', 'leave rows as they are that somebody has changed since')
     .action((id: string, options: UndoOptions) => answerWith(options, (countersign) => undo(countersign, id, options)));
+
+  withCommonOptions(
+    change.command('purge <change>').description('make the plan that lets go for good of what a change has dropped'),
+  )
+    .requiredOption('--as <person>', 'who you are, as the configuration names you')
+    .option('--early', 'before the time is over for which it is kept')
+    .action((id: string, options: PurgeOptions) =>
+      answerWith(options, (countersign) => purge(countersign, id, options)),
+    );
 }
 
 async function list({ changes }: Countersign, options: ListOptions) {
@@ -49,13 +63,21 @@ async function list({ changes }: Countersign, options: ListOptions) {
     throw new UsageError(`--limit ${options.limit} is no number from 1 to 1000.`, 'Leave it out for 50.');
   const found = await changes.list({ limit, ...(options.task === undefined ? {} : { task: options.task }) });
   const lines = found.map(
-    ({ id, target, actor, effect, statements, appliedAt, undoneBy }) =>
-      `${shortId(id)}  ${appliedAt}  ${target}  ${actor}  ${undoneBy === null ? '' : pc.yellow(`undone by ${shortId(undoneBy)}  `)}${firstLine(statements)}\n              ${pc.dim(effect.join('; '))}`,
+    ({ id, target, actor, effect, statements, appliedAt, undoneBy, kept }) =>
+      `${shortId(id)}  ${appliedAt}  ${target}  ${actor}  ${undoneBy === null ? keptText(kept) : pc.yellow(`undone by ${shortId(undoneBy)}  `)}${firstLine(statements)}\n              ${pc.dim(effect.join('; '))}`,
   );
   return {
     json: { changes: found.map(summary) },
     text: lines.join('\n') || 'No changes. What is applied appears here.',
   };
+}
+
+function keptText(kept: ChangeView['kept']): string {
+  if (kept === null) return '';
+  const bytes = `${kept.bytes.toLocaleString('en-US')} bytes`;
+  return kept.due
+    ? pc.red(`purge due: kept until ${kept.until}, ${bytes}  `)
+    : pc.cyan(`in quarantine until ${kept.until}, ${bytes}  `);
 }
 
 function firstLine(statements: readonly string[]): string {
@@ -74,7 +96,7 @@ function summary({ plan, effect, ...change }: ChangeView) {
 
 async function show(countersign: Countersign, named: string) {
   const view = await find(countersign, named);
-  const { id, plan, appliedAt, undoneBy, undo } = view;
+  const { id, plan, appliedAt, undoneBy, undo, kept } = view;
   const way =
     undo.undo === 'irreversible'
       ? `NONE: ${undo.why}`
@@ -98,6 +120,12 @@ async function show(countersign: Countersign, named: string) {
       ...what.map(visible),
       '',
       `${pc.dim('undo')}      ${way}`,
+      ...(kept === null || undoneBy !== null
+        ? []
+        : [
+            `${pc.dim('kept')}      ${keptText(kept)}`,
+            `${pc.dim('purge')}     countersign change purge ${shortId(id)} --as PERSON`,
+          ]),
     ].join('\n'),
   };
 }
@@ -128,6 +156,26 @@ async function undo(countersign: Countersign, named: string, options: UndoOption
       undoes: id,
       effect: describeEffect(plan.plan),
       newer: plan.plan.undoes?.newer ?? [],
+      approvalsMissing: plan.approvalsMissing,
+      waitsFor: plan.waitsFor,
+      expiresAt: plan.plan.expiresAt,
+    },
+    text: planText(plan, countersign),
+  };
+}
+
+async function purge(countersign: Countersign, named: string, options: PurgeOptions) {
+  const person = personNamed(countersign, options.as);
+  const { id } = await find(countersign, named);
+  const plan = undoMade(
+    await countersign.changes.purge({ change: id, askedBy: person.id, early: options.early === true }),
+  );
+  return {
+    json: {
+      plan: plan.id,
+      state: plan.state,
+      purges: id,
+      effect: describeEffect(plan.plan),
       approvalsMissing: plan.approvalsMissing,
       waitsFor: plan.waitsFor,
       expiresAt: plan.plan.expiresAt,

@@ -195,6 +195,7 @@ function targetOf(
       maxSessions: entry.maxSessions,
       secrets: entry.secrets,
       keepsWrites: entry.undo.writes === 'kept',
+      quarantineMs: entry.undo.quarantine,
       undoKept: { keepMs: entry.undo.keep, maxBytes: entry.undo.maxBytes },
       masks: Object.entries(entry.masks).map(([pattern, mask]) => maskRule(pattern, mask)),
     },

@@ -173,6 +173,8 @@ const target = z.strictObject({
       keep: duration.prefault('30d'),
       /** The most that all of them may take up; the oldest go first. */
       maxBytes: z.int().positive().default(10_737_418_240),
+      /** How long what approved plans drop is kept in quarantine, before its purge is due; nothing is purged by itself. */
+      quarantine: duration.prefault('30d'),
     })
     .prefault({}),
   /** Columns that actors see only through a mask; `none` takes one out that a wider pattern names. */

@@ -169,6 +169,8 @@ export interface MeasuredEffect {
   readonly volatileColumns: Readonly<Record<string, readonly string[]>>;
   /** How its definitions are made as they were; absent where none changed. */
   readonly inverse?: Inverse;
+  /** Set where what it drops is moved into quarantine instead. */
+  readonly kept?: Kept;
   /** Equal digests mean the same rows with the same before and after, and the same objects (G3). */
   readonly digest: string;
 }
@@ -181,6 +183,15 @@ export type Inverse =
       readonly leaves: Digest;
     }
   | { readonly why: string };
+
+/** What is kept of a drop in the target itself, and how it comes back. */
+export interface Kept {
+  /** From when it is applied. */
+  readonly keepMs: number;
+  readonly bytes: number;
+  /** How long its way back takes: gone in the dry run, foreign keys estimated by their rows. */
+  readonly undoMs: number;
+}
 
 export interface TableEffect {
   /** `schema.table` */

@@ -33,6 +33,8 @@ export interface Plan {
   readonly backup?: ProvenBackup;
   /** Set on a plan that takes a change back: by its statements, or by putting rows back that were kept of the change. */
   readonly undoes?: Undoes;
+  /** Set on a plan that lets go of what a drop has put into quarantine. */
+  readonly purges?: Purges;
   readonly held: Pick<Held, 'policies' | 'missing'>;
   readonly policyDigest: Digest;
   readonly createdAt: Instant;
@@ -49,9 +51,11 @@ export type Measurement =
 /** How one gets back. Said on the plan before anybody countersigns (G8). */
 export type UndoPath =
   /** The rows before and after are kept in the target, in the same transaction. */
-  | { readonly undo: 'row images'; readonly rows: number }
+  | { readonly undo: 'row images'; readonly rows: number; readonly takesMs?: number }
   /** Definitions are made as they were by these, if nobody has changed them since. */
   | { readonly undo: 'statements'; readonly statements: readonly string[] }
+  /** What it drops is moved out of the way, and back. */
+  | { readonly undo: 'quarantine'; readonly keepMs: number; readonly bytes: number; readonly takesMs: number }
   | { readonly undo: 'irreversible'; readonly why: string };
 
 /** What a plan takes back. */
@@ -62,9 +66,20 @@ export interface Undoes {
   readonly keepNewer: boolean;
   /** `schema.name` of all tables of which rows were kept; empty where statements take the change back. */
   readonly tables: readonly string[];
+  /** What was dropped comes back from quarantine. */
+  readonly fromQuarantine?: true;
   readonly askedBy: ActorId;
   /** The rows that are left, one a line, as far as a person reads. */
   readonly newer: readonly string[];
+}
+
+/** What a plan lets go of for good. */
+export interface Purges {
+  /** The plan that dropped it. */
+  readonly change: string;
+  readonly askedBy: ActorId;
+  /** It was to be kept until then. */
+  readonly until: Instant;
 }
 
 export const PLAN_STATES = [

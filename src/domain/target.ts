@@ -22,6 +22,8 @@ export interface Target {
   readonly keepsWrites?: boolean;
   /** How long, and up to which size, it keeps rows for undo. */
   readonly undoKept?: { readonly keepMs: number; readonly maxBytes: number };
+  /** How long what is dropped stays in quarantine; nothing goes there where it isn't said. */
+  readonly quarantineMs?: number;
   /** Which columns actors see only through a mask. */
   readonly masks?: readonly MaskRule[];
 }

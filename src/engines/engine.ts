@@ -4,6 +4,7 @@ import type { Digest, PlanId } from '../domain/ids.ts';
 import type { Statement } from '../domain/intent.ts';
 import type { Measurement } from '../domain/plan.ts';
 import type { Profile } from '../domain/profile.ts';
+import type { Quarantined } from '../domain/quarantine.ts';
 import type { StatementAnswer } from '../domain/statement-answer.ts';
 import type { Target, TargetIdentity } from '../domain/target.ts';
 import type { Catalogue } from './catalogue.ts';
@@ -78,7 +79,10 @@ export interface TargetEngine {
   /** Digest over the definitions of objects as they are now, by which a change's `Inverse` tells whether it still fits. */
   definitionsNow(objects: readonly string[]): Promise<Digest>;
 
-  /** Changes whose rows are kept beyond these bounds, the oldest first. */
+  /** What approved drops have put into quarantine, the oldest first. */
+  quarantined(): Promise<readonly Quarantined[]>;
+
+  /** Changes whose rows are kept beyond these bounds, the oldest first. What lies in quarantine is none of them. */
   beyondKeeping(bounds: KeepBounds): Promise<readonly ExpiredChange[]>;
   /** Lets go of their rows: they can't be undone any more. */
   dropKept(expired: readonly ExpiredChange[]): Promise<void>;
@@ -135,6 +139,10 @@ export interface MeasureRequest {
   readonly statements: readonly Statement[];
   /** What is taken back, in place of statements that are run. */
   readonly undo?: UndoOf;
+  /** The drop of whose quarantine is let go, in place of statements that are run. */
+  readonly purge?: string;
+  /** The statements only drop things: where that can be, they are moved into quarantine for as long. */
+  readonly quarantine?: { readonly keepMs: number };
   /** Session settings under which the statements are understood (`search_path` …). */
   readonly settings: readonly { readonly name: string; readonly value: string }[];
   /** `schema.name` of tables known to be touched directly, by cascade and so on: where capture starts. */
@@ -181,6 +189,8 @@ export interface ApplyRequest {
   readonly statements: readonly Statement[];
   /** What is taken back, in place of statements that are run. */
   readonly undo?: UndoOf;
+  /** The drop of whose quarantine is let go, in place of statements that are run. */
+  readonly purge?: string;
   readonly settings: readonly { readonly name: string; readonly value: string }[];
   readonly tables: readonly string[];
   readonly baseObjects: readonly string[];

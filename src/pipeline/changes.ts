@@ -1,6 +1,6 @@
 import { digestOf } from '../domain/digest.ts';
-import type { Digest, PlanId, TargetId } from '../domain/ids.ts';
-import { isLive } from '../domain/plan.ts';
+import { type Digest, instantOf, type PlanId, type TargetId } from '../domain/ids.ts';
+import { isLive, shortId } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import { describeTables } from '../planning/describe-effect.ts';
 import { undosOf } from '../store/changes.ts';
@@ -12,9 +12,11 @@ import type { ChangeView, PlanView, Refused } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { PlanViews } from './plan-view.ts';
 import type { Proof } from './proof.ts';
-import { recordPlan } from './record-plan.ts';
+import { nothingInQuarantine, type PurgeRequest, proposePurge, purgeWish } from './purge.ts';
+import { type Draft, recordPlan } from './record-plan.ts';
 import { undoByRows } from './undo-by-rows.ts';
 import { undoByStatements } from './undo-by-statements.ts';
+import { undoFromQuarantine } from './undo-from-quarantine.ts';
 import { EXPIRED, noChange, noWayBack } from './undo-refusals.ts';
 import type { UndoRequest } from './undo-request.ts';
 
@@ -27,6 +29,8 @@ export interface Changes {
    * applied like any other. Asked again while that plan waits, it is the same one.
    */
   undo(request: UndoRequest): Promise<{ readonly plan: PlanView } | Refused>;
+  /** Makes the plan that lets go of what a change has dropped into quarantine. */
+  purge(request: PurgeRequest): Promise<{ readonly plan: PlanView } | Refused>;
 }
 
 export function createChanges(deps: {
@@ -46,7 +50,19 @@ export function createChanges(deps: {
       effect: describeTables(facts.tables),
       plan: record === null ? null : await views.of(record),
       undoneBy: await undoneBy(facts),
+      ...(await quarantineOf(facts)),
     };
+  }
+
+  /** By what is written down here: a list asks no target. */
+  async function quarantineOf(change: Omit<ChangeFacts, 'record'>): Promise<Pick<ChangeView, 'kept' | 'undo'>> {
+    const { id, task, undo, appliedAt } = change;
+    if (undo.undo !== 'quarantine') return { kept: null, undo };
+    const [purge] = await undosOf(store, task, [purgeWish(id)]);
+    if (purge !== undefined)
+      return { kept: null, undo: { undo: 'irreversible', why: `it was purged by plan ${shortId(purge.id)}` } };
+    const until = Date.parse(appliedAt) + undo.keepMs;
+    return { kept: { until: instantOf(until), due: until <= deps.now(), bytes: undo.bytes }, undo };
   }
 
   /** Whether the target keeps nothing of it any more; where it can't be asked, nobody says so. */
@@ -61,6 +77,13 @@ export function createChanges(deps: {
       if ((await undoneBy({ id: undo.id, task })) === null) return undo.id;
     }
     return null;
+  }
+
+  async function planned(target: GovernedTarget, draft: Draft): Promise<{ readonly plan: PlanView } | Refused> {
+    const decision = target.decidePlan(draft);
+    if (decision.decision === 'deny') return { refused: target.denial(decision) };
+    const made = await recordPlan({ target, proof: deps.proof, now: deps.now }, draft, decision);
+    return { plan: await views.of(made) };
   }
 
   return {
@@ -85,19 +108,37 @@ export function createChanges(deps: {
       const target = await deps.target(change.target);
       if ('refused' in target) return { refused: target };
 
-      const by = change.undo.undo === 'statements' ? undoByStatements : undoByRows;
-      const proposed = await by(target, change, { ...request, task: stored.task });
+      const proposed = await WAYS[change.undo.undo](target, change, { ...request, task: stored.task });
       if ('refused' in proposed) return proposed;
-      const { task } = stored;
-      const { channel } = request;
-      const decision = target.decidePlan({ task, channel, ...proposed });
-      if (decision.decision === 'deny') return { refused: target.denial(decision) };
-      const draft = { ...proposed, task, channel, wish };
-      const made = await recordPlan({ target, proof: deps.proof, now: deps.now }, draft, decision);
-      return { plan: await views.of(made) };
+      return planned(target, { ...proposed, task: stored.task, channel: request.channel, wish });
+    },
+    async purge(request) {
+      const change = await reader.find(request.change);
+      const stored = change === undefined ? undefined : await taskById(store, change.task);
+      if (change === undefined || stored === undefined) return { refused: noChange(request.change) };
+      const undone = await undoneBy(change);
+      if (change.undo.undo !== 'quarantine' || undone !== null) return { refused: nothingInQuarantine(change, undone) };
+      const stopped = deps.stopped(change);
+      if (stopped !== undefined) return { refused: stopped };
+      const wish = purgeWish(change.id);
+      const known = await livePlan(store, stored.task.id, wish);
+      if (known !== undefined && isLive(known, deps.now())) return { plan: await views.of(known) };
+      const target = await deps.target(change.target);
+      if ('refused' in target) return { refused: target };
+      const proposed = await proposePurge(target, change, request);
+      if ('refused' in proposed) return proposed;
+      return planned(target, { ...proposed, task: stored.task, channel: 'cli', wish });
     },
   };
 }
+
+/** By how a change can be taken back. What has no way back was refused before; there rows are looked for in vain. */
+const WAYS = {
+  'row images': undoByRows,
+  statements: undoByStatements,
+  quarantine: undoFromQuarantine,
+  irreversible: undoByRows,
+} as const;
 
 /** Asked again it is the same wish, whoever asks. */
 function undoWish(change: string, keepNewer: boolean): Digest {

@@ -1,4 +1,5 @@
 import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
+import { onlyDrops } from '../analysis/only-drops.ts';
 import { isRepeatable } from '../analysis/repeatable.ts';
 import { runsOwnCode } from '../analysis/runs-own-code.ts';
 import type { Analysis } from '../domain/effect.ts';
@@ -30,6 +31,9 @@ export async function dryRun(
     tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, catalogue)))],
     baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis)))],
     ...(untriable === undefined ? {} : { untriable }),
+    ...(target.quarantineMs === undefined || !onlyDrops(analyses)
+      ? {}
+      : { quarantine: { keepMs: target.quarantineMs } }),
     ...(writes.every((write) => isRepeatable(write.statement, write.analysis, catalogue))
       ? { repeatable: true as const }
       : {}),

@@ -176,6 +176,8 @@ export interface ChangeView extends Omit<ChangeFacts, 'record'> {
   readonly plan: PlanView | null;
   /** The plan that has taken it back, unless that was taken back in turn. */
   readonly undoneBy: PlanId | null;
+  /** What it has dropped and is kept in quarantine; when that was brought back, `undoneBy` says so. */
+  readonly kept: { readonly until: Instant; readonly due: boolean; readonly bytes: number } | null;
 }
 
 export type ApplyReply =

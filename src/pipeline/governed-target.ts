@@ -11,7 +11,6 @@ import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision } from '../domain/decision.ts';
 import type { Analysis, Effect, PreparedText, Rewrite, TableEffect } from '../domain/effect.ts';
 import type { Channel } from '../domain/intent.ts';
-import type { Undoes } from '../domain/plan.ts';
 import type { Profile } from '../domain/profile.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import { schemasOf } from '../domain/search-path.ts';
@@ -94,6 +93,9 @@ export function createGovernedTarget(deps: {
     get keepsWrites() {
       return rules.keepsWrites;
     },
+    get quarantineMs() {
+      return rules.quarantineMs;
+    },
     get edition() {
       return rules.edition;
     },
@@ -142,7 +144,10 @@ export function createGovernedTarget(deps: {
     attribute: (tables, effects) => attributeEffects(tables, effects, catalogue()),
     profile: (task) => profileOf(task, rules.reach(task), catalogue()),
     applyRequest(plan) {
-      if (plan.undoes !== undefined && plan.undoes.tables.length > 0) return undoingRequest(plan, plan.undoes);
+      if (plan.purges !== undefined) return withoutStatements(plan, { purge: plan.purges.change });
+      const { undoes } = plan;
+      if (undoes !== undefined && (undoes.tables.length > 0 || undoes.fromQuarantine === true))
+        return withoutStatements(plan, { undo: undoes }, undoes.tables);
       const known = catalogue();
       const prepared = new Map<string, PreparedText>();
       const analyses = plan.statements.map((statement) => {
@@ -176,14 +181,15 @@ export function createGovernedTarget(deps: {
   };
 }
 
-/** No statement is run: what is put back was kept when the change was applied. */
-function undoingRequest(
+/** No statement is run: what is put back, or let go, was kept when the change was applied. */
+function withoutStatements(
   plan: Approved,
-  { change, keepNewer, tables }: Undoes,
+  work: Pick<ApplyRequest, 'undo' | 'purge'>,
+  tables: readonly string[] = [],
 ): ReturnType<GovernedTarget['applyRequest']> {
   return {
     statements: [],
-    undo: { change, keepNewer },
+    ...work,
     settings: [],
     tables,
     baseObjects: tables,

@@ -19,7 +19,7 @@ import type { Proof } from './proof.ts';
 /** What a plan is made of, once it has been measured. */
 export interface Draft
   extends Pick<Measured, 'measurement' | 'identity' | 'baseState'>,
-    Pick<Plan, 'settings' | 'effects' | 'undoes'> {
+    Pick<Plan, 'settings' | 'effects' | 'undoes' | 'purges'> {
   readonly task: Task;
   readonly channel: Channel;
   readonly statements: readonly Statement[];
@@ -40,7 +40,7 @@ export interface RecordPlanDeps {
  */
 export async function recordPlan(deps: RecordPlanDeps, draft: Draft, decision: Held | Allowed): Promise<PlanRecord> {
   const { target, proof } = deps;
-  const { task, measurement, effects, wish, undoes } = draft;
+  const { task, measurement, effects, wish, undoes, purges } = draft;
   const missing = decision.decision === 'hold' ? decision.missing : [];
   const state = decision.decision === 'hold' ? 'held' : 'approved';
   const nowMs = deps.now();
@@ -64,6 +64,7 @@ export async function recordPlan(deps: RecordPlanDeps, draft: Draft, decision: H
     undo: undoPath(effects, measurement),
     ...(proven === undefined ? {} : { backup: proven }),
     ...(undoes === undefined ? {} : { undoes }),
+    ...(purges === undefined ? {} : { purges }),
     held: { policies: decision.policies, missing },
     policyDigest: decision.policyDigest,
     createdAt: instantOf(nowMs),
@@ -140,6 +141,7 @@ function planEntry(
           keepNewer: plan.undoes.keepNewer,
           newer: plan.undoes.newer.length,
         }),
+    ...(plan.purges === undefined ? {} : { purges: plan.purges.change, askedBy: plan.purges.askedBy }),
     decision,
     policies: plan.held.policies.map((reason) => reason.policy),
     policyDigest: plan.policyDigest,

@@ -31,6 +31,8 @@ export interface TargetRules {
   readonly secrets: SecretMode;
   /** Rows of writes within limits are kept: where one’s are not, it becomes a plan. */
   readonly keepsWrites: boolean;
+  /** How long what is dropped stays in quarantine. */
+  readonly quarantineMs: number | undefined;
   /** The newest backup that a drill has proven. */
   provenBackup(): ProvenBackup | undefined;
   /** Whether now is a time to change the environment. Equal objects mean equal decisions. */
@@ -81,6 +83,7 @@ export function createTargetRules(deps: {
   readonly masks: readonly MaskRule[];
   readonly secrets: SecretMode;
   readonly keepsWrites: boolean;
+  readonly quarantineMs: number | undefined;
   readonly policyDigest: Digest;
   readonly edition: object;
   readonly now: () => number;
@@ -139,6 +142,7 @@ export function createTargetRules(deps: {
     secrets: deps.secrets,
     withheld: (analysis) => withheld(analysis, { masks: deps.masks.length > 0, policyDigest: deps.policyDigest }),
     keepsWrites: deps.keepsWrites,
+    quarantineMs: deps.quarantineMs,
     provenBackup: () => deps.backup()?.proven,
     changeTime: deps.changeTime,
     reach(task) {
@@ -212,6 +216,9 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     },
     get keepsWrites() {
       return rules().keepsWrites;
+    },
+    get quarantineMs() {
+      return rules().quarantineMs;
     },
     provenBackup: () => rules().provenBackup(),
     changeTime: () => rules().changeTime(),

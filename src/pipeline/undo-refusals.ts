@@ -38,12 +38,28 @@ export function expired({ id }: ChangeFacts): Refusal {
   };
 }
 
-export function changedSince({ id }: ChangeFacts, conflicts: readonly string[]): Refusal {
+/** What was dropped is in quarantine no more. */
+export function purged({ id }: Pick<ChangeFacts, 'id'>): Refusal {
+  return {
+    refused: 'denied',
+    message: `What ${shortId(id)} has dropped is in quarantine no more.`,
+    hint: 'It has been purged or brought back: `countersign change list` shows by which plan. Restore what is missing from a backup.',
+  };
+}
+
+export function changedSince(
+  { id }: ChangeFacts,
+  conflicts: readonly string[],
+  kept: 'rows' | 'quarantine' = 'rows',
+): Refusal {
   return {
     refused: 'stale',
     message: 'Somebody has changed since what this would put back: nothing was changed.',
     detail: conflicts.join('\n'),
-    hint: `Look at these rows. To leave them as they are and put the others back: countersign change undo ${shortId(id)} --keep-newer`,
+    hint:
+      kept === 'quarantine'
+        ? 'Bring what is named into the state in which it was, and try again.'
+        : `Look at these rows. To leave them as they are and put the others back: countersign change undo ${shortId(id)} --keep-newer`,
   };
 }
 

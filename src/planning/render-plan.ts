@@ -1,3 +1,4 @@
+import { describeDuration } from '../domain/describe-duration.ts';
 import type { MeasuredEffect, RowSample } from '../domain/effect.ts';
 import { objectName } from '../domain/object.ts';
 import { type Plan, shortId, type UndoPath } from '../domain/plan.ts';
@@ -22,6 +23,7 @@ export function renderPlan(plan: Plan): readonly string[] {
           plan.settings.map(({ name, value }) => `${name} = ${value}`),
         )),
     ...section('undoes', undoesLines(plan)),
+    ...section('purges', purgesLines(plan)),
     ...section('effect', effectLines(plan)),
     ...(plan.measurement.measured ? sampleLines(plan.measurement.effect.samples) : []),
     ...section('way back', undoLines(plan.undo)),
@@ -52,9 +54,20 @@ function undoesLines({ undoes }: Plan): readonly string[] {
   if (undoes === undefined) return [];
   const left = undoes.newer.length === 0 ? [] : ['these rows were changed since, and stay as they are:'];
   return [
-    `change ${shortId(undoes.change)}: its ${undoes.tables.length > 0 ? 'rows are put back' : 'definitions are made'} as they were, asked by ${undoes.askedBy}`,
+    `change ${shortId(undoes.change)}: ${undoes.fromQuarantine === true ? 'what it dropped comes back from quarantine' : undoes.tables.length > 0 ? 'its rows are put back' : 'its definitions are made'} as they were, asked by ${undoes.askedBy}`,
     ...left,
     ...undoes.newer.map((row) => `  ${visible(row)}`),
+  ];
+}
+
+function purgesLines({ purges, createdAt }: Plan): readonly string[] {
+  if (purges === undefined) return [];
+  const early = Date.parse(purges.until) - Date.parse(createdAt);
+  return [
+    `what change ${shortId(purges.change)} has dropped, for good: it can't be undone any more; asked by ${purges.askedBy}`,
+    early > 0
+      ? `it was to be kept until ${purges.until}: that is ${describeDuration(early)} from now`
+      : `it was kept until ${purges.until}`,
   ];
 }
 
@@ -131,7 +144,15 @@ function backupLines(backup: Plan['backup']): readonly string[] {
 function undoLines(undo: UndoPath): readonly string[] {
   switch (undo.undo) {
     case 'row images':
-      return [`the ${grouped(undo.rows)} rows are kept, before and after, in the target, in the same transaction`];
+      return [
+        `the ${grouped(undo.rows)} rows are kept, before and after, in the target, in the same transaction`,
+        ...(undo.takesMs === undefined ? [] : [undoTime(undo.takesMs)]),
+      ];
+    case 'quarantine':
+      return [
+        `soft drop: kept in quarantine for ${describeDuration(undo.keepMs)} from when it is applied, ${grouped(undo.bytes)} bytes`,
+        undoTime(undo.takesMs),
+      ];
     case 'statements':
       return undo.statements.map((sql) => sql.split('\n').map(visible).join(' '));
     case 'irreversible':
@@ -139,6 +160,10 @@ function undoLines(undo: UndoPath): readonly string[] {
     default:
       return undo satisfies never;
   }
+}
+
+function undoTime(ms: number): string {
+  return `undo: takes ${ms < 1000 ? '' : 'about '}${describeDuration(ms)}`;
 }
 
 const MAX_VALUE = 60;

@@ -126,7 +126,7 @@ async function makeLogins(client: pg.Client, { surroundings, database }: Master,
     await client.query(`GRANT CONNECT, TEMPORARY ON DATABASE ${quoteIdentifier(database)} TO ${name(login)}`);
   }
   const { rows } = await client.query<{ nspname: string }>(
-    `SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'`,
+    `SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^(pg_|countersign_quarantine_)' AND nspname <> 'information_schema'`,
   );
   for (const { nspname } of rows) {
     const schema = quoteIdentifier(nspname);

@@ -7,7 +7,7 @@ export type KeptRows = ReadonlyMap<string, string>;
 const TABLES = `
   SELECT n.nspname AS schema, c.relname AS name
   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')`;
+  WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|countersign_quarantine_)' AND n.nspname NOT IN ('information_schema', 'countersign')`;
 
 export async function keepRows(client: pg.Client): Promise<KeptRows> {
   const { rows: tables } = await client.query<{ schema: string; name: string }>(TABLES);

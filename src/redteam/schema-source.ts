@@ -22,7 +22,13 @@ export async function dumpSchema(
   endpoint: Endpoint,
   credential: { readonly user: string; readonly password: string },
 ): Promise<string> {
-  const args = ['--schema-only', '--exclude-schema=countersign', '--no-publications', '--no-subscriptions'];
+  const args = [
+    '--schema-only',
+    '--exclude-schema=countersign',
+    '--exclude-schema=countersign_quarantine_*',
+    '--no-publications',
+    '--no-subscriptions',
+  ];
   try {
     const { stdout } = await promisify(execFile)('pg_dump', args, {
       maxBuffer: 256 * 1024 * 1024,

@@ -106,6 +106,6 @@ const TABLES = `
     (SELECT json_agg(a.attname ORDER BY k.place) FROM pg_constraint AS con, unnest(con.conkey) WITH ORDINALITY AS k (num, place)
      JOIN pg_attribute AS a ON a.attnum = k.num WHERE con.conrelid = c.oid AND con.contype = 'p' AND a.attrelid = c.oid) AS primary_key
   FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign')
+  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname !~ '^(pg_|countersign_quarantine_)' AND n.nspname NOT IN ('information_schema', 'countersign')
     AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
   ORDER BY 1, 2`;

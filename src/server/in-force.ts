@@ -90,6 +90,7 @@ export function inForce(
           masks: target.masks ?? [],
           secrets: target.secrets ?? 'off',
           keepsWrites: target.keepsWrites === true,
+          quarantineMs: target.quarantineMs,
           policyDigest: policies.digest,
           edition: governance,
           now: deps.now,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { describeObligation } from '../../domain/describe-change-time.ts';
+import { describeDuration } from '../../domain/describe-duration.ts';
 import { rowsChanged } from '../../domain/effect.ts';
 import { PLAN_STATES, type UndoPath } from '../../domain/plan.ts';
 import { visible } from '../../domain/visible.ts';
@@ -106,6 +107,8 @@ export function describeUndo(undo: UndoPath): string {
       return `${undo.rows} rows are kept as they were, and can be put back`;
     case 'statements':
       return `definitions are made as they were by: ${undo.statements.join('; ').slice(0, 1000)}`;
+    case 'quarantine':
+      return `what it drops is kept out of reach for ${describeDuration(undo.keepMs)}, and can be brought back`;
     case 'irreversible':
       return `there is no way back: ${undo.why}`;
     default:

@@ -6,10 +6,12 @@ import type { StatementAnswer } from '../../domain/statement-answer.ts';
 import type { AppliedState, ApplyOutcome, ApplyRequest } from '../engine.ts';
 import { type CallOff, endWhenCalledOff } from './call-off.ts';
 import { liftCapture } from './capture.ts';
+import { TABLE } from './changes-between.ts';
+import { readFingerprint } from './fingerprint.ts';
 import { keepRowsOfMade } from './kept-writes.ts';
 import { baseStateOf, setBounds } from './measure.ts';
 import { answered, failureFrom } from './run-statements.ts';
-import { readFingerprint, tryEffect } from './try-effect.ts';
+import { tryEffect } from './try-effect.ts';
 import { UndoConflict } from './undo/undo-conflict.ts';
 
 export interface ApplyDeps {
@@ -101,6 +103,11 @@ async function runCompared(
     statements: request.statements,
     settings: request.settings,
     undo: request.undo,
+    purge: request.purge,
+    // What was approved as a move must be one: it is never carried out as what it was not approved as.
+    ...(approved.measured && approved.effect.kept !== undefined
+      ? { quarantine: { keepMs: approved.effect.kept.keepMs }, mustKeep: true }
+      : {}),
     counted: approved.measured ? droppedIn(approved.effect) : [],
     capture: {
       tables,
@@ -123,9 +130,10 @@ async function runCompared(
 }
 
 function droppedIn(effect: MeasuredEffect): readonly string[] {
-  return effect.objects.flatMap(({ change, object, rows }) =>
-    change === 'dropped' && rows !== undefined ? [object.replace(/^(?:partitioned )?table /, '')] : [],
-  );
+  return effect.objects.flatMap(({ change, object, rows }) => {
+    const table = TABLE.exec(object)?.[1];
+    return change === 'dropped' && rows !== undefined && table !== undefined ? [table] : [];
+  });
 }
 
 /** Table by table and object by object, what would happen now and was not approved. */

@@ -73,7 +73,7 @@ async function userTables(client: pg.Client): Promise<ReadonlyMap<string, string
   const { rows } = await client.query<{ oid: string; name: string }>(
     `SELECT c.oid::text, n.nspname || '.' || c.relname AS name
      FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')`,
+     WHERE c.relkind IN ('r', 'p', 'f') AND n.nspname !~ '^(pg_|countersign_quarantine_)' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')`,
   );
   return new Map(rows.map((row) => [row.oid, row.name]));
 }
@@ -82,7 +82,7 @@ async function userTables(client: pg.Client): Promise<ReadonlyMap<string, string
 async function filesOfTables(client: pg.Client): Promise<readonly string[]> {
   const { rows } = await client.query<{ file: string }>(
     `SELECT c.oid || ' ' || c.relfilenode AS file FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')`,
+     WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|countersign_quarantine_)' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')`,
   );
   return rows.map(({ file }) => file);
 }

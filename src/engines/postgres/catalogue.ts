@@ -1,4 +1,5 @@
 import { MASK_SCHEMA, NOTHING_MASKED } from '../../domain/masking.ts';
+import { QUARANTINE_PREFIX } from '../../domain/quarantine.ts';
 import { schemasOf } from '../../domain/search-path.ts';
 import type { Catalogue, Column, ForeignKey, Relation, Routine, Trigger } from '../catalogue.ts';
 import { EXTENSION_OF, FIRST_USER_OID, loadHiddenCode, loadPlanned, SIGNATURE } from './hidden-code.ts';
@@ -153,7 +154,7 @@ const RELATIONS = `
     'indexes', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', ic.relname, 'definition', pg_catalog.pg_get_indexdef(i.indexrelid)) ORDER BY ic.relname) FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS ic ON ic.oid = i.indexrelid WHERE i.indrelid = c.oid AND NOT ${SYSTEM}), '[]'::jsonb)
   ) AS relation
   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE n.nspname !~ '^pg_(toast|temp)' AND n.nspname <> '${MASK_SCHEMA}' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c', 'i', 'I')
+  WHERE n.nspname !~ '^(pg_(toast|temp)|${QUARANTINE_PREFIX})' AND n.nspname <> '${MASK_SCHEMA}' AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c', 'i', 'I')
   ORDER BY n.nspname, c.relname`;
 
 const ACTION = (column: string) =>

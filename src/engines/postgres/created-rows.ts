@@ -76,6 +76,6 @@ const FILLED = `
     SELECT coalesce(pg_catalog.array_agg(a.attname::text ORDER BY a.attnum), '{}')::text AS columns, ${SUMS_OF_COLUMNS} AS sums
     FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
   ) AS k
-  WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'
+  WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^(pg_|countersign_quarantine_)'
     AND c.relkind = 'r' AND NOT c.oid = ANY ($1::oid[])
   ORDER BY 1`;

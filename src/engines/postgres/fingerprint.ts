@@ -1,3 +1,11 @@
+import type pg from 'pg';
+
+/** Grants as text, without those to logins of tasks: they come and go with the tasks, and are no part of what an object is. */
+function grantsIn(column: string): string {
+  const others = `pg_catalog.regexp_replace(${column}::text, 'cs_[0-9a-f]{16}_[rw]=[^,}]*,?', '', 'g')`;
+  return `nullif(pg_catalog.regexp_replace(${others}, ',}$', '}'), '{}')`;
+}
+
 /**
  * One row for each object of the users' schemas: what it is, its name, its definition as JSON, without oids and in a
  * fixed order, so that the same schema has the same rows wherever it was made. Needs an empty `search_path`, because
@@ -5,21 +13,21 @@
  */
 export const FINGERPRINT = `
   WITH ns AS (
-    SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
+    SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^(pg_|countersign_quarantine_)' AND nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
   ), member AS (
     SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e'
   ), rel AS (
     SELECT c.*, ns.nspname FROM pg_catalog.pg_class AS c JOIN ns ON ns.oid = c.relnamespace
     WHERE NOT EXISTS (SELECT FROM member WHERE classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND objid = c.oid)
   )
-  SELECT 'schema' AS kind, nspname::text AS name, pg_catalog.jsonb_build_object('owner', pg_catalog.pg_get_userbyid(n.nspowner), 'acl', n.nspacl::text)::text AS definition
+  SELECT 'schema' AS kind, nspname::text AS name, pg_catalog.jsonb_build_object('owner', pg_catalog.pg_get_userbyid(n.nspowner), 'acl', ${grantsIn('n.nspacl')})::text AS definition
   FROM pg_catalog.pg_namespace AS n WHERE n.oid IN (SELECT oid FROM ns)
   UNION ALL
   SELECT CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
                       WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' ELSE 'composite type' END,
          nspname || '.' || relname,
          pg_catalog.jsonb_build_object(
-           'owner', pg_catalog.pg_get_userbyid(relowner), 'persistence', relpersistence, 'acl', relacl::text, 'options', reloptions,
+           'owner', pg_catalog.pg_get_userbyid(relowner), 'persistence', relpersistence, 'acl', ${grantsIn('relacl')}, 'options', reloptions,
            'rowSecurity', relrowsecurity, 'forced', relforcerowsecurity, 'identity', relreplident,
            'partition', pg_catalog.pg_get_expr(relpartbound, oid),
            'partitionKey', CASE WHEN relkind = 'p' THEN pg_catalog.pg_get_partkeydef(oid) END,
@@ -31,7 +39,7 @@ export const FINGERPRINT = `
   UNION ALL
   SELECT 'column', nspname || '.' || relname || '.' || attname,
          pg_catalog.jsonb_build_object('type', pg_catalog.format_type(atttypid, atttypmod), 'notNull', attnotnull, 'identity', attidentity, 'generated', attgenerated,
-           'default', pg_catalog.pg_get_expr(ad.adbin, ad.adrelid), 'acl', attacl::text, 'comment', pg_catalog.col_description(rel.oid, attnum))::text
+           'default', pg_catalog.pg_get_expr(ad.adbin, ad.adrelid), 'acl', ${grantsIn('attacl')}, 'comment', pg_catalog.col_description(rel.oid, attnum))::text
   FROM rel JOIN pg_catalog.pg_attribute ON attrelid = rel.oid AND attnum > 0 AND NOT attisdropped
   LEFT JOIN pg_catalog.pg_attrdef AS ad ON ad.adrelid = rel.oid AND ad.adnum = attnum
   WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
@@ -76,3 +84,8 @@ export const FINGERPRINT = `
 
 /** An object's definition by `kind name`. */
 export type Fingerprint = ReadonlyMap<string, string>;
+
+export async function readFingerprint(client: pg.Client): Promise<Fingerprint> {
+  const { rows } = await client.query<{ kind: string; name: string; definition: string }>(FINGERPRINT);
+  return new Map(rows.map((row) => [`${row.kind} ${row.name}`, row.definition]));
+}

@@ -8,9 +8,9 @@ import type { TargetIdentity } from '../../domain/target.ts';
 import type { Measured, MeasureRequest } from '../engine.ts';
 import type { Capture } from './capture.ts';
 import { TOO_MANY_ROWS } from './capture-function.ts';
-import type { Fingerprint } from './fingerprint.ts';
+import { type Fingerprint, readFingerprint } from './fingerprint.ts';
 import { failedOn, failureFrom } from './run-statements.ts';
-import { readFingerprint, type Tried, tryEffect } from './try-effect.ts';
+import { type Tried, tryEffect } from './try-effect.ts';
 import { UndoConflict } from './undo/undo-conflict.ts';
 import { watchBlocking } from './watchdog.ts';
 
@@ -126,6 +126,7 @@ async function measuredEffect(client: pg.Client, request: MeasureRequest): Promi
     request.onTrial?.('first');
     const first = await run({ masked: {}, sums: request.repeatable !== true });
     if (first.tried.uncapturable !== null) return first.tried.uncapturable;
+    // Rows that are moved are not lost: to count very many of them would take longer than anything else.
     const uncounted = first.tried.droppedTables.filter((table) => !counted.includes(table));
     if (first.tried.missed.length > 0 || uncounted.length > 0) {
       tables = [...new Set([...tables, ...first.tried.missed])];
@@ -158,12 +159,12 @@ async function trial(
   request: MeasureRequest,
   how: { readonly capture: Capture; readonly counted: readonly string[] },
 ): Promise<Seen> {
-  const { bounds, statements, settings, undo } = request;
+  const { bounds, statements, settings, undo, purge, quarantine } = request;
   await client.query('SELECT pg_catalog.pg_stat_force_next_flush()');
   await client.query('BEGIN');
   try {
     await setBounds(client, bounds);
-    const tried = await tryEffect(client, { statements, settings, undo, ...how });
+    const tried = await tryEffect(client, { statements, settings, undo, purge, quarantine, ...how });
     return { tried, sums: how.capture.sums ? await tried.sums() : new Map() };
   } finally {
     await client.query('ROLLBACK');

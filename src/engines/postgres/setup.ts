@@ -161,6 +161,10 @@ export async function planSetup(
     'connects to this database',
   );
   add(
+    `GRANT CREATE ON DATABASE ${quoteIdentifier(database)} TO ${APPLY_ROLE}`,
+    'makes the schemas into which approved drops are moved, so that they can be undone',
+  );
+  add(
     `GRANT CONNECT ON DATABASE ${quoteIdentifier(database)} TO ${SESSION_ROLE} WITH GRANT OPTION`,
     'connects, and lets the logins of tasks connect, to this database',
   );
@@ -201,7 +205,7 @@ const GRANTABLE = `
 
 const USER_SCHEMAS = `
   SELECT nspname FROM pg_catalog.pg_namespace
-  WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
+  WHERE nspname !~ '^(pg_|countersign_quarantine_)' AND nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
   ORDER BY nspname`;
 
 const OWNERS = `
@@ -209,7 +213,7 @@ const OWNERS = `
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^(pg_|countersign_quarantine_)' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
   ORDER BY 1`;
 
@@ -223,14 +227,14 @@ const objectsOf = (owners: readonly string[]) => `
   FROM pg_catalog.pg_class AS c
   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
-  WHERE r.rolname IN (${owners.map(quoteLiteral).join(', ')}) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
+  WHERE r.rolname IN (${owners.map(quoteLiteral).join(', ')}) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^(pg_|countersign_quarantine_)' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype IN ('e', 'a', 'i') AND (d.deptype = 'e' OR c.relkind = 'S'))
   UNION ALL
   SELECT CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, pg_catalog.format('%I.%I', n.nspname, t.typname), 2
   FROM pg_catalog.pg_type AS t
   JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = t.typowner
-  WHERE r.rolname IN (${owners.map(quoteLiteral).join(', ')}) AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
+  WHERE r.rolname IN (${owners.map(quoteLiteral).join(', ')}) AND n.nspname !~ '^(pg_|countersign_quarantine_)' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.objid = t.oid AND d.deptype = 'e')
   UNION ALL
@@ -240,7 +244,7 @@ const objectsOf = (owners: readonly string[]) => `
   JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
   JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
   JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
-  WHERE r.rolname IN (${owners.map(quoteLiteral).join(', ')}) AND NOT p.prosecdef AND (l.lanpltrusted OR p.prokind = 'a') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
+  WHERE r.rolname IN (${owners.map(quoteLiteral).join(', ')}) AND NOT p.prosecdef AND (l.lanpltrusted OR p.prokind = 'a') AND n.nspname !~ '^(pg_|countersign_quarantine_)' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
   ORDER BY 3, 2`;
 
@@ -261,9 +265,15 @@ const PROOF_SCHEMA: readonly string[] = [
   "CREATE TABLE IF NOT EXISTS countersign.applied (plan text PRIMARY KEY, state text NOT NULL DEFAULT 'done', xid xid8 NOT NULL, at timestamptz NOT NULL)",
   'CREATE TABLE IF NOT EXISTS countersign.written (intent text PRIMARY KEY, xid xid8 NOT NULL, at timestamptz NOT NULL)',
   'CREATE TABLE IF NOT EXISTS countersign.captured_rows (change text NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, relation text NOT NULL, op text NOT NULL, columns text[] NOT NULL, rows integer NOT NULL, before text[], after text[], PRIMARY KEY (change, seq))',
+  // What approved drops have moved out of the way: how it comes back, in SQL that a person can run as well.
+  'CREATE TABLE IF NOT EXISTS countersign.quarantined (change text PRIMARY KEY, at timestamptz NOT NULL, until timestamptz NOT NULL, schemas text[] NOT NULL, objects jsonb NOT NULL, definitions jsonb NOT NULL, drops text[] NOT NULL, back text[] NOT NULL, bytes bigint NOT NULL)',
+  'CREATE SEQUENCE IF NOT EXISTS countersign.quarantine_number',
   // Compressing them would take longer than anything else in an apply.
   'ALTER TABLE countersign.captured_rows ALTER COLUMN before SET STORAGE EXTERNAL, ALTER COLUMN after SET STORAGE EXTERNAL',
-  ...['applied', 'written', 'captured_rows'].map((table) => `ALTER TABLE countersign.${table} OWNER TO ${APPLY_ROLE}`),
+  ...['applied', 'written', 'captured_rows', 'quarantined'].map(
+    (table) => `ALTER TABLE countersign.${table} OWNER TO ${APPLY_ROLE}`,
+  ),
+  `ALTER SEQUENCE countersign.quarantine_number OWNER TO ${APPLY_ROLE}`,
   CAPTURE_FUNCTION,
   `ALTER FUNCTION countersign.capture_change() OWNER TO ${APPLY_ROLE}`,
   KEEP_FUNCTION,

@@ -5,14 +5,15 @@ import { CATALOGUE_POLL_MS, type TargetCredentials, type TargetEngine } from '..
 import { apply } from './apply.ts';
 import { catalogueVersion, loadCatalogue } from './catalogue.ts';
 import { connectOwn, connectSession, readIdentity } from './connect.ts';
+import { readFingerprint } from './fingerprint.ts';
 import { inspect } from './health/inspect.ts';
 import { statementStatistics } from './health/statement-statistics.ts';
 import { appliedState, settledWrite } from './marks.ts';
 import { measure } from './measure.ts';
 import { createWaitingLook } from './others-waiting.ts';
 import { provisionProfile } from './profiles.ts';
+import { quarantined } from './quarantine/list.ts';
 import { retireProfiles } from './retire-profiles.ts';
-import { readFingerprint } from './try-effect.ts';
 import { beyondKeeping, dropKept } from './undo/expire-kept.ts';
 import { definitionsDigest } from './undo/inverse.ts';
 import { keptRows } from './undo/kept-rows.ts';
@@ -88,6 +89,7 @@ export async function openPostgresTarget(deps: {
     apply: (request) => apply(request, { connect: connectApply, appliedState: (plan) => engine.appliedState(plan) }),
     keptRows: (change) => asApplier((client) => keptRows(client, change)),
     definitionsNow: (objects) => asApplier(async (client) => definitionsDigest(await readFingerprint(client), objects)),
+    quarantined: () => asApplier(quarantined),
     beyondKeeping: (bounds) => asApplier((client) => beyondKeeping(client, bounds)),
     dropKept: (expired) => asApplier((client) => dropKept(client, expired)),
     appliedState: (plan) => own.use((client) => appliedState(client, plan)),

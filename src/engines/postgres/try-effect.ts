@@ -1,29 +1,17 @@
 import type pg from 'pg';
 import { digestOf } from '../../domain/digest.ts';
-import type { MeasuredEffect, ObjectChange, TableEffect } from '../../domain/effect.ts';
-import type { Statement } from '../../domain/intent.ts';
+import type { Inverse, MeasuredEffect, ObjectChange, TableEffect } from '../../domain/effect.ts';
 import type { StatementAnswer } from '../../domain/statement-answer.ts';
-import type { UndoOf } from '../engine.ts';
-import { type Capture, layCapture } from './capture.ts';
+import { layCapture } from './capture.ts';
 import { brokenSeal, type CaptureSeal, remadeTables, rewrittenTables, sealCapture } from './capture-seal.ts';
 import { type CapturedRows, capturedDigest, capturedRows, capturedSamples, capturedSums } from './captured.ts';
+import { type CarriedOut, carryOut } from './carry-out.ts';
+import { changesBetween, TABLE } from './changes-between.ts';
 import { captureCreatedRows } from './created-rows.ts';
-import { FINGERPRINT, type Fingerprint } from './fingerprint.ts';
+import { type Fingerprint, readFingerprint } from './fingerprint.ts';
 import { quoteQualified } from './quote.ts';
-import { runStatements } from './run-statements.ts';
-import { inverseOf } from './undo/inverse.ts';
-import { describeNewer, undoChange } from './undo/undo-change.ts';
-
-/** What is run, and what is looked at, in one transaction of a dry run or an apply. */
-export interface Trial {
-  readonly statements: readonly Statement[];
-  readonly settings: readonly { readonly name: string; readonly value: string }[];
-  /** What is taken back in place of statements that are run. */
-  readonly undo?: UndoOf | undefined;
-  readonly capture: Capture;
-  /** Tables whose rows are counted beforehand, because they may be dropped. */
-  readonly counted: readonly string[];
-}
+import type { Trial } from './trial.ts';
+import { definitionsDigest, inverseOf } from './undo/inverse.ts';
 
 export interface Tried {
   readonly effect: MeasuredEffect;
@@ -50,17 +38,15 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
   const seal = await sealCapture(client);
   const walBefore = await walPosition(client);
   const startedAt = performance.now();
-  const { answers, newer } = await run(client, trial);
+  const done = await carryOut(client, trial, { before, rows: rowsBefore });
   const durationMs = Math.round((performance.now() - startedAt) * 10) / 10;
   const walBytes = (await walPosition(client)) - walBefore;
 
   const doubt = (await brokenSeal(client, seal, capture.change)) ?? (await captureCreatedRows(client, seal, capture));
   const captured = await capturedRows(client);
-  const after = await readFingerprint(client);
-  const objects = changesBetween(before, after, {
-    rowsBefore,
-    remade: await remadeTables(client, seal),
-  });
+  const after = done.after ?? (await readFingerprint(client));
+  const remade = await remadeTables(client, seal);
+  const objects = [...changesBetween(before, after, { rowsBefore, remade }).map(done.counted), ...done.letGo];
   const locks = await heldLocks(client);
   const samples = await capturedSamples(client, SAMPLES_PER_TABLE);
   const digest = digestOf({
@@ -78,12 +64,15 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
       durationMs,
       walBytes,
       volatileColumns: capture.masked,
-      ...(objects.length === 0 ? {} : { inverse: inverseOf(objects, before, after) }),
+      ...(done.kept === undefined ? {} : { kept: done.kept }),
+      ...(objects.length === 0 || done.kept !== undefined
+        ? {}
+        : { inverse: wayBack(done, { objects, before, after }) }),
       digest,
     },
     sums: () => capturedSums(client),
-    answers,
-    newer,
+    answers: done.answers,
+    newer: done.newer,
     missed: await changedUncaptured(client, seal),
     uncapturable: refused === undefined ? doubt : `${refused.table} can't be watched: ${refused.why}`,
     droppedTables: objects.flatMap(({ change, object }) => {
@@ -93,42 +82,19 @@ export async function tryEffect(client: pg.Client, trial: Trial): Promise<Tried>
   };
 }
 
-async function run(
-  client: pg.Client,
-  { undo, statements, settings }: Trial,
-): Promise<Pick<Tried, 'answers' | 'newer'>> {
-  if (undo === undefined) return { answers: await runStatements(client, statements, settings), newer: [] };
-  return { answers: [], newer: describeNewer(await undoChange(client, undo)) };
+/** What was done says more of the way back than the definitions do. */
+function wayBack(
+  { inverse, notKept, letGo }: CarriedOut,
+  { objects, before, after }: { objects: readonly ObjectChange[]; before: Fingerprint; after: Fingerprint },
+): Inverse {
+  const [gone] = letGo;
+  if (gone !== undefined) return { why: `${gone.object} would be let go of; only a backup brings it back` };
+  const names = objects.map(({ object }) => object);
+  if (inverse !== undefined) return { statements: inverse, leaves: definitionsDigest(after, names) };
+  const byDefinitions = inverseOf(objects, before, after);
+  if (notKept !== undefined && 'why' in byDefinitions) return { why: `it can't be kept in quarantine: ${notKept}` };
+  return byDefinitions;
 }
-
-export async function readFingerprint(client: pg.Client): Promise<Fingerprint> {
-  const { rows } = await client.query<{ kind: string; name: string; definition: string }>(FINGERPRINT);
-  return new Map(rows.map((row) => [`${row.kind} ${row.name}`, row.definition]));
-}
-
-function changesBetween(
-  before: Fingerprint,
-  after: Fingerprint,
-  tables: { readonly rowsBefore: ReadonlyMap<string, number>; readonly remade: ReadonlySet<string> },
-): ObjectChange[] {
-  const changes: ObjectChange[] = [];
-  for (const [object, definition] of before) {
-    const now = after.get(object);
-    const table = TABLE.exec(object)?.[1] ?? '';
-    const rows = tables.rowsBefore.get(table);
-    const remade = now !== undefined && tables.remade.has(table);
-    if (now === undefined || remade) {
-      changes.push({ change: 'dropped', object, ...(rows === undefined ? {} : { rows }) });
-      // The same name and perhaps the same definition, but another table: what was in the old one is gone.
-      if (remade) changes.push({ change: 'created', object });
-    } else if (now !== definition) changes.push({ change: 'altered', object });
-  }
-  for (const object of after.keys()) if (!before.has(object)) changes.push({ change: 'created', object });
-  const place = ({ object, change }: ObjectChange) => `${object} ${change}`;
-  return changes.sort((a, b) => (place(a) < place(b) ? -1 : 1));
-}
-
-const TABLE = /^(?:partitioned |foreign )?table (.+)$/;
 
 /** What became of created and altered objects is part of the effect: the same name with another definition is another one. */
 function changedDefinitions(now: Fingerprint, objects: readonly ObjectChange[]): Record<string, string> {
@@ -158,7 +124,7 @@ async function heldLocks(client: pg.Client): Promise<MeasuredEffect['locks']> {
     SELECT DISTINCT n.nspname || '.' || c.relname AS table, l.mode
     FROM pg_catalog.pg_locks AS l JOIN pg_catalog.pg_class AS c ON c.oid = l.relation JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm')
-      AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
+      AND n.nspname !~ '^(pg_|countersign_quarantine_)' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
       AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ExclusiveLock', 'AccessExclusiveLock')
     ORDER BY 1, 2`);
   return rows;
@@ -173,7 +139,7 @@ async function changedUncaptured(client: pg.Client, seal: CaptureSeal): Promise<
     `SELECT DISTINCT n.nspname || '.' || c.relname AS name
      FROM (
        SELECT s.relid FROM pg_catalog.pg_stat_xact_user_tables AS s
-       WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^pg_'
+       WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND s.schemaname <> 'countersign' AND s.schemaname !~ '^(pg_|countersign_quarantine_)'
        UNION SELECT pg_catalog.unnest($3::oid[])
      ) AS s
      JOIN pg_catalog.pg_class AS c ON c.oid = coalesce(pg_catalog.pg_partition_root(s.relid)::oid, s.relid)

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connectOwn } from '../../../src/engines/postgres/connect.ts';
-import { readFingerprint } from '../../../src/engines/postgres/try-effect.ts';
+import { readFingerprint } from '../../../src/engines/postgres/fingerprint.ts';
 import { newest } from '../../fixtures/postgres.ts';
 import { applyCredential, openRentalTarget, type RentalTarget } from './rental-target.ts';
 
