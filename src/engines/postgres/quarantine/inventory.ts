@@ -59,7 +59,7 @@ const INVENTORY = `
       UNION ALL SELECT 'pg_ts_parser', oid, prsnamespace, 'text search parser ' || prsname FROM pg_catalog.pg_ts_parser
       UNION ALL SELECT 'pg_ts_template', oid, tmplnamespace, 'text search template ' || tmplname FROM pg_catalog.pg_ts_template
       UNION ALL SELECT 'pg_default_acl', oid, defaclnamespace, 'default rights' FROM pg_catalog.pg_default_acl
-      UNION ALL SELECT 'pg_cast', oid, 0, 'a cast from or to ' || castsource::pg_catalog.regtype::text FROM pg_catalog.pg_cast
+      UNION ALL SELECT 'pg_cast', c.oid, t.typnamespace, 'the cast of ' || castsource::pg_catalog.regtype::text FROM pg_catalog.pg_cast AS c JOIN pg_catalog.pg_type AS t ON t.oid = castsource
       UNION ALL SELECT 'pg_transform', oid, 0, 'a transform' FROM pg_catalog.pg_transform
       UNION ALL SELECT 'pg_publication_rel', oid, 0, 'what is published of ' || prrelid::pg_catalog.regclass::text FROM pg_catalog.pg_publication_rel
       UNION ALL SELECT 'pg_publication_namespace', oid, 0, 'what is published of schema ' || pnnspid::pg_catalog.regnamespace::text FROM pg_catalog.pg_publication_namespace

@@ -152,6 +152,8 @@ function remake(
       return field(definition, 'enabled') === 'O' ? asText(text, 150) : undefined;
     case 'rule':
       return field(definition, 'enabled') === 'O' ? asText(text, 150) : undefined;
+    case 'policy':
+      return policy(quoteIdentifier(part), owner, definition);
     case 'function':
     case 'procedure': {
       const by = field(definition, 'owner');
@@ -163,6 +165,29 @@ function remake(
     default:
       return undefined;
   }
+}
+
+const COMMANDS: Readonly<Record<string, string>> = {
+  '*': 'ALL',
+  r: 'SELECT',
+  a: 'INSERT',
+  w: 'UPDATE',
+  d: 'DELETE',
+};
+
+function policy(name: string, owner: string, definition: string): readonly Step[] | undefined {
+  const command = COMMANDS[String(field(definition, 'command'))];
+  const roles = /^\{([a-z_0-9,-]+)\}$/.exec(String(field(definition, 'roles')))?.[1];
+  // A role whose name needs quotes could be read in more than one way.
+  if (command === undefined || roles === undefined) return undefined;
+  const clause = (word: string, of: string) => {
+    const found = field(definition, of);
+    return found === null ? '' : ` ${word} (${String(found)})`;
+  };
+  const who = roles === '-' ? 'PUBLIC' : roles;
+  const kind = field(definition, 'permissive') === true ? 'PERMISSIVE' : 'RESTRICTIVE';
+  const sql = `CREATE POLICY ${name} ON ${owner} AS ${kind} FOR ${command} TO ${who}${clause('USING', 'using')}${clause('WITH CHECK', 'check')}`;
+  return [{ place: 155, sql }];
 }
 
 function alter({ kind, parts }: Named, before: string, after: string): readonly Step[] | undefined {
