@@ -27,7 +27,7 @@ describe.each(servers)('G8 undo, on $name', ({ binaries }) => {
   let plans = 0;
   beforeAll(async () => {
     rental = await openRentalTarget(binaries, { settings: { autovacuum: 'off' } });
-    await rental.sql(`SET ROLE countersign_apply; ${ROWS_SCHEMA}`);
+    await rental.sql(`SET ROLE countersign_apply; ${ROWS_SCHEMA} ${DEFINITIONS_SCHEMA}`);
     await rental.sql(
       `CREATE ROLE seller; GRANT seller TO countersign_apply; GRANT CREATE ON DATABASE rental TO seller; GRANT CREATE ON SCHEMA public TO seller;
        SET ROLE seller; ${DROPS_SCHEMA} RESET ROLE; CREATE PUBLICATION told FOR TABLE public.told;
@@ -149,8 +149,6 @@ describe.each(servers)('G8 undo, on $name', ({ binaries }) => {
   });
 
   describe.runIf(isNewest)('of definitions', () => {
-    beforeAll(() => rental.sql(`SET ROLE countersign_apply; ${DEFINITIONS_SCHEMA}`));
-
     async function inverseOf(sql: string) {
       const { measurement, failure } = await rental.measure([sql], ['public.thing', 'public.piece'], {
         repeatable: true,
