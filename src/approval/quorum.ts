@@ -36,7 +36,10 @@ export function verifyQuorum(question: QuorumQuestion): Quorum {
   const intact = digestOf(plan as unknown as Json) === planId;
   // That policy asked for nobody stands on the plan itself, and nothing that is said later makes it so.
   const least = plan.held.missing.length === 0 ? 0 : 1;
-  if (!intact || needed < least || by.length < needed) return { missing: Math.max(1, needed - by.length), by };
+  // Whoever configures could otherwise allow themselves something, and then approve it: one of the people must be another.
+  const alone = by.length > 0 && by.every((id) => question.people.get(id)?.roles.includes('administrator'));
+  const missing = Math.max(needed - by.length, alone ? 1 : 0);
+  if (!intact || needed < least || missing > 0) return { missing: Math.max(1, missing), by };
   return { approved: plan as Approved, by };
 }
 

@@ -4,10 +4,16 @@ import { loadPersonKey, type PersonKey } from '../approval/person-key.ts';
 import type { Person } from '../domain/actor.ts';
 import { type ActorId, asId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
+import { mayDo, noRight, type Right } from '../domain/rights.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 
-/** The person that `--as` names. @throws RefusalError for anybody who is no person of the configuration. */
-export function personNamed({ config, people }: Countersign, name: string): Person {
+/**
+ * The person that `--as` names.
+ *
+ * @param right what they are about to do; `null` where everybody may.
+ * @throws RefusalError for anybody who is no person of the configuration, or has not the right.
+ */
+export function personNamed({ config, people }: Countersign, name: string, right: Right | null): Person {
   const actor = config.actors.get(asId<ActorId>(name));
   if (actor === undefined)
     throw new RefusalError({
@@ -25,6 +31,7 @@ export function personNamed({ config, people }: Countersign, name: string): Pers
       hint: 'A person decides with their own key.',
     });
   }
+  if (right !== null && !mayDo(actor, right)) throw new RefusalError(noRight(actor, right));
   return people.get(actor.id) ?? actor;
 }
 

@@ -139,7 +139,7 @@ async function find(countersign: Countersign, named: string): Promise<ChangeView
 }
 
 async function undo(countersign: Countersign, named: string, options: UndoOptions) {
-  const person = personNamed(countersign, options.as);
+  const person = personNamed(countersign, options.as, 'change.undo');
   const { id } = await find(countersign, named);
   const plan = undoMade(
     await countersign.changes.undo({

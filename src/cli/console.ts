@@ -28,7 +28,7 @@ export function registerConsole(program: Command): void {
 }
 
 async function login(countersign: Countersign, options: LoginOptions) {
-  const person = personNamed(countersign, options.as);
+  const person = personNamed(countersign, options.as, null);
   const key = options.first === true ? firstOf(person) : keyOf(countersign, person, options.key);
   const address = await consoleAddress(countersign);
   const { token, expires } = await countersign.identity.codes.offer(person, key);

@@ -4,6 +4,7 @@ import { type ActorId, asId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { liveNodes } from '../store/nodes.ts';
+import { personNamed } from './as-person.ts';
 import { answerWith, type CommonOptions, operatingSystemUser, UsageError, withCommonOptions } from './command.ts';
 
 interface HaltOptions extends CommonOptions {
@@ -75,14 +76,6 @@ function scopeText(scope: HaltScope): string {
   return scope.scope === 'global' ? 'everything' : `${scope.scope} ${scope.id}`;
 }
 
-function whoOf({ people }: Countersign, { as }: HaltOptions): ActorId {
-  const who = asId<ActorId>(as ?? operatingSystemUser());
-  if (as !== undefined && people.get(who)?.mayHalt !== true) {
-    throw new RefusalError({
-      refused: 'denied',
-      message: `${as} may not halt or resume.`,
-      hint: 'The configuration says who may: actors.people.<name>.mayHalt.',
-    });
-  }
-  return who;
+function whoOf(countersign: Countersign, { as }: HaltOptions): ActorId {
+  return as === undefined ? asId<ActorId>(operatingSystemUser()) : personNamed(countersign, as, 'halt.set').id;
 }

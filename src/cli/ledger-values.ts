@@ -46,7 +46,7 @@ async function show(countersign: Countersign, named: string) {
 
 async function remove(countersign: Countersign, named: string, options: EraseOptions) {
   const subject = await subjectOf(countersign, named);
-  const by = options.as === undefined ? operatingSystemUser() : personNamed(countersign, options.as).id;
+  const by = options.as === undefined ? operatingSystemUser() : personNamed(countersign, options.as, 'values.erase').id;
   const erased = await erase(countersign, subject, { by, reason: options.reason });
   return {
     json: { subject, ...erased },

@@ -2,7 +2,7 @@ import { confirm, isCancel } from '@clack/prompts';
 import type { Command } from 'commander';
 import { signPasskey } from '../approval/passkey.ts';
 import { RefusalError } from '../domain/refusal.ts';
-import { mayDo } from '../identity/rights.ts';
+import { mayDo } from '../domain/rights.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { keyOf, personNamed } from './as-person.ts';
 import { answerWith, type CommonOptions, orRefused, withCommonOptions } from './command.ts';
@@ -54,7 +54,7 @@ async function list({ identity }: Countersign) {
 }
 
 async function vouch(countersign: Countersign, id: string, options: PersonOptions) {
-  const person = personNamed(countersign, options.as);
+  const person = personNamed(countersign, options.as, 'passkey.own');
   const key = keyOf(countersign, person, options.key);
   const statement = await countersign.identity.passkeys.statement(id);
   if (statement?.person !== person.id) {
@@ -73,7 +73,7 @@ async function vouch(countersign: Countersign, id: string, options: PersonOption
 }
 
 async function revoke(countersign: Countersign, id: string, options: PersonOptions) {
-  const person = personNamed(countersign, options.as);
+  const person = personNamed(countersign, options.as, 'passkey.own');
   const owner = (await countersign.identity.passkeys.list()).find((passkey) => passkey.id === id)?.person;
   if (owner !== undefined && owner !== person.id && !mayDo(person, 'passkey.revoke')) {
     throw new RefusalError({

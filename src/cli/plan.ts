@@ -195,7 +195,7 @@ async function decide(
   named: string,
   options: PersonOptions & { readonly verdict: 'approve' | 'reject' },
 ) {
-  const person = personNamed(countersign, options.as ?? '');
+  const person = personNamed(countersign, options.as ?? '', 'plan.decide');
   const view = await find(countersign, named);
   const key = keyOf(countersign, person, options.key);
   if (
@@ -229,7 +229,7 @@ async function decide(
 }
 
 async function apply(countersign: Countersign, named: string, options: PersonOptions) {
-  const person = personNamed(countersign, options.as ?? '');
+  const person = personNamed(countersign, options.as ?? '', 'plan.apply');
   const view = await find(countersign, named);
   if (view.state === 'approved' && (await declined(options, `${planText(view, countersign)}\n`, 'Apply this plan?')))
     return undecided();

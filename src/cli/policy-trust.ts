@@ -140,7 +140,7 @@ async function send(
   about: Pick<VoucherStatement, 'signature' | 'definition' | 'verdict'>,
   options: TrustOptions,
 ): Promise<void> {
-  const person = personNamed(countersign, options.as);
+  const person = personNamed(countersign, options.as, 'code.vouch');
   const configured = countersign.config.targets.get(asId<TargetId>(options.target));
   if (configured === undefined)
     throw new UsageError(`There is no target ${options.target}.`, 'The configuration names them.');

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { RefusalError } from '../domain/refusal.ts';
-import { mayDo } from '../identity/rights.ts';
+import { mayDo } from '../domain/rights.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { personNamed } from './as-person.ts';
 import { answerWith, type CommonOptions, operatingSystemUser, UsageError, withCommonOptions } from './command.ts';
@@ -41,7 +41,7 @@ async function revoke(countersign: Countersign, id: string | undefined, { person
   const found = (await countersign.identity.sessions.all()).filter(
     (session) => session.id === id || session.person === person,
   );
-  const by = as === undefined ? undefined : personNamed(countersign, as);
+  const by = as === undefined ? undefined : personNamed(countersign, as, null);
   if (by !== undefined && !mayDo(by, 'session.revoke') && found.some((session) => session.person !== by.id)) {
     throw new RefusalError({
       refused: 'denied',

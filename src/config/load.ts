@@ -216,7 +216,7 @@ function actorsOf(value: ConfigDocument): ReadonlyMap<ActorId, Actor> {
       publicKeys: entry.publicKeys.map((key) => Buffer.from(key.slice('ed25519:'.length), 'base64')),
       passkeys: [],
       approves: entry.approves,
-      mayHalt: entry.mayHalt,
+      requests: entry.requests,
       roles: personRoles(entry),
     };
     actors.set(person.id, person);
@@ -346,8 +346,10 @@ function checkPeople(value: ConfigDocument, report: Report, needEnvironment: Rep
       );
     if (person.roles?.includes('approver') === true && person.approves.length === 0)
       report(['actors', 'people', id, 'approves'], 'an approver needs environments to approve in');
-    for (const [index, environment] of person.approves.entries()) {
-      if (environment !== '*') needEnvironment(['actors', 'people', id, 'approves', index], environment);
+    for (const key of ['approves', 'requests'] as const) {
+      for (const [index, environment] of person[key].entries()) {
+        if (environment !== '*') needEnvironment(['actors', 'people', id, key, index], environment);
+      }
     }
   }
 }

@@ -190,6 +190,8 @@ const person = z.strictObject({
     .default([]),
   approves: z.array(name.or(z.literal('*'))).default([]),
   mayHalt: z.boolean().default(false),
+  /** Where agents may act on their behalf. */
+  requests: z.array(name.or(z.literal('*'))).default(['*']),
   /** Left out: requester, and approver or operator where `approves` or `mayHalt` say so. */
   roles: z.array(z.enum(PERSON_ROLES)).min(1).optional(),
 });

@@ -26,8 +26,9 @@ export interface Person {
   readonly passkeys: readonly Passkey[];
   /** Environments by id in which this person may countersign; `*` is every one. */
   readonly approves: readonly string[];
-  readonly mayHalt: boolean;
-  /** What this person may do; `identity/rights.ts` says what each means. */
+  /** Environments by id in which agents may act for this person; `*` is every one. */
+  readonly requests: readonly string[];
+  /** What this person may do; `rights.ts` says what each means. */
   readonly roles: readonly PersonRole[];
 }
 

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Person, PersonRole } from '../domain/actor.ts';
 import { type ActorId, asId, type Instant, instantOf } from '../domain/ids.ts';
+import { type Right, rightsOf } from '../domain/rights.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
 import type { Proof } from '../pipeline/proof.ts';
 import {
@@ -15,7 +16,6 @@ import {
 import type { PersonSessionRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Write } from '../store/write.ts';
-import { type Right, rightsOf } from './rights.ts';
 import { newToken, tokenHash } from './secret-token.ts';
 
 /** How a person has shown who they are. A code of the machine is no proof of it, and lets them register a passkey only. */

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import type { Agent, Role } from '../domain/actor.ts';
+import type { Agent, Person, Role } from '../domain/actor.ts';
 import { digestOfBytes, type Json } from '../domain/digest.ts';
-import { type ActorId, asId, type Instant, instantOf, type TaskId } from '../domain/ids.ts';
+import { type ActorId, asId, type EnvironmentId, type Instant, instantOf, type TaskId } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
+import { mayHaveActed, notForThem } from '../domain/rights.ts';
 import { coversPattern, HOW_SCOPE_IS_WRITTEN, isScopePattern } from '../domain/scope.ts';
 import { makeScramVerifier } from '../domain/scram.ts';
 import type { TargetRadius, Task, TaskLimits } from '../domain/task.ts';
@@ -31,8 +32,8 @@ export function createTasks(deps: {
   readonly proof: Proof;
   readonly now: () => number;
   readonly agent: (id: ActorId) => { readonly agent: Agent; readonly role: Role } | undefined;
-  readonly knowsPerson: (id: ActorId) => boolean;
-  readonly knowsTarget: (id: string) => boolean;
+  readonly person: (id: ActorId) => Person | undefined;
+  readonly environmentOf: (target: string) => EnvironmentId | undefined;
   readonly stopped: (agent: ActorId) => Refusal | undefined;
 }): Tasks {
   const { store, proof } = deps;
@@ -67,7 +68,8 @@ export function createTasks(deps: {
     const { agent, role } = known;
     // Who asked for it may not countersign it; an agent that nobody asked speaks for itself.
     const onBehalfOf = request.onBehalfOf ?? agent.id;
-    if (onBehalfOf !== agent.id && !deps.knowsPerson(onBehalfOf))
+    const person = onBehalfOf === agent.id ? undefined : deps.person(onBehalfOf);
+    if (onBehalfOf !== agent.id && person === undefined)
       return no(`There is no person ${onBehalfOf}.`, 'Add them under actors.people in the configuration.');
     const unreadable = request.radius
       .flatMap(({ read, write }) => [...read, ...write])
@@ -80,11 +82,16 @@ export function createTasks(deps: {
     const stopped = deps.stopped(agent.id);
     if (stopped !== undefined) return { refused: stopped };
     const outside = request.radius.flatMap((radius) => outsideRole(radius, role));
-    const unknown = request.radius.filter((radius) => !deps.knowsTarget(radius.target));
+    const unknown = request.radius.filter((radius) => deps.environmentOf(radius.target) === undefined);
     if (unknown.length > 0)
       return no(`There is no target ${unknown.map((radius) => radius.target).join(', ')}.`, 'list_targets shows them.');
     if (request.radius.length === 0)
       return no('The task declares no target.', 'Declare at least one target with what is to be read and written.');
+    for (const { target } of request.radius) {
+      const environment = deps.environmentOf(target);
+      if (person !== undefined && environment !== undefined && !mayHaveActed(person, environment))
+        return { refused: notForThem(person.id, environment) };
+    }
     if (outside.length > 0) {
       return no(
         `The role ${role.id} of ${agent.id} does not reach ${outside.join(', ')}.`,

@@ -2,8 +2,10 @@ import type { Config } from '../config/load.ts';
 import type { Agent, Person, Role, Service } from '../domain/actor.ts';
 import type { ProvenBackup } from '../domain/backup.ts';
 import type { Environment } from '../domain/environment.ts';
-import type { ActorId, EnvironmentId, TargetId, TaskId } from '../domain/ids.ts';
+import type { ActorId, EnvironmentId, TargetId } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
+import { mayHaveActed, notForThem } from '../domain/rights.ts';
+import type { Task } from '../domain/task.ts';
 import type { KnownTarget } from '../pipeline/create-gateway.ts';
 import { createTargetRules, type TargetRules } from '../pipeline/target-rules.ts';
 import { type ChangeCalendar, createChangeCalendar } from '../policy/change-calendar.ts';
@@ -22,8 +24,8 @@ export interface InForce {
   readonly rules: ReadonlyMap<TargetId, TargetRules>;
   /** An agent or service with its role. */
   actor(id: ActorId): { readonly actor: Agent | Service; readonly role: Role } | undefined;
-  /** Why a task may not go on on a target: one of the two is no longer configured. */
-  over(task: { readonly id: TaskId; readonly agent: ActorId }, target: TargetId): Refusal | undefined;
+  /** Why a task may not go on on a target: one of the two is no longer configured, or who asked for it may no longer. */
+  over(task: Pick<Task, 'id' | 'agent' | 'onBehalfOf'>, target: TargetId): Refusal | undefined;
 }
 
 export function inForce(
@@ -99,8 +101,14 @@ export function inForce(
     ),
     actor,
     over(task, target) {
-      if (!targets.has(target)) return gone(`The target ${target}`, 'targets');
-      return actor(task.agent) === undefined ? gone(`The agent ${task.agent} of task ${task.id}`, 'actors') : undefined;
+      const known = targets.get(target);
+      if (known === undefined) return gone(`The target ${target}`, 'targets');
+      if (actor(task.agent) === undefined) return gone(`The agent ${task.agent} of task ${task.id}`, 'actors');
+      if (task.onBehalfOf === task.agent) return undefined;
+      const person = configured.get(task.onBehalfOf);
+      if (person === undefined) return gone(`${task.onBehalfOf}, for whom task ${task.id} runs,`, 'actors');
+      const { id } = known.environment;
+      return mayHaveActed(person, id) ? undefined : notForThem(person.id, id);
     },
   };
 }

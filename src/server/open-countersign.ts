@@ -241,8 +241,8 @@ export async function openCountersign(
         const known = governing.actor(id);
         return known?.actor.kind === 'agent' ? { agent: known.actor, role: known.role } : undefined;
       },
-      knowsPerson: (id) => governing.people.has(id),
-      knowsTarget: (id) => rules(id) !== undefined,
+      person: (id) => governing.people.get(id),
+      environmentOf: (id) => rules(id)?.environment.id,
       stopped: (agent) => halts.covering({ agent, task: '', target: '' }),
     }),
     receiveVerdict,

@@ -30,7 +30,7 @@ for (const id of ['ada', 'grace', 'edsger', 'asker', 'stranger']) {
     publicKeys: [key],
     passkeys: [],
     approves: id === 'edsger' ? ['staging'] : ['*'],
-    mayHalt: false,
+    requests: ['*'],
     roles: ['approver'],
   });
 }

@@ -334,9 +334,13 @@ describe('countersign.yaml', () => {
       policies: join(directory, 'policies'),
       ledgerKey: join(directory, 'keys/ledger.key'),
     });
-    expect(config.actors.get('ada' as never)).toMatchObject({ kind: 'person', approves: ['*'], mayHalt: true });
+    expect(config.actors.get('ada' as never)).toMatchObject({
+      kind: 'person',
+      approves: ['*'],
+      roles: ['requester', 'approver', 'operator'],
+    });
     const silent = await loadConfig(file(GOOD.replace(', approves: ["*"], mayHalt: true', '')));
-    expect(silent.actors.get('ada' as never)).toMatchObject({ approves: [], mayHalt: false });
+    expect(silent.actors.get('ada' as never)).toMatchObject({ approves: [], roles: ['requester'], requests: ['*'] });
     expect(silent.roles.get('migrator' as never)).toEqual({
       id: 'migrator',
       read: ['public.*'],

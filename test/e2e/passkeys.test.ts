@@ -43,7 +43,7 @@ describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }
 
   async function signedInByKey(name: string): Promise<Page> {
     const { identity } = opened.countersign;
-    const person = personNamed(opened.countersign, name);
+    const person = personNamed(opened.countersign, name, null);
     const { token } = await identity.codes.offer(person, keyOf(opened.countersign, person, undefined));
     const signedIn = newPage(served);
     expect((await signedIn.ask('POST', '/api/session/one-time', { token })).status).toBe(200);
@@ -59,7 +59,7 @@ describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }
   async function confirm(id: string, name: string): Promise<Awaited<ReturnType<typeof identityConfirm>>> {
     const statement = await opened.countersign.identity.passkeys.statement(id);
     if (statement === undefined) throw new Error(`there is no passkey ${id}`);
-    const person = personNamed(opened.countersign, name);
+    const person = personNamed(opened.countersign, name, null);
     return identityConfirm(signPasskey(statement, keyOf(opened.countersign, person, undefined)));
   }
   const identityConfirm = (envelope: ReturnType<typeof signPasskey>) =>
@@ -84,8 +84,8 @@ describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }
   it('are offered by name, and checked when they are registered', async () => {
     const address = newPage(served, served.http);
     const { token } = await opened.countersign.identity.codes.offer(
-      personNamed(opened.countersign, 'ada'),
-      keyOf(opened.countersign, personNamed(opened.countersign, 'ada'), undefined),
+      personNamed(opened.countersign, 'ada', null),
+      keyOf(opened.countersign, personNamed(opened.countersign, 'ada', null), undefined),
     );
     await address.ask('POST', '/api/session/one-time', { token });
     expect((await address.ask('POST', '/api/passkeys/options')).body.error.message).toContain('belong to a name');
@@ -212,7 +212,7 @@ describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }
       ['barbara', 200],
     ] as const) {
       const { token } = await opened.countersign.identity.codes.offer(
-        personNamed(opened.countersign, name),
+        personNamed(opened.countersign, name, null),
         'the machine',
       );
       expect((await first.ask('POST', '/api/session/one-time', { token })).status, name).toBe(status);

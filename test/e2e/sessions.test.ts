@@ -22,7 +22,7 @@ describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries
   });
 
   const offered = async () => {
-    const person = personNamed(ada.countersign, 'ada');
+    const person = personNamed(ada.countersign, 'ada', null);
     const { token } = await ada.countersign.identity.codes.offer(person, keyOf(ada.countersign, person, undefined));
     return token;
   };

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { noRight, type Right } from '../../domain/rights.ts';
 import type { PersonSession, PersonSessions } from '../../identity/person-sessions.ts';
-import { type Right, rolesThatMay } from '../../identity/rights.ts';
 import { csrfOf, sameText } from '../../identity/secret-token.ts';
 import { sendError } from './http-error.ts';
 import { isOwnPage, originOf } from './own-origin.ts';
@@ -48,11 +48,8 @@ export function createPersonGuard(deps: {
       }
     }
     if (right !== null && !session.rights.includes(right)) {
-      return sendError(reply, 403, {
-        code: 'no_right',
-        message: `${session.person} has not the right ${right}.`,
-        hint: `It comes with the role ${rolesThatMay(right).join(' or ')}; an administrator gives it under actors.people.${session.person}.roles.`,
-      });
+      const { message, hint } = noRight({ id: session.person }, right);
+      return sendError(reply, 403, { code: 'no_right', message, hint });
     }
     signedIn.set(request, session);
     return undefined;

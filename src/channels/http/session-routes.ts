@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Identity } from '../../identity/identity.ts';
-import type { HttpError } from './http-error.ts';
+import { type HttpError, sendError } from './http-error.ts';
 import { originOf } from './own-origin.ts';
 import { type PersonGuard, signedInOf } from './person-session.ts';
 import { noSessionCookie, sessionToken } from './session-cookie.ts';
@@ -48,6 +48,27 @@ export function serveSessions(
       .code(204)
       .send();
   });
+
+  app.get('/api/sessions', { preHandler: guard('session.read') }, async () => ({
+    sessions: (await identity.sessions.all()).map(({ id, rights: _rights, ...session }) => ({
+      session: id,
+      ...session,
+    })),
+  }));
+
+  app.delete<{ Params: { id: string } }>(
+    '/api/sessions/:id',
+    { preHandler: guard('session.revoke') },
+    async (request, reply) => {
+      if (await identity.sessions.end(request.params.id, 'revoked', signedInOf(request).person))
+        return reply.code(204).send();
+      return sendError(reply, 404, {
+        code: 'unknown_session',
+        message: `There is no open session ${JSON.stringify(request.params.id.slice(0, 80))}.`,
+        hint: 'GET /api/sessions lists those that are open.',
+      });
+    },
+  );
 
   app.post('/api/session/one-time', async (request, reply) =>
     signIn(request, reply, async ({ replaces }) => {

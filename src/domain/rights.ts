@@ -1,0 +1,81 @@
+import type { Person, PersonRole } from './actor.ts';
+import type { EnvironmentId } from './ids.ts';
+import type { Refusal } from './refusal.ts';
+
+/** What a person does on any surface. HTTP routes and commands name one of these, and nothing else decides. */
+export const RIGHTS = [
+  'plan.read',
+  'plan.decide',
+  'plan.apply',
+  'change.undo',
+  'task.read',
+  'task.open',
+  'task.close',
+  'target.read',
+  'halt.read',
+  'halt.set',
+  'ledger.read',
+  'values.erase',
+  'code.vouch',
+  'session.read',
+  'session.revoke',
+  'passkey.own',
+  'passkey.revoke',
+  'token.own',
+] as const;
+export type Right = (typeof RIGHTS)[number];
+
+const LOOK = ['plan.read', 'task.read', 'target.read', 'halt.read'] as const;
+const OWN = ['passkey.own', 'token.own'] as const;
+
+/** Role × action, whole: who isn't named may not. Where a person may countersign is narrowed by `approves`. */
+const TABLE: Readonly<Record<PersonRole, readonly Right[]>> = {
+  requester: [...LOOK, ...OWN, 'task.open', 'task.close', 'plan.apply', 'change.undo'],
+  approver: [...LOOK, ...OWN, 'plan.decide', 'plan.apply', 'change.undo', 'code.vouch', 'ledger.read'],
+  operator: [
+    ...LOOK,
+    ...OWN,
+    'halt.set',
+    'task.close',
+    'ledger.read',
+    'values.erase',
+    'session.read',
+    'session.revoke',
+  ],
+  // Registers what they sign in with, and changes nothing else.
+  auditor: [...LOOK, 'passkey.own', 'ledger.read', 'session.read'],
+  administrator: [...LOOK, ...OWN, 'ledger.read', 'values.erase', 'session.read', 'session.revoke', 'passkey.revoke'],
+};
+
+/** What the roles of a person allow together. */
+export function rightsOf({ roles }: Pick<Person, 'roles'>): readonly Right[] {
+  const granted = new Set(roles.flatMap((role) => TABLE[role]));
+  return RIGHTS.filter((right) => granted.has(right));
+}
+
+export function mayDo(person: Pick<Person, 'roles'>, right: Right): boolean {
+  return person.roles.some((role) => TABLE[role].includes(right));
+}
+
+/** What somebody is told who has not the right. */
+export function noRight({ id }: Pick<Person, 'id'>, right: Right): Refusal {
+  const roles = (Object.keys(TABLE) as PersonRole[]).filter((role) => TABLE[role].includes(right));
+  return {
+    refused: 'denied',
+    message: `${id} has not the right ${right}.`,
+    hint: `It comes with the role ${roles.join(' or ')}, which the configuration gives under actors.people.${id}.roles.`,
+  };
+}
+
+/** Whether agents may act for this person in an environment: what an agent may on their behalf is never more than they may. */
+export function mayHaveActed(person: Pick<Person, 'roles' | 'requests'>, environment: EnvironmentId): boolean {
+  return mayDo(person, 'task.open') && (person.requests.includes('*') || person.requests.includes(environment));
+}
+
+export function notForThem(person: string, environment: string): Refusal {
+  return {
+    refused: 'denied',
+    message: `No agent may act for ${person} in ${environment}.`,
+    hint: `It takes the role requester, and ${environment} under actors.people.${person}.requests. Somebody else who may can ask for it.`,
+  };
+}
