@@ -159,9 +159,12 @@ export function toldWhen(
   );
 }
 
-/** A setting that the server or an extension knows. Any other with a dot holds what somebody gave it, for everybody who connects. */
+/**
+ * A setting that the server or an extension knows, or that has no value. Any other with a dot holds what somebody gave it, for
+ * everybody who connects.
+ */
 const setting: Condition = (name) =>
-  `(${same(`pg_catalog.strpos(${name}, '.')`, '0')} OR EXISTS (SELECT FROM pg_catalog.pg_show_all_settings() AS known WHERE ${same('pg_catalog.lower(known.name)', `pg_catalog.lower(${name})`)}))`;
+  `(${same(`pg_catalog.strpos(${name}, '.')`, '0')} OR EXISTS (SELECT FROM pg_catalog.pg_show_all_settings() AS known WHERE ${same('pg_catalog.lower(known.name)', `pg_catalog.lower(${name})`)}) OR pg_catalog.current_setting(${name}, true) IS NULL)`;
 
 /** Functions of the server that look up such a text by an OID or a name, with when they may be asked. */
 const CALLS: Readonly<Record<string, Condition>> = {

@@ -165,7 +165,7 @@ async function undo(countersign: Countersign, named: string, options: UndoOption
 }
 
 async function purge(countersign: Countersign, named: string, options: PurgeOptions) {
-  const person = personNamed(countersign, options.as);
+  const person = personNamed(countersign, options.as, 'change.undo');
   const { id } = await find(countersign, named);
   const plan = undoMade(
     await countersign.changes.purge({ change: id, askedBy: person.id, early: options.early === true }),

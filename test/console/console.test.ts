@@ -85,7 +85,7 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     const { identity } = ada.countersign;
     const statement = await identity.passkeys.statement(id);
     if (statement === undefined) throw new Error(`there is no passkey ${id}`);
-    const person = personNamed(ada.countersign, 'ada');
+    const person = personNamed(ada.countersign, 'ada', null);
     await identity.passkeys.confirm(signPasskey(statement, keyOf(ada.countersign, person, undefined)));
     await page.getByText('It counts.').waitFor();
   });
