@@ -16,6 +16,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   console: async () => (await import('./console.ts')).registerConsole,
   passkey: async () => (await import('./passkey.ts')).registerPasskey,
   session: async () => (await import('./session.ts')).registerSession,
+  notification: async () => (await import('./notification.ts')).registerNotification,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
   mcp: async () => (await import('./mcp.ts')).registerMcp,
   demo: async () => (await import('./demo.ts')).registerDemo,

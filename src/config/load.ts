@@ -43,6 +43,15 @@ export interface Config {
   readonly agentTokens: ReadonlyMap<string, ActorId>;
   readonly roles: ReadonlyMap<RoleId, Role>;
   /** Who is told of what nobody may miss. */
+  /** Where mail is handed over; `null` where nobody gets any. */
+  readonly mail: {
+    readonly url: string;
+    readonly user: string | null;
+    readonly password: Secret | null;
+    readonly from: string;
+  } | null;
+  /** Who is told of what still waits after a time. */
+  readonly escalation: readonly { readonly afterMs: number; readonly to: readonly ActorId[] }[];
   readonly webhooks: readonly { readonly url: string; readonly secret: Secret }[];
   /** For how long people stay signed in, in milliseconds. */
   readonly session: { readonly idleMs: number; readonly longestMs: number };
@@ -136,12 +145,23 @@ export async function loadConfig(file: string): Promise<Config> {
       url,
       secret: secretReference(secret, directory),
     })),
+    mail: mailOf(value.notifications.email, directory),
+    escalation: value.notifications.escalation.map(({ after, to }) => ({
+      afterMs: after,
+      to: to.map((person) => asId<ActorId>(person)),
+    })),
     files: [path, ...authorityFiles(value, directory), ...windows.files],
   };
 }
 
 function reachedAt(named: ConfigDocument['listen']['public']): Config['reachedAt'] {
   return named === undefined ? null : { pg: named.pg, http: named.http.replace(/\/+$/, '') };
+}
+
+function mailOf(email: ConfigDocument['notifications']['email'], directory: string): Config['mail'] {
+  if (email === undefined) return null;
+  const { server, user = null, password, from } = email;
+  return { url: server, user, password: password === undefined ? null : secretReference(password, directory), from };
 }
 
 function hostPort(text: string): HostPort {

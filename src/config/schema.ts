@@ -312,10 +312,26 @@ export const configSchema = z.strictObject({
   roles: z.record(name, role),
   identity: identity.prefault({}),
   freezes: z.array(freeze).default([]),
-  /** Who is told of what nobody may miss: Standard Webhooks. */
+  /** Who is told of what nobody may miss. */
   notifications: z
     .strictObject({
+      /** Standard Webhooks. */
       webhooks: z.array(z.strictObject({ url: z.url({ protocol: /^https?$/ }), secret: reference })).default([]),
+      /** Mail to people who have an address under `actors.people`. */
+      email: z
+        .strictObject({
+          server: z.url({ protocol: /^smtps?$/, error: 'write smtps://host:465 or smtp://host:587' }),
+          user: z.string().min(1).optional(),
+          password: reference.optional(),
+          from: z.email(),
+        })
+        .refine(
+          ({ user, password }) => (user === undefined) === (password === undefined),
+          'user and password go together',
+        )
+        .optional(),
+      /** Who is told, by mail, of a plan that still waits after so long. */
+      escalation: z.array(z.strictObject({ after: duration, to: z.array(name).min(1) })).default([]),
     })
     .prefault({}),
 });

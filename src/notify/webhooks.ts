@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import type { Json } from '../domain/digest.ts';
+import type { Receiver } from '../domain/notice.ts';
 
 /** What somebody should hear of who is not looking. */
 export interface Notification {
@@ -40,25 +41,50 @@ export async function sendToWebhooks(
   const id = `msg_${randomBytes(16).toString('base64url')}`;
   const body = JSON.stringify({ type, timestamp: at.toISOString(), data });
   const ended = await Promise.all(
-    receivers.map(async ({ url, secret }): Promise<readonly Undelivered[]> => {
-      const signature = signed(secret, (webhook) => webhook.sign(id, at, body));
-      if (typeof signature !== 'string') return [{ url, why: signature.why }];
-      const headers = {
-        'content-type': 'application/json',
-        'webhook-id': id,
-        'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
-        'webhook-signature': signature,
-      };
+    receivers.map(async (receiver): Promise<readonly Undelivered[]> => {
       for (let attempt = 0; ; attempt++) {
-        const why = await post(url, headers, body);
+        const why = await attemptOnce(receiver, { id, at: new Date(now()), body });
         if (why === undefined) return [];
         const waitMs = waitsMs[attempt];
-        if (waitMs === undefined) return [{ url, why }];
+        if (waitMs === undefined) return [{ url: receiver.url, why }];
         await sleep(waitMs);
       }
     }),
   );
   return ended.flat();
+}
+
+/** A webhook to which every notice goes, tried again by the outbox. */
+export function webhookTo(receiver: WebhookReceiver): Receiver {
+  return {
+    name: `webhook:${receiver.url}`,
+    wants: () => true,
+    async send({ id, notice }) {
+      const { type, at, headline, entry, data } = notice;
+      const body = JSON.stringify({ type, timestamp: at, data: { headline, entry, ...data } });
+      const why = await attemptOnce(receiver, { id, at: new Date(), body });
+      return why === undefined ? { taken: true } : { taken: false, why };
+    },
+  };
+}
+
+/** @returns why it was not taken. The moment in the signature is that of the attempt: receivers refuse old ones. */
+async function attemptOnce(
+  { url, secret }: WebhookReceiver,
+  { id, at, body }: { readonly id: string; readonly at: Date; readonly body: string },
+): Promise<string | undefined> {
+  const signature = signed(secret, (webhook) => webhook.sign(id, at, body));
+  if (typeof signature !== 'string') return signature.why;
+  return post(
+    url,
+    {
+      'content-type': 'application/json',
+      'webhook-id': id,
+      'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
+      'webhook-signature': signature,
+    },
+    body,
+  );
 }
 
 /** A secret that can't be read keeps this one from going, and nothing else. */

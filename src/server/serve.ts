@@ -23,6 +23,7 @@ import { liveNodes } from '../store/nodes.ts';
 import { countPlans, waitingSince } from '../store/plans.ts';
 import { openTasks, taskById } from '../store/tasks.ts';
 import { askWitnesses } from './ask-witnesses.ts';
+import { startNotifier } from './notifier.ts';
 import type { Countersign } from './open-countersign.ts';
 import { createReadiness } from './readiness.ts';
 import { createReload } from './reload.ts';
@@ -211,6 +212,7 @@ export async function serve(
   const addresses = { pg: `${pg.address.host}:${pg.address.port}`, http: http?.url ?? '' };
   // Commands go to the first.
   await countersign.announce(isFirst ? (config.reachedAt ?? addresses) : { pg: '', http: '' });
+  const notifier = http === undefined ? null : startNotifier(countersign, config.reachedAt?.http ?? http.url);
   let recoveringNow = false;
   const expiring = setInterval(() => {
     expirePlans({ store, proof, nowMs: now }).catch((error: unknown) =>
@@ -262,6 +264,7 @@ export async function serve(
       // Whoever asks meanwhile is told that it ends.
       await Promise.all([others?.close(), pg.close(CLOSE_GRACE_MS)]);
       await http?.close(CLOSE_GRACE_MS);
+      await notifier?.close();
       await tail.close();
       await oversight.close();
       await sessions.closeAll();

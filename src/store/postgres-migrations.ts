@@ -92,4 +92,13 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   CREATE INDEX plans_by_change ON plans (changed_at);
   CREATE INDEX tasks_by_expiry ON tasks (expires_at);
   `,
+  `
+  CREATE TABLE outbox_position (id integer PRIMARY KEY CHECK (id = 1), next bigint NOT NULL);
+  CREATE TABLE outbox (
+    id word PRIMARY KEY, receiver word NOT NULL, subject word NOT NULL, type word NOT NULL, notice text NOT NULL,
+    state word NOT NULL, attempts bigint NOT NULL, next_ms bigint NOT NULL, said text, changed_at word NOT NULL
+  );
+  CREATE INDEX outbox_due ON outbox (next_ms) WHERE state = 'waiting';
+  CREATE INDEX outbox_by_subject ON outbox (subject, receiver);
+  `,
 ];

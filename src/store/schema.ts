@@ -20,6 +20,8 @@ export interface StateSchema {
   passkeys: PasskeyRow;
   spent_challenges: { challenge: string; expires_at: string };
   policy_epochs: { epoch: number; digest: string; by: string; at: string };
+  outbox: OutboxRow;
+  outbox_position: { id: number; next: number };
   activity_head: { id: number; size: number };
   activity_words: { word: string; idx: number };
 }
@@ -94,6 +96,19 @@ export interface VoucherRow {
   signature: string;
   envelope: string;
   at: string;
+}
+
+export interface OutboxRow {
+  id: string;
+  receiver: string;
+  subject: string;
+  type: string;
+  notice: string;
+  state: string;
+  attempts: number;
+  next_ms: number;
+  said: string | null;
+  changed_at: string;
 }
 
 export interface PersonSessionRow {

@@ -75,4 +75,13 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   CREATE INDEX plans_by_change ON plans (changed_at);
   CREATE INDEX tasks_by_expiry ON tasks (expires_at);
   `,
+  `
+  CREATE TABLE outbox_position (id INTEGER PRIMARY KEY CHECK (id = 1), next INTEGER NOT NULL) STRICT;
+  CREATE TABLE outbox (
+    id TEXT PRIMARY KEY, receiver TEXT NOT NULL, subject TEXT NOT NULL, type TEXT NOT NULL, notice TEXT NOT NULL,
+    state TEXT NOT NULL, attempts INTEGER NOT NULL, next_ms INTEGER NOT NULL, said TEXT, changed_at TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX outbox_due ON outbox (next_ms) WHERE state = 'waiting';
+  CREATE INDEX outbox_by_subject ON outbox (subject, receiver);
+  `,
 ];

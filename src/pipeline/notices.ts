@@ -1,0 +1,107 @@
+import type { Json } from '../domain/digest.ts';
+import type { Entry } from '../domain/entry.ts';
+import type { Notice, NoticeType } from '../domain/notice.ts';
+import { type Plan, type PlanRecord, shortId, type UndoPath } from '../domain/plan.ts';
+import { visible } from '../domain/visible.ts';
+import { headlineOf } from '../planning/headline.ts';
+
+/** What people outside hear of an entry; `undefined` where it is no news to anybody who isn't looking. */
+export async function noticeOf(
+  entry: Entry,
+  index: number,
+  deps: {
+    readonly plan: (id: string) => Promise<PlanRecord | undefined>;
+    /** Where people look at a plan. */
+    readonly url: (plan: string) => string;
+    readonly owner: (target: string) => string | undefined;
+  },
+): Promise<Notice | undefined> {
+  const body = entry.body as Readonly<Record<string, Json>>;
+  const made = (type: NoticeType, headline: string, data: Notice['data']): Notice => ({
+    type,
+    subject: entry.subject,
+    at: entry.at,
+    entry: index,
+    headline: visible(headline),
+    data,
+  });
+  if (entry.kind === 'halt' || entry.kind === 'resume') {
+    const what = body['scope'] === 'global' ? 'everything' : `${body['scope']} ${body['id']}`;
+    const [type, did] =
+      entry.kind === 'halt' ? (['halt.set', 'halted'] as const) : (['halt.lifted', 'let go on'] as const);
+    return made(type, `${what} was ${did} by ${body['by']}: ${body['reason']}`, body);
+  }
+  const type = typeOf(entry.kind, body);
+  const record = type === undefined ? undefined : await deps.plan(entry.subject);
+  if (type === undefined || record === undefined) return undefined;
+  const { plan } = record;
+  const data = {
+    plan: record.id,
+    short: shortId(record.id),
+    environment: plan.environment,
+    tier: plan.tier,
+    target: plan.target,
+    owner: deps.owner(plan.target) ?? null,
+    agent: plan.actor,
+    onBehalfOf: plan.onBehalfOf,
+    purpose: plan.purpose,
+    does: headlineOf(plan),
+    wayBack: wayBackOf(plan.undo),
+    approvals: approvalsOf(plan),
+    expiresAt: plan.expiresAt,
+    url: deps.url(record.id),
+  };
+  const what = `${data.does} (${plan.environment}, ${plan.target})`;
+  switch (type) {
+    case 'plan.held':
+      return data.approvals === 0 ? undefined : made(type, what, data);
+    case 'plan.approved':
+    case 'plan.rejected': {
+      const said = type === 'plan.approved' ? 'Approved' : 'Rejected';
+      return made(type, `${said} by ${body['person']}: ${what}`, {
+        ...data,
+        person: body['person'] ?? null,
+        reason: body['reason'] ?? null,
+      });
+    }
+    case 'plan.expired':
+      return made(type, `Nobody decided in time: ${what}`, data);
+    default:
+      return made(type, `${outcomeSaid(String(body['outcome']))}: ${what}`, {
+        ...data,
+        outcome: body['outcome'] ?? null,
+      });
+  }
+}
+
+function typeOf(kind: Entry['kind'], body: Readonly<Record<string, Json>>): NoticeType | undefined {
+  if (kind === 'plan') return 'plan.held';
+  if (kind === 'approval') return body['person'] === undefined ? undefined : 'plan.approved';
+  if (kind === 'rejection') return 'plan.rejected';
+  if (kind === 'expired') return 'plan.expired';
+  return kind === 'outcome' && body['plan'] !== undefined ? 'plan.ended' : undefined;
+}
+
+function approvalsOf({ held }: Plan): number {
+  return held.missing.reduce((sum, each) => (each.obligation === 'approvals' ? sum + each.count : sum), 0);
+}
+
+function wayBackOf(undo: UndoPath): string {
+  switch (undo.undo) {
+    case 'row images':
+      return 'the rows before and after are kept';
+    case 'statements':
+      return 'its definitions can be made as they were';
+    case 'quarantine':
+      return 'what it drops is moved aside, and can be moved back';
+    case 'irreversible':
+      return `none: ${undo.why}`;
+    default:
+      return undo satisfies never;
+  }
+}
+
+function outcomeSaid(outcome: string): string {
+  if (outcome === 'applied') return 'Applied';
+  return outcome === 'indeterminate' ? 'Nobody knows yet whether it was applied' : `Not applied (${outcome})`;
+}

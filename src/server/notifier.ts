@@ -1,0 +1,95 @@
+import type { Config } from '../config/load.ts';
+import type { Person } from '../domain/actor.ts';
+import type { ActorId } from '../domain/ids.ts';
+import type { Notice, Receiver } from '../domain/notice.ts';
+import { mayDo } from '../domain/rights.ts';
+import { entriesIn } from '../ledger/newest-entry.ts';
+import { type MailServer, mailTo } from '../notify/email.ts';
+import { webhookTo } from '../notify/webhooks.ts';
+import { noticeOf } from '../pipeline/notices.ts';
+import { createOutbox } from '../pipeline/outbox.ts';
+import { outboxPosition } from '../store/outbox.ts';
+import { getPlan } from '../store/plans.ts';
+import type { Countersign } from './open-countersign.ts';
+
+/** Tells people and programs outside of what happens, beside what the gateway does. */
+export interface Notifier {
+  /** Looks now instead of a little later: something has changed. */
+  look(): void;
+  close(): Promise<void>;
+}
+
+const LOOK_EVERY_MS = 500;
+
+/** @param http where people reach the console. */
+export function startNotifier(countersign: Countersign, http: string): Notifier {
+  const { store, ledger, clock, log } = countersign;
+  const outbox = createOutbox({
+    store,
+    ledger,
+    size: () => entriesIn(store),
+    receivers: () => receiversOf(countersign.config, countersign.people),
+    escalations: () =>
+      countersign.config.escalation.map(({ afterMs, to }) => ({ afterMs, receivers: to.map((id) => `email:${id}`) })),
+    noticeOf: ({ index, entry }) =>
+      noticeOf(entry, index, {
+        plan: (id) => getPlan(store, id),
+        url: (plan) => `${http}/plans/${encodeURIComponent(plan)}`,
+        owner: (target) =>
+          [...countersign.config.targets.values()].find((each) => each.target.id === target)?.target.owner,
+      }),
+    waits: async (plan) => (await getPlan(store, plan))?.state === 'held',
+    nowMs: () => clock.now(),
+  });
+  let looking: Promise<void> | null = null;
+  let ended = false;
+
+  async function lookOnce(): Promise<void> {
+    const asked = countersign.config.webhooks.length > 0 || countersign.config.mail !== null;
+    if (!asked && (await outboxPosition(store)) === null) return;
+    await outbox.follow();
+    while (!ended && (await outbox.deliver()) > 0);
+  }
+
+  function look(): void {
+    looking ??= lookOnce()
+      .catch((error: unknown) => log.warn({ err: error }, 'messages could not be sent; they wait'))
+      .finally(() => {
+        looking = null;
+      });
+  }
+
+  const timer = setInterval(look, LOOK_EVERY_MS);
+  timer.unref();
+  return {
+    look,
+    async close() {
+      ended = true;
+      clearInterval(timer);
+      await looking;
+    },
+  };
+}
+
+function receiversOf({ webhooks, mail }: Config, people: ReadonlyMap<ActorId, Person>): readonly Receiver[] {
+  return [
+    ...webhooks.map(webhookTo),
+    ...(mail === null ? [] : [...people.values()].flatMap((person) => mailsTo(person, mail))),
+  ];
+}
+
+/** People hear of what waits for them, of what became of what they answer for, and of halts. */
+function mailsTo(person: Person, server: MailServer): readonly Receiver[] {
+  if (person.email === undefined) return [];
+  const concerns = ({ type, data }: Notice): boolean => {
+    if (type === 'halt.set' || type === 'halt.lifted') return mayDo(person, 'halt.set');
+    if (type !== 'plan.held') return data['owner'] === person.id || data['onBehalfOf'] === person.id;
+    const environment = String(data['environment']);
+    return (
+      mayDo(person, 'plan.decide') &&
+      (person.approves.includes('*') || person.approves.some((each) => each === environment)) &&
+      data['onBehalfOf'] !== person.id
+    );
+  };
+  return [mailTo({ id: person.id, email: person.email }, server, concerns)];
+}
