@@ -87,6 +87,9 @@ export interface TargetEngine {
   /** Lets go of their rows: they can't be undone any more. */
   dropKept(expired: readonly ExpiredChange[]): Promise<void>;
 
+  /** Lets go of what says that writes took effect, once nobody asks for it any more; never of an intent that is open. */
+  forgetMarks(which: { readonly keepMs: number; readonly open: readonly string[] }): Promise<number>;
+
   /** Whether a plan's change is in the target: the row it left there is the truth (G6). */
   appliedState(plan: PlanId): Promise<AppliedState>;
 

@@ -19,6 +19,7 @@ import { createOversight } from '../pipeline/oversight/oversight.ts';
 import { createReadLog } from '../pipeline/read-log.ts';
 import { createProfileRetirement } from '../pipeline/retire-profiles.ts';
 import { targetNamed } from '../pipeline/target-named.ts';
+import { openIntents } from '../store/intents.ts';
 import { liveNodes } from '../store/nodes.ts';
 import { countPlans, waitingSince } from '../store/plans.ts';
 import { openTasks, taskById } from '../store/tasks.ts';
@@ -235,9 +236,11 @@ export async function serve(
   }, RETIRE_EVERY_MS);
   retiring.unref();
   const expireKept = () =>
-    expireUndo({ proof, targets: () => countersign.keepingTargets() }).catch((error: unknown) =>
-      log.warn({ err: error }, 'what is kept for undo could not be looked through'),
-    );
+    expireUndo({
+      proof,
+      openIntents: () => openIntents(store),
+      targets: () => countersign.keepingTargets(),
+    }).catch((error: unknown) => log.warn({ err: error }, 'what is kept for undo could not be looked through'));
   const lettingGo = setInterval(() => void expireKept(), EXPIRE_UNDO_EVERY_MS);
   lettingGo.unref();
   const warm = warmUp();

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expireUndo } from '../../src/pipeline/expire-undo.ts';
 import type { ChangeView } from '../../src/pipeline/gateway.ts';
+import { openIntents } from '../../src/store/intents.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
@@ -99,16 +100,27 @@ describe.each(servers.slice(0, 1))('G8 the way back of a write within limits, be
     const change = await newest();
     const targets = (keepMs: number, maxBytes: number) => async () =>
       (await ada.countersign.keepingTargets()).map(({ target }) => ({ target, bounds: { keepMs, maxBytes } }));
-    await expireUndo({ proof: ada.countersign.proof, targets: targets(3_600_000, 1_000_000_000) });
+    const { proof, store } = ada.countersign;
+    const deps = { proof, openIntents: () => openIntents(store) };
+    const marked = () => asSuperuser(site.databaseUrl, 'SELECT intent FROM countersign.written');
+    await expireUndo({ ...deps, targets: targets(3_600_000, 1_000_000_000) });
+    expect(await marked()).toContainEqual({ intent: change.id });
     expect(await ada.countersign.changes.of(change.id)).toMatchObject({ undo: { undo: 'row images' } });
     // The oldest go first where there is too much of it.
     const [kept] = await asSuperuser<{ bytes: number }>(site.databaseUrl, BYTES);
-    await expireUndo({ proof: ada.countersign.proof, targets: targets(3_600_000, kept?.bytes ?? 0) });
+    await expireUndo({ ...deps, targets: targets(3_600_000, kept?.bytes ?? 0) });
     expect(await ada.countersign.changes.of(change.id)).toMatchObject({ undo: { undo: 'row images' } });
     expect(
       await asSuperuser(site.databaseUrl, 'SELECT count(DISTINCT change)::int AS n FROM countersign.captured_rows'),
     ).toEqual([{ n: 1 }]);
-    await expireUndo({ proof: ada.countersign.proof, targets: targets(0, 1_000_000_000) });
+    // What nobody knows the end of keeps its mark; so does nothing else.
+    await asSuperuser(
+      site.databaseUrl,
+      `INSERT INTO countersign.written VALUES ('void', '3', '-infinity'), ('open', '3', '2020-01-01')`,
+    );
+    const unknown = async () => [{ id: 'open' }];
+    await expireUndo({ ...deps, openIntents: unknown, targets: targets(0, 1_000_000_000) });
+    expect(await marked()).toEqual([{ intent: 'open' }]);
     expect((await site.run('change', 'show', change.id)).stdout).toContain('NONE: undo expired');
     expect((await site.run('change', 'undo', change.id, '--as', 'ada')).stderr).toContain('has expired');
     const { entries } = await site.ask<{ entries: { body: { undo: { change: string }[] } }[] }>(

@@ -82,6 +82,13 @@ function Headline({ detail }: Part) {
           .
         </p>
       )}
+      {plan.purges === undefined ? null : (
+        <p className="small">
+          It lets go for good of what{' '}
+          <Link href={`/plans/${shortId(plan.purges.change)}`}>{shortId(plan.purges.change)}</Link> has dropped, kept
+          until {moment(plan.purges.until)}; asked by {plan.purges.askedBy}.
+        </p>
+      )}
       <Alarms detail={detail} />
     </header>
   );

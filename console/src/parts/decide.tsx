@@ -11,7 +11,7 @@ import { CommandToCopy } from './command.tsx';
 import { Dialog } from './dialog.tsx';
 import { Link } from './link.tsx';
 import { Ago, Left } from './time.tsx';
-import { rows, shortId, span, visible } from './words.ts';
+import { grouped, rows, shortId, span, visible } from './words.ts';
 
 /** Who has signed, the way back, and what this person can do about the plan now. It is never changed here: only answered. */
 export function DecidePanel({ detail, session }: { readonly detail: PlanDetail; readonly session: Session }) {
@@ -93,10 +93,19 @@ function WayBack({ detail: { view } }: Part) {
     <div className="way-back small" data-way={undo.undo}>
       <strong>{undo.undo === 'irreversible' ? 'There is no way back' : 'The way back'}</strong>
       {undo.undo === 'row images' ? (
-        <p>{rows(undo.rows)} are kept, before and after, in the same transaction. One step puts them back.</p>
+        <p>
+          {rows(undo.rows)} are kept, before and after, in the same transaction. One step puts them back
+          {undo.takesMs === undefined ? '' : `, in about ${span(Math.max(1000, undo.takesMs))}`}.
+        </p>
       ) : null}
       {undo.undo === 'statements' ? (
         <p className="mono">{undo.statements.map((line) => visible(line)).join(' ')}</p>
+      ) : null}
+      {undo.undo === 'quarantine' ? (
+        <p>
+          What it drops is kept out of reach for {span(undo.keepMs)}, {grouped(undo.bytes)} bytes. One step brings it
+          back, in about {span(Math.max(1000, undo.takesMs))}.
+        </p>
       ) : null}
       {undo.undo === 'irreversible' ? <p>{visible(undo.why)}.</p> : null}
       <p className="quiet">

@@ -65,3 +65,31 @@ async function isBeingApplied(client: pg.Client): Promise<boolean> {
   );
   return rows[0]?.open === true;
 }
+
+/**
+ * Lets go of marks of writes that are long over, so that they don't pile up. Kept are those that an open intent may still
+ * ask for, those by which kept rows are found, and those that keep a slow gateway from committing, as long as a transaction of their
+ * time could still be open: they tell no time, but have one in the order of transactions.
+ *
+ * @param open intents of which nobody knows yet what became of them.
+ * @returns how many went.
+ */
+export async function forgetMarks(
+  client: pg.Client,
+  { keepMs, open }: { readonly keepMs: number; readonly open: readonly string[] },
+): Promise<number> {
+  const { rowCount } = await client.query(FORGET, [String(keepMs), open]);
+  return rowCount ?? 0;
+}
+
+const FORGET = `
+  WITH old AS (
+    SELECT xid FROM countersign.written
+    WHERE at < pg_catalog.clock_timestamp() - $1::bigint * interval '1 millisecond' AND at <> '-infinity' ORDER BY xid DESC LIMIT 1
+  )
+  DELETE FROM countersign.written WHERE intent IN (
+    SELECT w.intent FROM countersign.written AS w, old
+    WHERE w.at < pg_catalog.clock_timestamp() - $1::bigint * interval '1 millisecond' AND w.xid <= old.xid
+      AND NOT w.intent = ANY ($2::text[])
+      AND NOT EXISTS (SELECT FROM countersign.captured_rows AS k WHERE k.change = 'xid:' || w.xid::text)
+    LIMIT 100000)`;

@@ -8,7 +8,7 @@ import { connectOwn, connectSession, readIdentity } from './connect.ts';
 import { readFingerprint } from './fingerprint.ts';
 import { inspect } from './health/inspect.ts';
 import { statementStatistics } from './health/statement-statistics.ts';
-import { appliedState, settledWrite } from './marks.ts';
+import { appliedState, forgetMarks, settledWrite } from './marks.ts';
 import { measure } from './measure.ts';
 import { createWaitingLook } from './others-waiting.ts';
 import { provisionProfile } from './profiles.ts';
@@ -92,6 +92,7 @@ export async function openPostgresTarget(deps: {
     quarantined: () => asApplier(quarantined),
     beyondKeeping: (bounds) => asApplier((client) => beyondKeeping(client, bounds)),
     dropKept: (expired) => asApplier((client) => dropKept(client, expired)),
+    forgetMarks: (which) => asApplier((client) => forgetMarks(client, which)),
     appliedState: (plan) => own.use((client) => appliedState(client, plan)),
     writtenState: (intent) => own.use((client) => settledWrite(client, intent)),
     async close() {

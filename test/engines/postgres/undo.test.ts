@@ -92,6 +92,17 @@ describe.each(servers)('G8 undo, on $name', ({ binaries }) => {
 
     it.each(some(STATEMENTS, 2))('takes back $name, and takes that back too', thereAndBack);
 
+    it('reads what was kept by no cast that somebody has made since', () =>
+      rolledBack(async () => {
+        const change = await captured(['public.loose'], () => run(['DELETE FROM public.loose']));
+        await client.query(`
+          CREATE FUNCTION public.forge(text) RETURNS public.loose LANGUAGE sql AS 'SELECT NULL::public.loose';
+          CREATE CAST (text AS public.loose) WITH FUNCTION public.forge(text) AS ASSIGNMENT`);
+        await expect(undoChange(client, { change, keepNewer: false })).rejects.toMatchObject({
+          conflicts: [expect.stringContaining('somebody has made a cast to rows of public.loose')],
+        });
+      }));
+
     describe('with values of each type', () => {
       beforeAll(async () => {
         await client.query('BEGIN');

@@ -46,6 +46,8 @@ export async function undoTables(client: pg.Client, change: string): Promise<rea
   for (const { relation, columns } of kept) {
     const table = byRelation.get(relation);
     if (table === undefined) throw new UndoConflict([`${relation} is not there any more`]);
+    if (table.cast)
+      throw new UndoConflict([`somebody has made a cast to rows of ${relation}: it would read what was kept`]);
     const form = table.forms.find((one) => sameNames(one.columns, columns));
     if (form === undefined) throw new UndoConflict([`${relation} has other columns than when its rows were kept`]);
     const known = tables.get(relation);
@@ -78,6 +80,8 @@ interface FoundTable {
   readonly assignable: string[];
   readonly key: KeyColumn[] | null;
   readonly forms: RowForm[];
+  /** A cast of somebody's would be asked for its rows, with the rights to write them. */
+  readonly cast: boolean;
 }
 
 /**
@@ -86,7 +90,7 @@ interface FoundTable {
  */
 const TABLES = `
   SELECT n.nspname || '.' || c.relname AS relation, c.oid::text, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, c.relkind,
-         coalesce(w.columns, '{}') AS columns, coalesce(w.assignable, '{}') AS assignable, k.key, f.forms
+         coalesce(w.columns, '{}') AS columns, coalesce(w.assignable, '{}') AS assignable, k.key, f.forms, f.cast
   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   CROSS JOIN LATERAL (
     SELECT pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) AS columns,
@@ -108,12 +112,13 @@ const TABLES = `
     ORDER BY i.indisprimary DESC, pg_catalog.count(*), i.indexrelid LIMIT 1
   ) AS k ON true
   CROSS JOIN LATERAL (
-    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('type', t.type, 'columns', t.columns) ORDER BY t.oid <> c.oid) AS forms
-    FROM (SELECT r.oid, pg_catalog.format('%I.%I', rn.nspname, r.relname) AS type, coalesce(pg_catalog.array_agg(a.attname::text ORDER BY a.attnum), '{}') AS columns
+    SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('type', t.type, 'columns', t.columns) ORDER BY t.oid <> c.oid) AS forms,
+           pg_catalog.bool_or(EXISTS (SELECT FROM pg_catalog.pg_cast AS f WHERE f.castmethod = 'f' AND f.casttarget = t.reltype)) AS cast
+    FROM (SELECT r.oid, r.reltype, pg_catalog.format('%I.%I', rn.nspname, r.relname) AS type, coalesce(pg_catalog.array_agg(a.attname::text ORDER BY a.attnum), '{}') AS columns
           FROM (SELECT c.oid UNION SELECT l.relid FROM pg_catalog.pg_partition_tree(c.oid) AS l) AS tree
           JOIN pg_catalog.pg_class AS r ON r.oid = tree.oid JOIN pg_catalog.pg_namespace AS rn ON rn.oid = r.relnamespace
           LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
-          GROUP BY r.oid, rn.nspname, r.relname) AS t
+          GROUP BY r.oid, r.reltype, rn.nspname, r.relname) AS t
   ) AS f
   WHERE n.nspname || '.' || c.relname = ANY ($1::text[]) AND c.relkind IN ('r', 'p')`;
 
