@@ -3,6 +3,7 @@ import type { HaltScope } from '../domain/halt.ts';
 import { PLAN_STATES, type PlanState } from '../domain/plan.ts';
 import type { RedTeamRun } from '../ledger/red-team-runs.ts';
 import type { ActorSession } from '../pipeline/actor-session.ts';
+import { OUTBOX_STATES, type OutboxState } from '../store/outbox.ts';
 
 /** What is read when the figures are asked for, and only then. */
 export interface StateOfThings {
@@ -15,6 +16,8 @@ export interface StateOfThings {
   readsWaiting(): number;
   /** The files that were changed last are not in force. */
   reloadFailed(): boolean;
+  /** Messages to people outside, by what became of them. */
+  messages(): Promise<ReadonlyMap<OutboxState, number>>;
   /** The newest run of the red team for each target that had one. */
   redTeam(): Promise<readonly RedTeamRun[]>;
   needs(): Promise<readonly { readonly part: string; readonly missing: string | null }[]>;
@@ -122,6 +125,10 @@ export function addStateGauges(
       },
     );
   }
+  gauge('countersign_messages', 'Messages to people and programs outside', ['state'], async (messages) => {
+    const count = await state.messages();
+    for (const one of OUTBOX_STATES) messages.set({ state: one }, count.get(one) ?? 0);
+  });
   const redTeam = (name: string, help: string, count: (run: RedTeamRun) => number) =>
     gauge(`countersign_redteam_${name}`, help, ['target'], async (cases) => {
       for (const run of await state.redTeam()) cases.set({ target: run.target }, count(run));

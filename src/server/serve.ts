@@ -21,6 +21,7 @@ import { createProfileRetirement } from '../pipeline/retire-profiles.ts';
 import { targetNamed } from '../pipeline/target-named.ts';
 import { openIntents } from '../store/intents.ts';
 import { liveNodes } from '../store/nodes.ts';
+import { countMessages } from '../store/outbox.ts';
 import { countPlans, waitingSince } from '../store/plans.ts';
 import { openTasks, taskById } from '../store/tasks.ts';
 import { askWitnesses } from './ask-witnesses.ts';
@@ -109,6 +110,7 @@ export async function serve(
     halts: () => halts.active(),
     readsWaiting: () => readLog.waiting,
     reloadFailed: () => reload.status() !== null,
+    messages: () => countMessages(store),
     redTeam: async () => {
       const runs = await Promise.all([...countersign.targets.keys()].map((id) => lastRedTeamRun(ledger, id)));
       return runs.filter((run) => run !== undefined);
