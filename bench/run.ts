@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { consoleAnswers } from './console.ts';
 import { analysing, ledgers } from './decisions.ts';
 import { plans } from './plans.ts';
 import { pointReads } from './point-reads.ts';
@@ -13,7 +14,7 @@ import { toolCalls } from './tools.ts';
  * ratio. `npm run bench` does all and writes docs/performance.md; `npm run bench -- ledgers` does one part and writes
  * nothing.
  */
-const parts = { pointReads, results, analysing, toolCalls, ledgers, plans, stopping, soak };
+const parts = { pointReads, results, analysing, toolCalls, ledgers, plans, consoleAnswers, stopping, soak };
 
 const [only] = process.argv.slice(2);
 if (only !== undefined && !(only in parts)) {

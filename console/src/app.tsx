@@ -174,10 +174,10 @@ function Foot({ session, onKeys }: { readonly session: Session; readonly onKeys:
         </button>
       </span>
       <span>
-        {session.rights.includes('passkey.own') ? <Link href="/passkeys">{session.name}</Link> : session.name}{' '}
         <button type="button" className="button plain" onClick={() => void signOut()}>
           Sign out
         </button>
+        {session.rights.includes('passkey.own') ? <Link href="/passkeys">{session.name}</Link> : session.name}
       </span>
     </footer>
   );

@@ -69,7 +69,7 @@ function refetch(path: string): Promise<void> {
       try {
         const data = await get(path);
         tell(entry, { data, error: undefined, loading: false });
-        if (connection === 'offline') connect();
+        if (connection === 'offline') answersAgain();
       } catch (error) {
         const reason = error instanceof Error ? error : new Error(String(error));
         tell(entry, { data: entry.known.data, error: reason, loading: false });
@@ -127,6 +127,12 @@ export function connect(): void {
     disconnect();
     retry = setTimeout(connect, RETRY_MS);
   });
+}
+
+/** A question was answered: the line may never have been cut, or the browser may have given it up. */
+function answersAgain(): void {
+  if (source?.readyState === EventSource.OPEN) setConnection('live');
+  else if (source === null) connect();
 }
 
 export function disconnect(): void {

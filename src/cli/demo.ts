@@ -42,10 +42,15 @@ async function demo(options: DemoOptions): Promise<void> {
     if (played === undefined) return;
     narrator.title(`Played in ${Math.round((performance.now() - startedMs) / 1000)} s. Everything above was real.`);
     if (options.exit === true) return;
+    const login = await stage.command('console', 'login', '--as', 'ada', '--json');
+    const { url } = JSON.parse(login.stdout) as { readonly url: string };
     process.stdout.write(
       [
         '',
-        'The gateway stays open. Try it yourself, from another terminal:',
+        'The gateway stays open. See all of it in the browser, signed in as ada (the address is good once):',
+        `  ${url}`,
+        '',
+        'Try it yourself, from another terminal:',
         `  psql '${played.task.postgres}'`,
         `  claude mcp add --transport http countersign ${played.served.mcp} --header 'Authorization: Bearer ${played.task.mcp.token}'`,
         `  cd ${stage.directory} && npx --prefix ${process.cwd()} countersign plan list`,

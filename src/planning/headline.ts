@@ -1,4 +1,4 @@
-import type { TableEffect } from '../domain/effect.ts';
+import type { ObjectChange, TableEffect } from '../domain/effect.ts';
 import { objectName } from '../domain/object.ts';
 import type { Plan } from '../domain/plan.ts';
 import { summariseObjects } from './summarise-objects.ts';
@@ -10,13 +10,13 @@ export function headlineOf(plan: Plan): string {
     return `Not measured: it would ${meant.slice(0, 3).join(', ') || 'run what nobody could try'}${meant.length > 3 ? ` and ${meant.length - 3} more` : ''}`;
   }
   const { tables, objects } = plan.measurement.effect;
-  const changes = summariseObjects(objects);
+  const changes = plannedObjects(objects);
   const direct = tables.filter(({ via }) => via === 'direct');
   const follow = tables.filter(({ via }) => via !== 'direct');
   const parts = [
     ...direct.slice(0, 3).map((table) => `${countsOf(table)} in ${table.table}`),
     ...(direct.length > 3 ? [`rows of ${direct.length - 3} more tables`] : []),
-    ...changes.slice(0, 3).map(inPresent),
+    ...changes.slice(0, 3),
     ...(changes.length > 3 ? [`${changes.length - 3} more objects`] : []),
   ];
   const behind = follow.reduce((sum, table) => sum + totalOf(table), 0);
@@ -25,7 +25,11 @@ export function headlineOf(plan: Plan): string {
   return `${sentence[0]?.toUpperCase() ?? ''}${sentence.slice(1)}${more}`;
 }
 
-/** It has not happened yet. */
+/** Objects that change, as people take them in; it has not happened yet. */
+export function plannedObjects(objects: readonly ObjectChange[]): readonly string[] {
+  return summariseObjects(objects).map(inPresent);
+}
+
 function inPresent(change: string): string {
   return change.replace(/^(drop|creat|alter)(?:p?ed)\b/, (_, verb: string) => `${verb === 'creat' ? 'create' : verb}s`);
 }

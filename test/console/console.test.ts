@@ -172,6 +172,20 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     expect(kinds).toEqual(expect.arrayContaining(['Signed', 'Applies', 'Took effect']));
   });
 
+  it('says when what it shows may be old, and catches up by itself', async () => {
+    await page.goto(consoleUrl(served.http));
+    await page.getByText('Live', { exact: true }).waitFor();
+    await context.setOffline(true);
+    await page.getByRole('link', { name: 'Targets' }).click();
+    await page.getByText('The gateway does not answer.').waitFor();
+    await page.getByText('Not connected: this may be old').waitFor();
+    await context.setOffline(false);
+    await page.getByRole('button', { name: 'Ask again' }).click();
+    await page.getByText('checked on every connection').waitFor();
+    await page.getByText('Live', { exact: true }).waitFor();
+    misdeeds.errors.length = 0;
+  });
+
   it('axe finds nothing on any page, in light and dark', { timeout: 30_000 }, async () => {
     await proposes(DELETE);
     await proposes('DROP TABLE damage_reports');

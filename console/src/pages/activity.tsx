@@ -54,7 +54,8 @@ function Entries({ page }: { readonly page: Page }) {
   return (
     <>
       <p className="small quiet nums" role="status">
-        {grouped(page.size)} entries in the ledger.{' '}
+        {grouped(page.size)} entries in the ledger, each signed for as it came. Check them yourself:{' '}
+        <code>countersign ledger verify</code>{' '}
         {behind > 0 ? `The newest ${grouped(behind)} are not found by filters yet; they are being filed.` : ''}
       </p>
       {page.entries.length === 0 ? (

@@ -211,12 +211,14 @@ function Samples({ detail }: Part) {
   const { measurement } = detail.view.plan;
   const [all, setAll] = useState(false);
   if (!measurement.measured || measurement.effect.samples.length === 0) return null;
-  const { samples } = measurement.effect;
-  const shown = all ? samples : samples.slice(0, 4);
+  const { samples, tables } = measurement.effect;
+  const direct = tables.flatMap(({ table, via }) => (via === 'direct' ? [table] : []));
+  const nearest = samples.toSorted((a, b) => Number(direct.includes(b.table)) - Number(direct.includes(a.table)));
+  const shown = all ? nearest : nearest.slice(0, 6);
   return (
     <section>
       <h2>For example, before and after</h2>
-      <RowSamples samples={shown} />
+      <RowSamples samples={shown} first={direct} />
       {samples.length > shown.length ? (
         <button type="button" className="button plain" onClick={() => setAll(true)}>
           Show {samples.length - shown.length} more

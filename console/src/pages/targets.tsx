@@ -40,6 +40,9 @@ function Target({ target }: { readonly target: TargetLine }) {
         <p className="small">
           <Link href={`/activity?target=${encodeURIComponent(target.id)}`}>What was done there</Link>
         </p>
+        <p className="small">
+          <Link href={`/activity?kind=drill&target=${encodeURIComponent(target.id)}`}>Its drills</Link>
+        </p>
       </div>
       <div>
         {target.halted === null ? null : <p className="bad">{target.halted}</p>}

@@ -10,6 +10,7 @@ import { countersign, type Verdict } from '../verdict.ts';
 import { CommandToCopy } from './command.tsx';
 import { Dialog } from './dialog.tsx';
 import { Link } from './link.tsx';
+import { RiskMark } from './marks.tsx';
 import { Ago, Left } from './time.tsx';
 import { grouped, rows, shortId, span, visible } from './words.ts';
 
@@ -33,7 +34,7 @@ interface Part {
   readonly detail: PlanDetail;
 }
 
-function Standing({ detail: { view, waitsFor } }: Part) {
+function Standing({ detail: { view, waitsFor, risk } }: Part) {
   const said: Readonly<Record<typeof view.state, string>> = {
     held: view.approvalsMissing === 0 ? 'Waits for its time' : 'Waits for a countersignature',
     approved: 'Approved, not applied yet',
@@ -52,6 +53,11 @@ function Standing({ detail: { view, waitsFor } }: Part) {
       {waiting ? (
         <p className="small quiet">
           <Left until={view.plan.expiresAt} />, then it comes to nothing.
+        </p>
+      ) : null}
+      {waiting ? (
+        <p className="small">
+          <RiskMark level={risk.level} /> <span className="quiet">{risk.reasons.join(', ')}</span>
         </p>
       ) : null}
       {view.note === null || view.state === 'applying' ? null : <p className="small">{visible(view.note)}</p>}

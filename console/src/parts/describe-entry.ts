@@ -70,10 +70,7 @@ export function describeEntry(entry: ActivityEntry): DescribedEntry {
     case 'reload':
       return say('Configuration', `loaded anew: ${text(body['outcome'])}`);
     case 'session':
-      return say(
-        body['event'] === 'opened' ? 'Signed in' : 'Signed out',
-        body['event'] === 'opened' ? `${who} with a ${text(body['via'])}` : `${text(body['by'])}: ${text(body['why'])}`,
-      );
+      return session(body, say);
     case 'policy':
       return say('Policies', `in force from here on, by ${text(body['by'])}`);
     case 'erased':
@@ -81,6 +78,13 @@ export function describeEntry(entry: ActivityEntry): DescribedEntry {
     default:
       return say(`${entry.kind[0]?.toUpperCase() ?? ''}${entry.kind.slice(1)}`, shortId(entry.subject));
   }
+}
+
+function session(body: Body, say: (kind: string, said: string) => DescribedEntry): DescribedEntry {
+  const person = text(body['person']);
+  if (body['event'] === 'opened') return say('Signed in', `${person} with a ${text(body['via'])}`);
+  if (body['event'] === 'ended') return say('Signed out', `${text(body['why'])}, by ${text(body['by'])}`);
+  return say('Sign-in', `${person} asked for an address to sign in with`);
 }
 
 function outcome(
@@ -112,7 +116,8 @@ function effectOf(body: Body): string {
   const measured = body['measured'];
   if (measured === null) return 'not measured';
   const tables = (Array.isArray(measured) ? measured : ((measured as Body | undefined)?.['tables'] ?? [])) as Body[];
-  const said = tables.slice(0, 4).map((table) => {
+  const nearest = tables.toSorted((a, b) => Number(b['via'] === 'direct') - Number(a['via'] === 'direct'));
+  const said = nearest.slice(0, 4).map((table) => {
     const count = ['inserted', 'updated', 'deleted', 'truncated'].reduce(
       (sum, key) => sum + Number(table[key] ?? 0),
       0,

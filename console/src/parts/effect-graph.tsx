@@ -2,72 +2,122 @@ import type { TableEffect } from '../../../src/domain/effect.ts';
 import { grouped } from './words.ts';
 
 const [NODE_W, NODE_H, GAP] = [250, 50, 12];
-const LEFT = 0;
-const RIGHT = 370;
 const MAX_SHOWN = 8;
-const BAR = 230;
+const BAR = NODE_W - 20;
 
-/** What the statement touches itself on the left, and what follows from it by keys and triggers on the right. */
+interface Placed {
+  readonly table: TableEffect;
+  readonly x: number;
+  readonly y: number;
+}
+
+/**
+ * What the statement touches itself, and what follows from it by keys and triggers: side by side where there is room, one
+ * below the other on a phone.
+ */
 export function EffectGraph({ tables }: { readonly tables: readonly TableEffect[] }) {
-  const direct = tables.filter(({ via }) => via === 'direct');
-  const follow = tables.filter(({ via }) => via !== 'direct');
-  const left = direct.slice(0, MAX_SHOWN);
-  const right = follow.slice(0, MAX_SHOWN);
+  const direct = tables.filter(({ via }) => via === 'direct').slice(0, MAX_SHOWN);
+  const follow = tables.filter(({ via }) => via !== 'direct').slice(0, MAX_SHOWN);
   const most = Math.max(1, ...tables.map(total));
-  const height = Math.max(left.length, right.length, 1) * (NODE_H + GAP) - GAP + 2;
-  const top = (count: number, index: number) =>
-    (height - 2 - (count * (NODE_H + GAP) - GAP)) / 2 + index * (NODE_H + GAP) + 1;
-  const hub = { x: NODE_W + 24, y: height / 2 };
-  const hidden = tables.length - left.length - right.length;
+  const hidden = tables.length - direct.length - follow.length;
+  const label = tables.map(spoken).join('; ');
   return (
     <figure>
-      <svg
-        className="graph"
-        viewBox={`0 0 ${right.length === 0 ? NODE_W + 2 : RIGHT + NODE_W + 2} ${height}`}
-        role="img"
-        aria-label={tables.map(spoken).join('; ')}
-      >
-        {right.length === 0
-          ? null
-          : left.map((table, index) => (
-              <path
-                key={table.table}
-                d={`M${LEFT + NODE_W} ${top(left.length, index) + NODE_H / 2} C ${hub.x} ${top(left.length, index) + NODE_H / 2} ${NODE_W} ${hub.y} ${hub.x} ${hub.y}`}
-              />
-            ))}
-        {right.map((table, index) => (
-          <g key={table.table}>
-            <path
-              d={`M${hub.x} ${hub.y} C ${RIGHT - 20} ${hub.y} ${hub.x + 12} ${top(right.length, index) + NODE_H / 2} ${RIGHT - 6} ${top(right.length, index) + NODE_H / 2} l -6 -4 m 6 4 l -6 4`}
-            />
-            <text className="via" x={RIGHT - 14} y={top(right.length, index) + NODE_H / 2 - 7} textAnchor="end">
-              {table.via}
-            </text>
-          </g>
-        ))}
-        {left.map((table, index) => (
-          <Node key={table.table} table={table} x={LEFT + 1} y={top(left.length, index)} most={most} />
-        ))}
-        {right.map((table, index) => (
-          <Node key={table.table} table={table} x={RIGHT} y={top(right.length, index)} most={most} />
-        ))}
-      </svg>
-      {hidden > 0 ? <figcaption className="small quiet">{hidden} more tables are in the list below.</figcaption> : null}
+      <Wide direct={direct} follow={follow} most={most} label={label} />
+      <Narrow direct={direct} follow={follow} most={most} label={label} />
+      {hidden > 0 ? <figcaption className="small quiet">and {hidden} more tables</figcaption> : null}
     </figure>
   );
 }
 
-function Node({
-  table,
-  x,
-  y,
-  most,
-}: {
-  readonly table: TableEffect;
-  readonly x: number;
-  readonly y: number;
+interface Drawing {
+  readonly direct: readonly TableEffect[];
+  readonly follow: readonly TableEffect[];
   readonly most: number;
-}) {
+  readonly label: string;
+}
+
+const SECOND = NODE_W + 150;
+const HUB = NODE_W + 26;
+
+function Wide({ direct, follow, most, label }: Drawing) {
+  const height = Math.max(direct.length, follow.length, 1) * (NODE_H + GAP) - GAP;
+  const column = (of: readonly TableEffect[], x: number): readonly Placed[] => {
+    const top = (height - (of.length * (NODE_H + GAP) - GAP)) / 2;
+    return of.map((table, index) => ({ table, x, y: top + index * (NODE_H + GAP) }));
+  };
+  const left = column(direct, 0);
+  const right = column(follow, SECOND);
+  const width = follow.length === 0 ? NODE_W : SECOND + NODE_W;
+  return (
+    <svg
+      className="graph wide-graph"
+      viewBox={`-1 -1 ${width + 2} ${height + 2}`}
+      data-columns={follow.length === 0 ? 1 : 2}
+      role="img"
+      aria-label={label}
+    >
+      {follow.length === 0 ? null : (
+        <>
+          {left.map(({ table, y }) => (
+            <path key={table.table} d={bend(NODE_W, y + NODE_H / 2, HUB, height / 2)} />
+          ))}
+          {right.map(({ table, y }) => (
+            <g key={table.table}>
+              <path d={`${bend(HUB, height / 2, HUB + 34, y + NODE_H / 2)} H ${SECOND - 5} ${ARROW}`} />
+              <text className="via" x={SECOND - 12} y={y + NODE_H / 2 - 6} textAnchor="end">
+                {table.via}
+              </text>
+            </g>
+          ))}
+        </>
+      )}
+      {[...left, ...right].map((placed) => (
+        <Node key={placed.table.table + placed.table.via} {...placed} most={most} />
+      ))}
+    </svg>
+  );
+}
+
+const INDENT = 74;
+
+function Narrow({ direct, follow, most, label }: Drawing) {
+  const placed = [...direct, ...follow].map((table, index) => ({
+    table,
+    x: index < direct.length ? 0 : INDENT,
+    y: index * (NODE_H + GAP),
+  }));
+  const trunk = direct.length * (NODE_H + GAP) - GAP;
+  return (
+    <svg
+      className="graph narrow-graph"
+      viewBox={`-1 -1 ${NODE_W + INDENT + 2} ${placed.length * (NODE_H + GAP) - GAP + 2}`}
+      role="img"
+      aria-label={label}
+    >
+      {placed.slice(direct.length).map(({ table, y }) => (
+        <g key={table.table}>
+          <path d={`M 12 ${trunk} V ${y + NODE_H / 2 - 6} q 0 6 6 6 H ${INDENT - 5} ${ARROW}`} />
+          <text className="via" x={INDENT - 12} y={y + NODE_H / 2 - 6} textAnchor="end">
+            {table.via}
+          </text>
+        </g>
+      ))}
+      {placed.map((node) => (
+        <Node key={node.table.table + node.table.via} {...node} most={most} />
+      ))}
+    </svg>
+  );
+}
+
+const ARROW = 'l -6 -4 m 6 4 l -6 4';
+
+function bend(fromX: number, fromY: number, toX: number, toY: number): string {
+  const middle = (fromX + toX) / 2;
+  return `M ${fromX} ${fromY} C ${middle} ${fromY} ${middle} ${toY} ${toX} ${toY}`;
+}
+
+function Node({ table, x, y, most }: Placed & { readonly most: number }) {
   const name = table.table.length > 32 ? `…${table.table.slice(-31)}` : table.table;
   // By order of magnitude: one row must be seen beside a million.
   const width = Math.max(3, (Math.log10(total(table) + 1) / Math.log10(most + 1)) * BAR);

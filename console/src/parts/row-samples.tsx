@@ -5,9 +5,18 @@ const COLUMNS = 7;
 const ROWS = 4;
 
 /** A few rows before and after, a table at a time; the columns that change come first. */
-export function RowSamples({ samples }: { readonly samples: readonly RowSample[] }) {
-  const byTable = Map.groupBy(samples, ({ table }) => table);
-  return [...byTable].map(([table, some]) => <TableSamples key={table} table={table} samples={some.slice(0, ROWS)} />);
+export function RowSamples({
+  samples,
+  first,
+}: {
+  readonly samples: readonly RowSample[];
+  /** Tables that the statement names itself. */
+  readonly first: readonly string[];
+}) {
+  const byTable = [...Map.groupBy(samples, ({ table }) => table)];
+  return byTable
+    .sort(([a], [b]) => Number(first.includes(b)) - Number(first.includes(a)))
+    .map(([table, some]) => <TableSamples key={table} table={table} samples={some.slice(0, ROWS)} />);
 }
 
 function TableSamples({ table, samples }: { readonly table: string; readonly samples: readonly RowSample[] }) {

@@ -2,9 +2,8 @@ import type { Person } from '../../domain/actor.ts';
 import { describeChangeTime, describeObligation } from '../../domain/describe-change-time.ts';
 import type { ActorId, PlanId } from '../../domain/ids.ts';
 import { isLive, type PlanRecord } from '../../domain/plan.ts';
-import { headlineOf } from '../../planning/headline.ts';
+import { headlineOf, plannedObjects } from '../../planning/headline.ts';
 import { type Risk, riskOf } from '../../planning/risk.ts';
-import { summariseObjects } from '../../planning/summarise-objects.ts';
 import { appliedPlan } from '../../store/changes.ts';
 import type { Store } from '../../store/store.ts';
 import type { Changes } from '../changes.ts';
@@ -60,7 +59,7 @@ export function createDescribePlan(deps: {
       view,
       headline: headlineOf(plan),
       risk: riskOf(plan),
-      objects: plan.measurement.measured ? summariseObjects(plan.measurement.effect.objects) : [],
+      objects: plan.measurement.measured ? plannedObjects(plan.measurement.effect.objects) : [],
       owners: {
         target: (deps.owners(plan.target)?.owner as ActorId | undefined) ?? null,
         environment: rules?.environment.owner ?? null,

@@ -1,10 +1,10 @@
 import type { ActorId, Instant, PlanId } from '../../domain/ids.ts';
-import { isLive, type Plan, type PlanRecord, type PlanState } from '../../domain/plan.ts';
+import type { Plan, PlanRecord, PlanState } from '../../domain/plan.ts';
 import { headlineOf } from '../../planning/headline.ts';
 import { type Risk, riskOf } from '../../planning/risk.ts';
+import { approversOf } from '../../store/approvals.ts';
 import { endedPlans, openPlans, type PlanStanding, plansByIds } from '../../store/plan-lists.ts';
 import type { Store } from '../../store/store.ts';
-import type { PlanViews } from '../plan-view.ts';
 
 /** What of a plan never changes and is needed to put it in a list: kept while it waits. */
 interface Digest {
@@ -25,12 +25,14 @@ interface Digest {
   readonly risk: Risk;
   readonly statement: string;
   readonly undo: Plan['undo']['undo'];
+  /** Countersignatures that were asked when it was held. Policy may ask for more by now: the plan itself says so. */
+  readonly needed: number;
   /** `target schema.table` of all that it changes. */
   readonly touches: readonly string[];
 }
 
 /** A plan as a line of the queue. */
-export interface PlanLine extends Omit<Digest, 'plan' | 'touches'> {
+export interface PlanLine extends Omit<Digest, 'plan' | 'needed' | 'touches'> {
   readonly id: PlanId;
   readonly state: PlanState;
   readonly note: string | null;
@@ -79,11 +81,7 @@ const MAX_OPEN = 5000;
 const LOAD_AT_ONCE = 200;
 const STATEMENT_CHARACTERS = 240;
 
-export function createPlanQueue(deps: {
-  readonly store: Store;
-  readonly views: PlanViews;
-  readonly now: () => number;
-}): PlanQueue {
+export function createPlanQueue(deps: { readonly store: Store; readonly now: () => number }): PlanQueue {
   const { store } = deps;
   /** A plan is its id: what was derived of it once stays true. */
   let known = new Map<PlanId, Digest>();
@@ -107,33 +105,23 @@ export function createPlanQueue(deps: {
   }
 
   async function linesOf(listed: readonly Listed[], all: readonly Listed[]): Promise<readonly PlanLine[]> {
-    const records = new Map(
-      (
-        await plansByIds(
-          store,
-          listed.map(({ standing }) => standing.id),
-        )
-      ).map((record) => [record.id, record]),
+    const approvers = await approversOf(
+      store,
+      listed.map(({ standing }) => standing.id),
     );
-    return Promise.all(
-      listed.map(async ({ standing, digest }) => {
-        const record = records.get(standing.id);
-        const view = record === undefined || !isLive(record, deps.now()) ? undefined : await deps.views.of(record);
-        const { plan, touches, ...derived } = digest;
-        return {
-          ...derived,
-          ...plan,
-          id: standing.id,
-          state: view?.state ?? standing.state,
-          note: standing.note,
-          changedAt: standing.changedAt,
-          approvalsMissing: view?.approvalsMissing ?? 0,
-          approvedBy: view?.approvals.map(({ person }) => person) ?? [],
-          conflicts: all.filter((other) => other.standing.id !== standing.id && meets(other.digest.touches, touches))
-            .length,
-        };
-      }),
-    );
+    return listed.map(({ standing, digest }) => {
+      const { plan, touches, needed, ...derived } = digest;
+      const approvedBy = approvers.get(standing.id) ?? [];
+      return {
+        ...derived,
+        ...plan,
+        ...standing,
+        approvalsMissing: standing.state === 'held' ? Math.max(0, needed - approvedBy.length) : 0,
+        approvedBy,
+        conflicts: all.filter((other) => other.standing.id !== standing.id && meets(other.digest.touches, touches))
+          .length,
+      };
+    });
   }
 
   return {
@@ -233,6 +221,10 @@ function digestOf(plan: Plan): Digest {
     risk: riskOf(plan),
     statement: text.length > STATEMENT_CHARACTERS ? `${text.slice(0, STATEMENT_CHARACTERS - 1)}…` : text,
     undo: plan.undo.undo,
+    needed: Math.max(
+      0,
+      ...plan.held.missing.map((missing) => (missing.obligation === 'approvals' ? missing.count : 1)),
+    ),
     touches: touchesOf(plan),
   };
 }

@@ -1,0 +1,116 @@
+// Takes the pictures of docs/console: node console/take-screenshots.ts (needs Debian's chromium; about a minute).
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { BrowserContextOptions, Page } from 'playwright-core';
+import { addAuthenticator, consoleUrl, openBrowser, signIn } from '../test/fixtures/console.ts';
+import { openCountersigner } from '../test/fixtures/countersigner.ts';
+import { mcpClient, startSite, WORK } from '../test/fixtures/gateway.ts';
+import { servers } from '../test/fixtures/postgres.ts';
+
+const OUT = fileURLToPath(new URL('../docs/console/', import.meta.url));
+const DESKTOP: BrowserContextOptions = { viewport: { width: 1280, height: 860 } };
+const PHONE: BrowserContextOptions = {
+  viewport: { width: 390, height: 844 },
+  deviceScaleFactor: 1.25,
+  isMobile: true,
+  hasTouch: true,
+};
+
+const TASK = WORK.replace(
+  'write: [public.customers, public.reservations, public.vehicles, public.notes]',
+  'write: [public.*]',
+)
+  .replace('rowsPerStatement: 100', 'rowsPerStatement: 5')
+  .replace(
+    'purpose: clean up old test customers',
+    'purpose: remove the customers that last week’s load test left behind',
+  );
+
+const STATEMENTS = [
+  "UPDATE public.customers SET email = lower(email) || '.test' WHERE id BETWEEN 1 AND 3",
+  'SELECT full_name FROM public.customers WHERE id = 7',
+  'DELETE FROM pg_catalog.pg_authid',
+  'UPDATE public.vehicles SET daily_rate = daily_rate * 1.1 WHERE id BETWEEN 1 AND 40',
+  'DROP TABLE public.damage_reports',
+  "-- only those that the load test made\nDELETE FROM public.customers\n WHERE email LIKE '%1@%' AND id > 20",
+];
+
+const [first] = servers;
+if (first === undefined) throw new Error('no PostgreSQL server is here to take pictures before');
+mkdirSync(OUT, { recursive: true });
+const site = await startSite(first.binaries);
+const browser = await openBrowser();
+try {
+  const served = await site.serve();
+  const ada = await openCountersigner(site);
+  const context = await browser.newContext(DESKTOP);
+  const empty = await signIn(context, ada, served.http);
+  await empty.getByText('Nothing waits for you.').waitFor();
+  await picture(empty, 'empty');
+
+  const task = await site.openTask(TASK);
+  const agent = await mcpClient(task.mcp);
+  for (const sql of STATEMENTS) await agent.call('execute_sql', { target: 'rental-production', sql });
+  await agent.close();
+
+  await open(empty, '/');
+  await picture(empty, 'approvals');
+  await openPlan(empty, /deleted in public\.customers/);
+  await picture(empty, 'plan');
+  await addAuthenticator(empty);
+  await empty.keyboard.press('a');
+  await empty.getByLabel('Reason, if there is something to say').fill('Seen: all of them are of the load test.');
+  await picture(empty, 'approve');
+  await open(empty, '/activity');
+  await picture(empty, 'activity');
+  await open(empty, '/tasks');
+  await picture(empty, 'tasks');
+  await open(empty, '/targets');
+  await picture(empty, 'targets');
+  await open(empty, '/halt');
+  await picture(empty, 'halt');
+  await open(empty, '/plans/0123456789ab');
+  await picture(empty, 'error');
+
+  const stranger = await (await browser.newContext(DESKTOP)).newPage();
+  await stranger.goto(consoleUrl(served.http));
+  await stranger.getByText('Sign in to see').waitFor();
+  await picture(stranger, 'sign-in');
+
+  const dark = await signIn(await browser.newContext({ ...DESKTOP, colorScheme: 'dark' }), ada, served.http);
+  await dark.locator('.plan-line').first().waitFor();
+  await openPlan(dark, /deleted in public\.customers/);
+  await picture(dark, 'dark-plan');
+
+  const phone = await signIn(await browser.newContext(PHONE), ada, served.http);
+  await phone.locator('.plan-line').first().waitFor();
+  await picture(phone, 'phone-approvals');
+  await openPlan(phone, /deleted in public\.customers/);
+  await picture(phone, 'phone-plan');
+  await openPlan(phone, /^.*[Dd]rops table/);
+  await picture(phone, 'phone-irreversible');
+  await open(phone, '/halt');
+  await picture(phone, 'phone-halt');
+  await ada.close();
+} finally {
+  await browser.close();
+  await site.remove();
+}
+
+async function open(page: Page, path: string): Promise<void> {
+  await page.goto(consoleUrl(new URL(page.url()).origin) + path);
+  await page.locator('.link-state[data-connection="live"]').waitFor();
+  await page.locator('.waiting').waitFor({ state: 'detached' });
+}
+
+async function openPlan(page: Page, name: RegExp): Promise<void> {
+  await open(page, '/');
+  await page.getByRole('link', { name }).first().click();
+  await page.locator('.decide').waitFor();
+}
+
+async function picture(page: Page, name: string): Promise<void> {
+  await page.mouse.move(0, 0);
+  await page.waitForTimeout(150);
+  await page.screenshot({ path: `${OUT}${name}.png`, animations: 'disabled' });
+}
