@@ -2,18 +2,23 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import { type BackupMade, createBackup } from '../backups/create-backup.ts';
 import { fetchBackup, readManifest } from '../backups/fetch-backup.ts';
 import { openStore } from '../backups/open-store.ts';
 import { tryStore } from '../backups/try-store.ts';
-import type { ConfiguredBackup } from '../config/backup.ts';
+import { backedUp, type ConfiguredBackup } from '../config/backup.ts';
 import type { ConfiguredTarget } from '../config/load.ts';
 import { asId, type TargetId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
+import { backupFigures } from '../ledger/backup-figures.ts';
+import { knownBackups } from '../ledger/known-backups.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { registerKeep } from './backup-keep.ts';
+import { backupNamed } from './backup-named.ts';
+import { megabytes, outOfReach, proven, scheduleLines, seconds, tell } from './backup-texts.ts';
+import { besideGateway } from './beside-gateway.ts';
 import {
   type Answer,
   answer,
@@ -23,7 +28,6 @@ import {
   UsageError,
   withCommonOptions,
 } from './command.ts';
-import { backupNamed, type KnownBackup, knownBackups } from './known-backups.ts';
 
 interface TargetOptions extends CommonOptions {
   readonly target?: string;
@@ -40,9 +44,11 @@ export function registerBackup(program: Command): void {
     .action((file: string, options: CommonOptions) => answer(options, () => makeKey(file)));
   withCommonOptions(backup.command('create').description('make a consistent, encrypted backup of a target'))
     .option('--target <name>', 'which (default: the only one that has a store)')
-    .action((options: TargetOptions) =>
-      answerWith(options, (countersign) => create(countersign, options), 'not needed'),
-    );
+    .addOption(new Option('--beside-gateway').hideHelp())
+    .action((options: TargetOptions & { readonly besideGateway?: boolean }) => {
+      if (options.besideGateway === true) besideGateway();
+      return answerWith(options, (countersign) => create(countersign, options), 'not needed');
+    });
   withCommonOptions(
     backup.command('list').description('backups, the newest first, and whether a drill has proven them'),
   )
@@ -130,7 +136,7 @@ async function record(
 ): Promise<void> {
   const { manifest } = made;
   // It may have been, by a process that died before it could tidy up.
-  const known = await knownBackups(countersign, manifest.target);
+  const known = await knownBackups(countersign.store, { target: manifest.target });
   if (known.some(({ backup }) => backup === manifest.id)) return;
   await countersign.proof.record({
     kind: 'backup',
@@ -154,16 +160,20 @@ async function record(
 }
 
 async function list(countersign: Countersign, options: TargetOptions): Promise<Answer> {
-  const known = await knownBackups(countersign, options.target);
+  const { store, config, clock } = countersign;
+  const known = await knownBackups(store, { target: options.target });
+  const targets = backedUp(config).filter(({ target }) => options.target === undefined || target === options.target);
+  const figures = await backupFigures(store, targets);
+  const made = known.map(
+    (backup) =>
+      `${backup.at}  ${backup.target}  ${backup.backup}  ${megabytes(backup.bytes).padStart(9)}  ${proven(backup)}`,
+  );
   return {
-    json: { backups: known },
-    text:
-      known
-        .map(
-          (backup) =>
-            `${backup.at}  ${backup.target}  ${backup.backup}  ${megabytes(backup.bytes).padStart(9)}  ${proven(backup)}`,
-        )
-        .join('\n') || 'No backups.\n→ Make one with: countersign backup create --target NAME',
+    json: { backups: known, targets: figures },
+    text: [
+      ...(made.length === 0 ? ['No backups.\n→ Make one with: countersign backup create --target NAME'] : made),
+      ...figures.flatMap((of) => scheduleLines(of, clock.now())),
+    ].join('\n'),
   };
 }
 
@@ -240,30 +250,4 @@ export function identityOf(target: string, { identity }: ConfiguredBackup): stri
     message: `Nothing here opens the backups of ${target}.`,
     hint: `Do this on the machine that has the key, and name it there: targets.${target}.backup.identity.`,
   });
-}
-
-/** What takes long says where it is, beside the answer. */
-export function tell(said: string): void {
-  process.stderr.write(`${pc.dim(`… ${said}`)}\n`);
-}
-
-export function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`;
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1_000_000).toFixed(bytes < 10_000_000 ? 2 : 0)} MB`;
-}
-
-function outOfReach(destroyable: readonly string[]): string {
-  return destroyable.length === 0
-    ? 'out of reach: this account could neither change nor delete what it had stored (tried)'
-    : `${pc.yellow('NOT immutable')}: ${destroyable.join(' and ')} worked with this account (tried)`;
-}
-
-function proven({ drill }: KnownBackup): string {
-  if (drill === null) return pc.yellow('no drill yet: it does not count');
-  return drill.passed
-    ? pc.green(`drill passed ${drill.at}`)
-    : pc.red(`drill FAILED ${drill.at}: ${drill.problems[0] ?? ''}`);
 }

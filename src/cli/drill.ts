@@ -1,19 +1,22 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import { runDrill } from '../backups/drill.ts';
 import { openStore } from '../backups/open-store.ts';
 import type { Json } from '../domain/digest.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { putProvenBackup, removeProvenBackup } from '../store/proven-backups.ts';
-import { backupOf, identityOf, seconds, tell } from './backup.ts';
+import { backupOf, identityOf } from './backup.ts';
+import { backupNamed } from './backup-named.ts';
+import { seconds, tell } from './backup-texts.ts';
+import { besideGateway } from './beside-gateway.ts';
 import { type Answer, answerWith, type CommonOptions, operatingSystemUser, withCommonOptions } from './command.ts';
 import { EXIT } from './exit.ts';
-import { backupNamed } from './known-backups.ts';
 import { notify } from './notify.ts';
 
 interface DrillOptions extends CommonOptions {
   readonly target?: string;
   readonly backup?: string;
+  readonly besideGateway?: boolean;
 }
 
 /** Adds `countersign drill run`. */
@@ -26,7 +29,11 @@ export function registerDrill(program: Command): void {
   )
     .option('--target <name>', 'of which target (default: the only one that has backups)')
     .option('--backup <id>', 'which (default: the newest)')
-    .action((options: DrillOptions) => answerWith(options, (countersign) => run(countersign, options), 'not needed'));
+    .addOption(new Option('--beside-gateway').hideHelp())
+    .action((options: DrillOptions) => {
+      if (options.besideGateway === true) besideGateway();
+      return answerWith(options, (countersign) => run(countersign, options), 'not needed');
+    });
 }
 
 async function run(countersign: Countersign, options: DrillOptions): Promise<Answer> {

@@ -3,10 +3,10 @@ import pc from 'picocolors';
 import type { ConfiguredTarget } from '../config/load.ts';
 import { asId, type TargetId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
+import { type KnownBackup, knownBackups } from '../ledger/known-backups.ts';
 import type { Countersign } from '../server/open-countersign.ts';
-import { seconds } from './backup.ts';
+import { seconds } from './backup-texts.ts';
 import { type Answer, answerWith, type CommonOptions, withCommonOptions } from './command.ts';
-import { type KnownBackup, knownBackups } from './known-backups.ts';
 
 interface PlaybookOptions extends CommonOptions {
   readonly target: string;
@@ -44,7 +44,7 @@ async function playbook(countersign: Countersign, options: PlaybookOptions): Pro
       message: `There is no target ${options.target}.`,
       hint: `There are ${[...countersign.config.targets.keys()].join(', ')}.`,
     });
-  const known = await knownBackups(countersign, options.target);
+  const known = await knownBackups(countersign.store, { target: options.target });
   const proven = known.find(({ drill }) => drill?.passed === true);
   const steps = stepsFor(configured, proven, options);
   return {

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { defaultConfigFile } from '../config/load.ts';
 import { ENTRY_KINDS } from '../domain/entry.ts';
-import type { StoredEntry } from '../ledger/ledger.ts';
+import type { StoredEntry } from '../ledger/read-entries.ts';
 import { loadSigningKey, verifierKey } from '../ledger/signing-key.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import type { Countersign } from '../server/open-countersign.ts';

@@ -21,6 +21,8 @@ interface ServeOptions extends CommonOptions {
   readonly worker?: string;
 }
 
+const MAIN = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
+
 /** Adds `countersign serve`: the gateway itself, until it is told to end (SIGINT, SIGTERM). SIGHUP loads the files anew. */
 export function registerServe(program: Command): void {
   withCommonOptions(program.command('serve').description('run the gateway'))
@@ -41,6 +43,7 @@ async function run(options: ServeOptions) {
   const running = await serve(countersign, VERSION, log, {
     metrics,
     tracing,
+    own: { main: MAIN, config: options.config },
     ...(share === undefined ? {} : { share }),
   });
   const ready = { ready: true, pg: running.pg, http: running.http, mcp: running.mcp, pid: process.pid };
@@ -77,7 +80,6 @@ function shareOf(options: ServeOptions, log: Logger, metrics: Metrics): Serving[
     );
   }
   if (count === 1) return undefined;
-  const main = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url));
   const argv = (index: number, port: number) => [
     'serve',
     ...(options.config === undefined ? [] : ['--config', options.config]),
@@ -87,6 +89,6 @@ function shareOf(options: ServeOptions, log: Logger, metrics: Metrics): Serving[
     `${index}:${port}`,
   ];
   const join: NonNullable<Serving['share']>['join'] = (port, onCancel) =>
-    startWorkers(count, { main, argv: (index) => argv(index, port), onCancel, log });
+    startWorkers(count, { main: MAIN, argv: (index) => argv(index, port), onCancel, log });
   return { issuer: 0, join };
 }

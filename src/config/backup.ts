@@ -1,4 +1,6 @@
 import { resolve } from 'node:path';
+import type { TargetId } from '../domain/ids.ts';
+import type { Recurring } from '../domain/recurring.ts';
 import type { ConfigDocument } from './schema.ts';
 import { type Secret, secretReference } from './secret.ts';
 
@@ -34,13 +36,28 @@ export interface ConfiguredBackup {
   readonly identity: Secret | null;
   readonly jobs: number;
   readonly probes: readonly { readonly name: string; readonly sql: string }[];
+  /** When a gateway makes one by itself, and when it drills the newest; `null`: never. */
+  readonly create: Recurring | null;
+  readonly drill: Recurring | null;
+}
+
+/** The targets that have a store, and what of theirs is scheduled. */
+export function backedUp(config: {
+  readonly targets: ReadonlyMap<
+    TargetId,
+    { readonly target: { readonly id: TargetId }; readonly backup: ConfiguredBackup | null }
+  >;
+}): readonly { readonly target: TargetId; readonly create: Recurring | null; readonly drill: Recurring | null }[] {
+  return [...config.targets.values()].flatMap(({ target, backup }) =>
+    backup === null ? [] : [{ target: target.id, create: backup.create, drill: backup.drill }],
+  );
 }
 
 /** @param directory what relative paths are relative to. */
 export function backupOf(entry: ConfigDocument['targets'][string], directory: string): ConfiguredBackup | null {
   const { backup, credentials } = entry;
   if (backup === undefined) return null;
-  const { store, recipients, identity, jobs, probes, workDirectory } = backup;
+  const { store, recipients, identity, jobs, probes, workDirectory, create, drill } = backup;
   const login = credentials.backup;
   return {
     store: placeOf(store, directory),
@@ -50,7 +67,14 @@ export function backupOf(entry: ConfigDocument['targets'][string], directory: st
     identity: identity === undefined ? null : secretReference(identity, directory),
     jobs,
     probes: Object.entries(probes).map(([name, sql]) => ({ name, sql })),
+    create: recurringOf(create),
+    drill: recurringOf(drill),
   };
+}
+
+function recurringOf(entry: { every: number } | { cron: string; timeZone: string } | undefined): Recurring | null {
+  if (entry === undefined) return null;
+  return 'every' in entry ? { everyMs: entry.every } : entry;
 }
 
 function placeOf(

@@ -1,3 +1,4 @@
+import { Cron } from 'croner';
 import { z } from 'zod';
 import { PERSON_ROLES } from '../domain/actor.ts';
 import { TIERS } from '../domain/environment.ts';
@@ -101,6 +102,15 @@ const maskPattern = z
   .string()
   .regex(/^(\*|[^.*]+)\.(\*|[^.*]+)\.(\*|[^.*]+)$/, 'write schema.table.column, with * for a whole part');
 
+/** When something comes round again: so long after the last time, or as cron says it. */
+const recurring = z.union([
+  z.strictObject({ every: duration.refine((ms) => ms >= UNITS_MS.m, 'a minute or more') }),
+  z.strictObject({
+    cron: z.string().refine(isCronPattern, 'write five fields: minute hour day month weekday'),
+    timeZone: timeZone.default('UTC'),
+  }),
+]);
+
 /** A bucket with Object Lock; without keys the machine's own role is used. */
 const s3Bucket = z
   .strictObject({
@@ -121,32 +131,42 @@ const s3Bucket = z
   );
 
 /** Backups of a target: where they lie, and for whom they are readable. */
-const backup = z.strictObject({
-  store: z.union([
-    z.strictObject({ directory: z.string().min(1) }),
-    z.strictObject({ keeper: z.url({ protocol: /^https?$/ }), token: reference }),
-    z.strictObject({ s3: s3Bucket }),
-    /** A repository behind a server that only appends; no other kind of repository can refuse a deletion. */
-    z.strictObject({
-      restic: z.strictObject({
-        url: z
-          .url({ protocol: /^https?$/ })
-          .refine((url) => !url.includes('@'), 'who asks is said under login, and their password is a reference'),
-        password: reference,
-        login: credential.optional(),
+const backup = z
+  .strictObject({
+    store: z.union([
+      z.strictObject({ directory: z.string().min(1) }),
+      z.strictObject({ keeper: z.url({ protocol: /^https?$/ }), token: reference }),
+      z.strictObject({ s3: s3Bucket }),
+      /** A repository behind a server that only appends; no other kind of repository can refuse a deletion. */
+      z.strictObject({
+        restic: z.strictObject({
+          url: z
+            .url({ protocol: /^https?$/ })
+            .refine((url) => !url.includes('@'), 'who asks is said under login, and their password is a reference'),
+          password: reference,
+          login: credential.optional(),
+        }),
       }),
-    }),
-  ]),
-  /** age recipients: the file is readable for whoever holds one of their identities, and for nobody else. */
-  recipients: z.array(z.string().regex(/^age1[a-z0-9]+$/, 'an age recipient: countersign backup key makes one')).min(1),
-  /** Only drills need it, best on a machine of their own. */
-  identity: reference.optional(),
-  jobs: z.int().min(1).max(64).default(2),
-  /** For what is under way: room for a dump and its encrypted copy, on a disk that only this account reads. */
-  workDirectory: z.string().min(1).optional(),
-  /** Queries whose answer must be true in what a drill has restored. */
-  probes: z.record(name, z.string().min(1)).default({}),
-});
+    ]),
+    /** age recipients: the file is readable for whoever holds one of their identities, and for nobody else. */
+    recipients: z
+      .array(z.string().regex(/^age1[a-z0-9]+$/, 'an age recipient: countersign backup key makes one'))
+      .min(1),
+    /** Only drills need it, best on a machine of their own. */
+    identity: reference.optional(),
+    jobs: z.int().min(1).max(64).default(2),
+    /** For what is under way: room for a dump and its encrypted copy, on a disk that only this account reads. */
+    workDirectory: z.string().min(1).optional(),
+    /** Queries whose answer must be true in what a drill has restored. */
+    probes: z.record(name, z.string().min(1)).default({}),
+    /** When a gateway makes a backup by itself, and when it drills the newest; left out: never. */
+    create: recurring.optional(),
+    drill: recurring.optional(),
+  })
+  .refine(
+    ({ drill, identity }) => drill === undefined || identity !== undefined,
+    'a drill opens the backup: name its `identity`, or run drills on the machine that has it',
+  );
 
 const target = z.strictObject({
   engine: z.literal('postgres').default('postgres'),
@@ -362,3 +382,14 @@ export const taskSchema = z.strictObject({
 });
 
 export type TaskDocument = z.infer<typeof taskSchema>;
+
+function isCronPattern(pattern: string): boolean {
+  try {
+    return (
+      pattern.trim().split(/\s+/).length === 5 && new Cron(pattern, { mode: '5-part', paused: true }).nextRun() !== null
+    );
+  } catch (error) {
+    if (error instanceof Error) return false;
+    throw error;
+  }
+}

@@ -2,6 +2,7 @@ import type { Config, ConfiguredTarget } from '../config/load.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { connectOwn, readIdentity } from '../engines/postgres/connect.ts';
 import { examine } from '../engines/postgres/examine.ts';
+import { checkBackupAge } from './backup-age.ts';
 import { checkBackups } from './backups.ts';
 import { checkDirectCredentials, type Reachable } from './direct-credentials.ts';
 import { checkBackupCredentials, checkFiles, checkPeopleKeys } from './files.ts';
@@ -12,6 +13,7 @@ import { addressesOf, lookForBackupCredentials, lookForCredentials } from './loo
 import { checkMachine } from './machine.ts';
 import { checkMissingPowers } from './missing-powers.ts';
 import { checkOtherWaysIn } from './other-ways-in.ts';
+import { readBackupAge } from './read-backup-age.ts';
 import { filesOf, peopleKeys, readMachine, readOwnTls } from './read-installation.ts';
 import { readWitnessing } from './read-witnessing.ts';
 import { checkRoles } from './roles.ts';
@@ -48,6 +50,7 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
     ...checkBackupCredentials(lookForBackupCredentials(around.env, config.directory)),
     ...targets.flatMap(({ findings }) => findings),
     ...(await checkBackups([...config.targets.values()])),
+    ...checkBackupAge(await readBackupAge(config), around.nowMs),
     ...checkSeparation(targets.flatMap(({ identified }) => (identified === null ? [] : [identified]))),
     ...(await diagnoseEnvironment([...config.targets.values()], around, false)),
   ];

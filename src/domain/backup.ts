@@ -1,4 +1,5 @@
 import type { Digest, EnvironmentId, Instant, TargetId } from './ids.ts';
+import type { Recurring } from './recurring.ts';
 
 /** The newest backup of a target that a drill has proven: what would bring it back if nothing else does. */
 export interface ProvenBackup {
@@ -64,4 +65,24 @@ export interface DrillResult {
   readonly fetchMs: number;
   readonly restoreMs: number;
   readonly compareMs: number;
+}
+
+/** How old what would bring a target back is, and how it goes with what makes it by itself. */
+export interface BackupFigures {
+  readonly target: TargetId;
+  /** When the newest was made; `null`: there is none. */
+  readonly madeMs: number | null;
+  /** When a drill of any passed last. */
+  readonly drilledMs: number | null;
+  /** What a gateway does by itself, as it is scheduled. */
+  readonly works: readonly {
+    readonly name: 'backup' | 'drill';
+    readonly recurring: Recurring;
+    /** When it was done last, however it ended. */
+    readonly lastMs: number | null;
+    /** In a row, and why the last. */
+    readonly failures: number;
+    readonly why: string | null;
+    readonly triedMs: number;
+  }[];
 }

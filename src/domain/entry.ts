@@ -34,6 +34,8 @@ export const ENTRY_KINDS = [
   'backup',
   /** A backup was restored into a scratch server and compared by content. */
   'drill',
+  /** A backup or drill that was due could not be made, and why. */
+  'not done',
   /** The red team tried the whole of a set-up: what got through, what harmless work was refused, and what of it is worse. */
   'red team',
   /** A person was offered a way to sign in, signed in, or a session of theirs ended. */

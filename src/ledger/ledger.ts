@@ -3,15 +3,15 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { sql } from 'kysely';
 import type { Clock } from '../domain/clock.ts';
 import { canonicalJson, type Json } from '../domain/digest.ts';
-import type { Entry, EntryKind } from '../domain/entry.ts';
+import type { Entry } from '../domain/entry.ts';
 import { instantOf } from '../domain/ids.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
-import { beginsWith } from '../store/prefix.ts';
 import { statements } from '../store/schema.ts';
 import { type Reader, STATE_UNAVAILABLE, type Store, StoreUnavailable } from '../store/store.ts';
 import { type Write, write } from '../store/write.ts';
 import { type BatchWrites, type Waiting, writesOf } from './batch.ts';
 import { openCheckpoint, signCheckpoint } from './checkpoint.ts';
+import { type EntryFilter, readEntries, type StoredEntry } from './read-entries.ts';
 import { type SigningKey, verifierKey } from './signing-key.ts';
 import { EMPTY_FRONTIER, edgePositions, type Frontier, grow, leafHash, rootOf } from './tree.ts';
 import { consistencyProof, inclusionProof } from './tree-proof.ts';
@@ -47,18 +47,6 @@ export interface Appended {
 
 export interface Recorded {
   readonly indexes: readonly number[];
-}
-
-export interface EntryFilter {
-  readonly subject?: string;
-  readonly kind?: EntryKind;
-  readonly from?: number;
-  readonly limit: number;
-}
-
-export interface StoredEntry {
-  readonly index: number;
-  readonly entry: Entry;
 }
 
 export class GuardFailed extends Error {
@@ -205,19 +193,7 @@ export async function openLedger(deps: {
     origin: key.name,
     verifierKey: verifierKey(key.name, key.publicKey),
     record,
-    async entries(filter) {
-      let query = statements
-        .selectFrom('ledger_entries')
-        .selectAll()
-        .orderBy('idx', filter.from === undefined ? 'desc' : 'asc')
-        .limit(filter.limit);
-      if (filter.subject !== undefined) query = query.where(beginsWith('subject', filter.subject));
-      if (filter.kind !== undefined) query = query.where('kind', '=', filter.kind);
-      if (filter.from !== undefined) query = query.where('idx', '>=', filter.from);
-      const rows = await store.all(query);
-      const found = rows.map((row) => ({ index: row.idx, entry: JSON.parse(row.entry) as Entry }));
-      return filter.from === undefined ? found.reverse() : found;
-    },
+    entries: (filter) => readEntries(store, filter),
     async check() {
       const known = frontier.size;
       const { size } = await loadFrontier(store, store.name, key);

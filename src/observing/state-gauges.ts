@@ -1,4 +1,5 @@
 import { Gauge, type Registry } from 'prom-client';
+import type { BackupFigures } from '../domain/backup.ts';
 import type { HaltScope } from '../domain/halt.ts';
 import { PLAN_STATES, type PlanState } from '../domain/plan.ts';
 import type { RedTeamRun } from '../ledger/red-team-runs.ts';
@@ -20,6 +21,8 @@ export interface StateOfThings {
   messages(): Promise<ReadonlyMap<OutboxState, number>>;
   /** The newest run of the red team for each target that had one. */
   redTeam(): Promise<readonly RedTeamRun[]>;
+  /** Of the targets that have a store. */
+  backups(): Promise<readonly BackupFigures[]>;
   needs(): Promise<readonly { readonly part: string; readonly missing: string | null }[]>;
   /** Left out where nobody cosigns checkpoints. */
   readonly witnesses?: {
@@ -142,6 +145,24 @@ export function addStateGauges(
     'started_seconds',
     'When the last run began, in seconds since the epoch',
     ({ startedAt }) => Date.parse(startedAt) / 1000,
+  );
+  const age = (name: string, help: string, madeMs: (figures: BackupFigures) => number | null) =>
+    gauge(name, `${help}; +Inf where there is none`, ['target'], async (ages) => {
+      for (const figures of await state.backups()) {
+        const sinceMs = madeMs(figures);
+        ages.set({ target: figures.target }, sinceMs === null ? Infinity : (state.nowMs() - sinceMs) / 1000);
+      }
+    });
+  age('countersign_backup_age_seconds', 'Since the snapshot of the newest backup', ({ madeMs }) => madeMs);
+  age('countersign_drill_age_seconds', 'Since a drill passed last', ({ drilledMs }) => drilledMs);
+  gauge(
+    'countersign_backup_failures',
+    'How often in a row a backup or drill that was due could not be made',
+    ['target', 'what'],
+    async (failing) => {
+      for (const { target, works } of await state.backups())
+        for (const { name, failures } of works) failing.set({ target, what: name }, failures);
+    },
   );
   gauge('countersign_ready', 'Whether what the gateway needs is there', ['part'], async (ready) => {
     for (const { part, missing } of await state.needs()) ready.set({ part }, missing === null ? 1 : 0);

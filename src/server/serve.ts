@@ -5,8 +5,10 @@ import { type MountedChannel, startHttp } from '../channels/http/server.ts';
 import { createMcpEndpoint } from '../channels/mcp/endpoint.ts';
 import { listenPgwire } from '../channels/pgwire/listener.ts';
 import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
+import { backedUp } from '../config/backup.ts';
 import { instantOf } from '../domain/ids.ts';
 import { DEFAULT_MAX_SESSIONS } from '../domain/target.ts';
+import { backupFigures } from '../ledger/backup-figures.ts';
 import { lastRedTeamRun } from '../ledger/red-team-runs.ts';
 import type { Metrics } from '../observing/metrics.ts';
 import type { Tracing } from '../observing/open-tracing.ts';
@@ -25,10 +27,12 @@ import { countMessages } from '../store/outbox.ts';
 import { countPlans, waitingSince } from '../store/plans.ts';
 import { openTasks, taskById } from '../store/tasks.ts';
 import { askWitnesses } from './ask-witnesses.ts';
+import type { OwnCommand } from './begin-command.ts';
 import { startNotifier } from './notifier.ts';
 import type { Countersign } from './open-countersign.ts';
 import { createReadiness } from './readiness.ts';
 import { createReload } from './reload.ts';
+import { scheduleBackups } from './schedule-backups.ts';
 import { watchFiles } from './watch-files.ts';
 import type { Workers } from './workers.ts';
 
@@ -47,6 +51,8 @@ export interface Running {
 export interface ServeOptions {
   readonly metrics: Metrics;
   readonly tracing: Tracing | undefined;
+  /** How it begins commands beside itself; left out, it makes no backups by itself. */
+  readonly own?: OwnCommand;
   /** Set when several processes take PostgreSQL clients on one port. */
   readonly share?: {
     /** Which of them this is: the first (0) speaks HTTP and MCP too. */
@@ -78,7 +84,7 @@ export async function serve(
   countersign: Countersign,
   version: string,
   log: Logger,
-  { metrics, tracing, share }: ServeOptions,
+  { metrics, tracing, share, own }: ServeOptions,
 ): Promise<Running> {
   const { config, store, ledger, proof, halts, clock } = countersign;
   const now = () => clock.now();
@@ -115,6 +121,7 @@ export async function serve(
       const runs = await Promise.all([...countersign.targets.keys()].map((id) => lastRedTeamRun(ledger, id)));
       return runs.filter((run) => run !== undefined);
     },
+    backups: () => backupFigures(store, backedUp(countersign.config)),
     needs: readiness.needs,
     ...(witnesses === null ? {} : { witnesses }),
     nowMs: now,
@@ -245,6 +252,7 @@ export async function serve(
     }).catch((error: unknown) => log.warn({ err: error }, 'what is kept for undo could not be looked through'));
   const lettingGo = setInterval(() => void expireKept(), EXPIRE_UNDO_EVERY_MS);
   lettingGo.unref();
+  const schedule = isFirst && own !== undefined ? scheduleBackups(countersign, own) : undefined;
   const warm = warmUp();
   await recoverNow();
   const watching = watchFiles({
@@ -261,7 +269,7 @@ export async function serve(
     },
     async close() {
       readiness.drain();
-      await watching.close();
+      await Promise.all([watching.close(), schedule?.close()]);
       clearInterval(recovering);
       clearInterval(expiring);
       clearInterval(retiring);

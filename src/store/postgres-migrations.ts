@@ -101,4 +101,9 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   CREATE INDEX outbox_due ON outbox (next_ms) WHERE state = 'waiting';
   CREATE INDEX outbox_by_subject ON outbox (subject, receiver);
   `,
+  `
+  CREATE TABLE turns (
+    name word PRIMARY KEY, holder word NOT NULL, until_ms bigint NOT NULL, tried_ms bigint NOT NULL, failures bigint NOT NULL, why word
+  );
+  `,
 ];

@@ -15,6 +15,7 @@ export interface StateSchema {
   openings: { commitment: string; subject: string; salt: string };
   vouchers: VoucherRow;
   proven_backups: ProvenBackupRow;
+  turns: TurnRow;
   person_sessions: PersonSessionRow;
   sign_in_codes: { token_hash: string; envelope: string; expires_at: string };
   passkeys: PasskeyRow;
@@ -32,6 +33,15 @@ export interface ProvenBackupRow {
   at: string;
   drilled_at: string;
   recovery_ms: number;
+}
+
+export interface TurnRow {
+  name: string;
+  holder: string;
+  until_ms: number;
+  tried_ms: number;
+  failures: number;
+  why: string | null;
 }
 
 export interface TaskRow {

@@ -84,4 +84,10 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   CREATE INDEX outbox_due ON outbox (next_ms) WHERE state = 'waiting';
   CREATE INDEX outbox_by_subject ON outbox (subject, receiver);
   `,
+  `
+  CREATE TABLE turns (
+    name TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL, tried_ms INTEGER NOT NULL, failures INTEGER NOT NULL,
+    why TEXT
+  ) STRICT;
+  `,
 ];
