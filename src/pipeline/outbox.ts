@@ -1,6 +1,7 @@
 import { instantOf } from '../domain/ids.ts';
 import type { Notice, Receiver, Sent } from '../domain/notice.ts';
-import type { Ledger, StoredEntry } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { StoredEntry } from '../ledger/read-entries.ts';
 import {
   beginOutbox,
   claimMessage,
