@@ -3,6 +3,7 @@ import type { ApprovalEnvelope, ApprovalStatement, Approved } from '../domain/ap
 import { digestOf, type Json } from '../domain/digest.ts';
 import type { ActorId, PlanId } from '../domain/ids.ts';
 import type { Plan } from '../domain/plan.ts';
+import { mayDo } from '../domain/rights.ts';
 import { openEnvelope } from './envelope.ts';
 
 /** All that an approval must fit (G3, G4). */
@@ -69,6 +70,8 @@ export function verifyVerdict(
   if (person.id === plan.actor || person.id === plan.onBehalfOf) {
     return no(`${person.id} asked for it, and nobody countersigns their own intent`);
   }
+  // Also for whoever comes past every surface that asks: a signature can be posted by anybody who has it.
+  if (!mayDo(person, 'plan.decide')) return no(`${person.id} has not the right plan.decide`);
   if (!person.approves.includes('*') && !person.approves.includes(plan.environment)) {
     return no(`${person.id} may not countersign in ${plan.environment}`);
   }

@@ -160,6 +160,8 @@ export interface PlanView extends PlanRecord {
   readonly approvals: readonly { readonly person: ActorId; readonly at: Instant; readonly reason: string }[];
   /** How many more people must countersign. */
   readonly approvalsMissing: number;
+  /** Who can countersign it; who asked for it can't. */
+  readonly canDecide: readonly ActorId[];
   /** What it waits for besides people, as policy and time stand now: empty when it could be applied once approved. */
   readonly waitsFor: readonly Obligation[];
   /** When this was so; by the gateway's clock. */

@@ -1,10 +1,12 @@
 import { openEnvelope } from '../approval/envelope.ts';
 import { verifyQuorum } from '../approval/quorum.ts';
+import type { Person } from '../domain/actor.ts';
 import type { ApprovalEnvelope } from '../domain/approval.ts';
 import type { Decision, Obligation } from '../domain/decision.ts';
 import { type ActorId, asId, instantOf, type PlanId } from '../domain/ids.ts';
 import { isLive, type Plan, type PlanRecord, shortId } from '../domain/plan.ts';
 import { RefusalError } from '../domain/refusal.ts';
+import { mayDo } from '../domain/rights.ts';
 import type { Task } from '../domain/task.ts';
 import { approvalsOf } from '../store/approvals.ts';
 import { plansByPrefix } from '../store/plans.ts';
@@ -43,6 +45,7 @@ export function createPlanViews(deps: {
         ...record,
         state: stateNow(record, deps.now()),
         approvals: envelopes.flatMap((envelope) => approvalOf(envelope, quorum.by)),
+        canDecide: rules === undefined ? [] : decidersOf(record.plan, rules.people),
         approvalsMissing: 'approved' in quorum ? 0 : quorum.missing,
         waitsFor: task !== undefined && isLive(record, deps.now()) ? waitsFor(rules, task, record.plan, quorum.by) : [],
         seenAt: instantOf(deps.now()),
@@ -76,6 +79,19 @@ function decisionNow(
     if (error instanceof RefusalError) return undefined;
     throw error;
   }
+}
+
+/** The same people whose signatures `approval/quorum.ts` counts. */
+function decidersOf(plan: Plan, people: ReadonlyMap<ActorId, Person>): readonly ActorId[] {
+  return [...people.values()]
+    .filter(
+      (person) =>
+        person.id !== plan.actor &&
+        person.id !== plan.onBehalfOf &&
+        mayDo(person, 'plan.decide') &&
+        (person.approves.includes('*') || person.approves.includes(plan.environment)),
+    )
+    .map(({ id }) => id);
 }
 
 /** A plan whose time is over stands as expired, whether or not anybody has written that down yet. */

@@ -35,6 +35,9 @@ export const PLAN = z.object({
   missing: z.array(z.string()).describe('What must still come before it can be applied.'),
   approvals: z.array(z.object({ person: z.string(), at: z.string() })),
   approvalsMissing: z.number(),
+  canDecide: z
+    .array(z.string())
+    .describe('The people who can countersign it. Tell whoever you work for to ask one of them.'),
   decideWith: z.string().describe('The command with which a person looks at it and decides. It is not for an agent.'),
   expiresAt: z.string(),
   truncated: z
@@ -84,6 +87,7 @@ export function planAnswer(view: PlanView): PlanAnswer {
     missing: missingOf(view),
     approvals: view.approvals.map(({ person, at }) => ({ person, at })),
     approvalsMissing: view.approvalsMissing,
+    canDecide: [...view.canDecide],
     decideWith: view.decideWith,
     expiresAt: plan.expiresAt,
     truncated:
@@ -97,7 +101,8 @@ export function missingOf(view: PlanView): string[] {
   const others = view.waitsFor.map((obligation) => describeObligation(obligation, Date.parse(view.seenAt)));
   if (view.state !== 'held' || view.approvalsMissing === 0) return others;
   const people = view.approvalsMissing === 1 ? 'one person' : `${view.approvalsMissing} different people`;
-  return [`the countersignature of ${people} entitled to approve in ${view.plan.environment}`, ...others];
+  const who = view.canDecide.length === 0 ? 'nobody here is' : view.canDecide.join(', ');
+  return [`the countersignature of ${people} entitled to approve in ${view.plan.environment} (${who})`, ...others];
 }
 
 /** How one gets back, in a sentence. */

@@ -84,6 +84,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
         record.state === 'held'
           ? []
           : [{ person: asId<ActorId>('ada'), at: instantOf(Date.now()), reason: 'looked at it' }],
+      canDecide: [asId<ActorId>('ada')],
       approvalsMissing: record.state === 'held' ? 1 : 0,
       waitsFor: [],
       seenAt: instantOf(Date.now()),

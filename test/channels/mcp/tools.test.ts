@@ -91,7 +91,7 @@ describe.each(PROTOCOLS)('MCP %s', (version) => {
       outcome: 'held',
       code: 'CS001',
       plan: { state: 'held', environment: 'production', measured: true, approvalsMissing: 1 },
-      missing: ['the countersignature of one person entitled to approve in production'],
+      missing: ['the countersignature of one person entitled to approve in production (ada)'],
     });
     expect(answer.structured['plan']).toHaveProperty(
       'tables',
