@@ -194,6 +194,8 @@ export interface ApplyRequest {
   readonly undo?: UndoOf;
   /** The drop of whose quarantine is let go, in place of statements that are run. */
   readonly purge?: string;
+  /** The statements only drop things: where nobody could try them, they go into quarantine if that can be. */
+  readonly quarantine?: { readonly keepMs: number };
   readonly settings: readonly { readonly name: string; readonly value: string }[];
   readonly tables: readonly string[];
   readonly baseObjects: readonly string[];

@@ -86,18 +86,30 @@ export function createChanges(deps: {
     return { plan: await views.of(made) };
   }
 
+  /** A drop that nobody could try says that it has no way back; where it could be kept all the same, it has one. */
+  async function find(id: string): Promise<ChangeFacts | undefined> {
+    const change = await reader.find(id);
+    if (change?.undo.undo !== 'irreversible' || change.record?.plan.measurement.measured !== false) return change;
+    const target = await deps.target(change.target);
+    const kept = 'refused' in target ? [] : await target.engine.quarantined();
+    const own = kept.find((one) => one.change === change.id);
+    if (own === undefined) return change;
+    const keepMs = Date.parse(own.until) - Date.parse(own.since);
+    return { ...change, undo: { undo: 'quarantine', keepMs, bytes: own.bytes, takesMs: 0 } };
+  }
+
   return {
     async list(filter) {
       return Promise.all((await reader.list(filter)).map(viewOf));
     },
     async of(id) {
-      const found = await reader.find(id);
+      const found = await find(id);
       if (found === undefined) return undefined;
       const view = await viewOf(found);
       return (await hasExpired(view)) ? { ...view, undo: { undo: 'irreversible', why: EXPIRED } } : view;
     },
     async undo(request) {
-      const change = await reader.find(request.change);
+      const change = await find(request.change);
       const stored = change === undefined ? undefined : await taskById(store, change.task);
       if (change === undefined || stored === undefined) return { refused: noChange(request.change) };
       const notNow = deps.stopped(change) ?? noWayBack(change, await undoneBy(change));
@@ -113,7 +125,7 @@ export function createChanges(deps: {
       return planned(target, { ...proposed, task: stored.task, channel: request.channel, wish });
     },
     async purge(request) {
-      const change = await reader.find(request.change);
+      const change = await find(request.change);
       const stored = change === undefined ? undefined : await taskById(store, change.task);
       if (change === undefined || stored === undefined) return { refused: noChange(request.change) };
       const undone = await undoneBy(change);

@@ -1,5 +1,4 @@
 import { affectedTables, baseObjects } from '../analysis/affected-objects.ts';
-import { onlyDrops } from '../analysis/only-drops.ts';
 import { isRepeatable } from '../analysis/repeatable.ts';
 import { runsOwnCode } from '../analysis/runs-own-code.ts';
 import type { Analysis } from '../domain/effect.ts';
@@ -9,6 +8,7 @@ import { quoteIdentifier } from '../engines/postgres/quote.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import { hideFailingRow } from './hide-failing-row.ts';
+import { quarantineFor } from './quarantine-for.ts';
 import type { Wish } from './waiting-plans.ts';
 import type { Step, Watch } from './watch.ts';
 
@@ -31,9 +31,7 @@ export async function dryRun(
     tables: [...new Set(analyses.flatMap((analysis) => affectedTables(analysis, catalogue)))],
     baseObjects: [...new Set(analyses.flatMap((analysis) => baseObjects(analysis)))],
     ...(untriable === undefined ? {} : { untriable }),
-    ...(target.quarantineMs === undefined || !onlyDrops(analyses)
-      ? {}
-      : { quarantine: { keepMs: target.quarantineMs } }),
+    ...quarantineFor(target, analyses),
     ...(writes.every((write) => isRepeatable(write.statement, write.analysis, catalogue))
       ? { repeatable: true as const }
       : {}),

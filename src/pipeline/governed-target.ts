@@ -18,6 +18,7 @@ import type { Task } from '../domain/task.ts';
 import type { Catalogue } from '../engines/catalogue.ts';
 import type { ApplyRequest, MeasureBounds, TargetEngine } from '../engines/engine.ts';
 import { type JudgeInputs, type Judgement, judge } from './judge.ts';
+import { quarantineFor } from './quarantine-for.ts';
 import type { TargetRules } from './target-rules.ts';
 import { functionsWithin, profileOf } from './task-reach.ts';
 
@@ -173,6 +174,7 @@ export function createGovernedTarget(deps: {
         approved: plan.measurement,
         bounds: MEASURE_BOUNDS,
         keepsWrites: rules.keepsWrites,
+        ...quarantineFor(rules, analyses),
         outsideTransaction: analyses.some(
           (analysis) => analysis.class.kind === 'change' && !analysis.class.transactional,
         ),

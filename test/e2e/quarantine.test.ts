@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ActorId, asId } from '../../src/domain/ids.ts';
+import type { PlanRecord } from '../../src/domain/plan.ts';
+import { renderPlan } from '../../src/planning/render-plan.ts';
+import { getPlan } from '../../src/store/plans.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { mcpClient, type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
@@ -45,6 +48,8 @@ describe.each(servers.slice(0, 1))('G8 what an approved plan drops, before $name
     if (made.refused.refused === 'unavailable') return undoPlan(change);
     throw new Error(`${made.refused.message} ${made.refused.detail}`);
   }
+  const shownPlan = async (id: string) =>
+    renderPlan(((await getPlan(ada.countersign.store, id)) as PlanRecord).plan).join('\n');
   const count = async (table: string) =>
     Number((await asSuperuser(site.databaseUrl, `SELECT count(*) AS n FROM ${table}`))[0]?.['n']);
 
@@ -52,7 +57,7 @@ describe.each(servers.slice(0, 1))('G8 what an approved plan drops, before $name
     const rows = await count('reservations');
     const held = (await sql('DROP TABLE public.reservations CASCADE')) as { plan: { id: string; undo: string } };
     expect(held.plan.undo).toContain('kept out of reach for 30 days');
-    const { stdout: shown } = await site.run('plan', 'show', held.plan.id);
+    const shown = await shownPlan(held.plan.id);
     expect(shown).toMatch(
       /way back {2}soft drop: kept in quarantine for 30 days from when it is applied, [\d,]+ bytes/,
     );
@@ -85,10 +90,10 @@ describe.each(servers.slice(0, 1))('G8 what an approved plan drops, before $name
     expect(await purge(false)).toMatchObject({ refused: { message: expect.stringContaining('its purge is not due') } });
     const made = await purge(true);
     if ('refused' in made) throw new Error(made.refused.message);
-    const { stdout } = await site.run('plan', 'show', made.plan.id);
-    expect(stdout).toContain('dropped quarantined table public.damage_reports');
-    expect(stdout).toMatch(/it was to be kept until .*: that is 30 days from now/);
-    expect(stdout).toContain('way back  NONE');
+    const shown = await shownPlan(made.plan.id);
+    expect(shown).toContain('dropped quarantined table public.damage_reports');
+    expect(shown).toMatch(/it was to be kept until .*: that is 30 days from now/);
+    expect(shown).toContain('way back  NONE');
     expect(made.plan.plan.undo.undo).toBe('irreversible');
     await countersigned(made.plan.id);
     expect(await ada.countersign.changes.of(change)).toMatchObject({ kept: null, undo: { undo: 'irreversible' } });

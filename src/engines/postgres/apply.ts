@@ -11,6 +11,7 @@ import { readFingerprint } from './fingerprint.ts';
 import { keepRowsOfMade } from './kept-writes.ts';
 import { baseStateOf, setBounds } from './measure.ts';
 import { answered, failureFrom } from './run-statements.ts';
+import type { Trial } from './trial.ts';
 import { tryEffect } from './try-effect.ts';
 import { UndoConflict } from './undo/undo-conflict.ts';
 
@@ -105,9 +106,7 @@ async function runCompared(
     undo: request.undo,
     purge: request.purge,
     // What was approved as a move must be one: it is never carried out as what it was not approved as.
-    ...(approved.measured && approved.effect.kept !== undefined
-      ? { quarantine: { keepMs: approved.effect.kept.keepMs }, mustKeep: true }
-      : {}),
+    ...(approved.measured ? keptAsApproved(approved.effect) : { quarantine: request.quarantine }),
     counted: approved.measured ? droppedIn(approved.effect) : [],
     capture: {
       tables,
@@ -127,6 +126,10 @@ async function runCompared(
   if (beyond.length > 0) return { effect, changed: beyond, answers };
   if (effect.digest === approved.effect.digest) return { effect, changed: [], answers };
   return { effect, changed: differences(approved.effect, effect), answers };
+}
+
+function keptAsApproved({ kept }: MeasuredEffect): Pick<Trial, 'quarantine' | 'mustKeep'> {
+  return kept === undefined ? {} : { quarantine: { keepMs: kept.keepMs }, mustKeep: true };
 }
 
 function droppedIn(effect: MeasuredEffect): readonly string[] {

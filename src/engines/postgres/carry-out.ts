@@ -5,6 +5,7 @@ import { TABLE } from './changes-between.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import { dropSoftly } from './quarantine/drop-softly.ts';
 import { letGo } from './quarantine/let-go.ts';
+import { pastDeadlocks } from './quarantine/past-deadlocks.ts';
 import { bringBack, isQuarantined } from './quarantine/restore.ts';
 import { runStatements } from './run-statements.ts';
 import type { Trial } from './trial.ts';
@@ -43,7 +44,7 @@ export async function carryOut(
   if (undo !== undefined) {
     if (!(await isQuarantined(client, undo.change)))
       return { ...NOTHING_MORE, newer: describeNewer(await undoChange(client, undo)) };
-    const { objects, drops, after } = await bringBack(client, undo.change);
+    const { objects, drops, after } = await pastDeadlocks(client, () => bringBack(client, undo.change));
     const rows = new Map(objects.map(({ object, rows: held }) => [object, held]));
     const counted = (change: ObjectChange): ObjectChange => {
       const held = change.change === 'created' && TABLE.test(change.object) ? rows.get(change.object) : undefined;
@@ -54,7 +55,7 @@ export async function carryOut(
   const run = () => runStatements(client, trial.statements, trial.settings);
   if (quarantine === undefined) return { ...NOTHING_MORE, answers: await run() };
   const { change } = trial.capture;
-  const dropped = await dropSoftly(client, { run, ...known, ...quarantine, change });
+  const dropped = await pastDeadlocks(client, () => dropSoftly(client, { run, ...known, ...quarantine, change }));
   if (!('why' in dropped)) return { ...NOTHING_MORE, ...dropped };
   if (trial.mustKeep === true)
     throw new UndoConflict([`it was approved to go into quarantine, and can't any more: ${dropped.why}`]);

@@ -26,13 +26,18 @@ const MAX_WIDENINGS = 4;
  */
 export async function measure(
   request: MeasureRequest,
-  deps: { readonly connect: () => Promise<pg.Client>; readonly identity: TargetIdentity },
+  deps: {
+    readonly connect: () => Promise<pg.Client>;
+    readonly identity: TargetIdentity;
+    /** Under which the gateway looks at the catalogue. */
+    readonly ownLogin: string;
+  },
 ): Promise<Measured> {
   const client = await deps.connect();
   try {
     const watcher = await deps.connect();
     try {
-      return await measureWatched(request, deps.identity, { client, watcher });
+      return await measureWatched(request, deps, { client, watcher });
     } finally {
       await watcher.end();
     }
@@ -43,12 +48,13 @@ export async function measure(
 
 async function measureWatched(
   request: MeasureRequest,
-  identity: TargetIdentity,
+  { identity, ownLogin }: { readonly identity: TargetIdentity; readonly ownLogin: string },
   { client, watcher }: { readonly client: pg.Client; readonly watcher: pg.Client },
 ): Promise<Measured> {
   const { processID } = client as unknown as { readonly processID: number };
   const watchdog = watchBlocking(watcher, processID, {
     toleranceMs: request.bounds.blockingToleranceMs,
+    ownLogin,
     signal: request.signal,
   });
   try {

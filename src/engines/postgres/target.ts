@@ -84,7 +84,8 @@ export async function openPostgresTarget(deps: {
     },
     othersWaiting,
     async measure(request) {
-      return measure(request, { connect: connectApply, identity: await engine.identify() });
+      const identity = await engine.identify();
+      return measure(request, { connect: connectApply, identity, ownLogin: credentials.session.user });
     },
     apply: (request) => apply(request, { connect: connectApply, appliedState: (plan) => engine.appliedState(plan) }),
     keptRows: (change) => asApplier((client) => keptRows(client, change)),

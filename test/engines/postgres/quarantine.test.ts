@@ -117,6 +117,18 @@ describe.each(newest)('G8 what is dropped goes into quarantine, on $name', ({ bi
     await admin.query('DROP PUBLICATION told');
   });
 
+  it('even where nobody could try it', async () => {
+    const untried = {
+      ...(await tried('DROP TABLE shop.lines')),
+      measurement: { measured: false, why: 'busy' } as const,
+    };
+    const plan = planId(++plans);
+    await rental.apply(['DROP TABLE shop.lines'], [], untried, { plan, quarantine: { keepMs: 1 } });
+    expect(await rental.engine.quarantined()).toMatchObject([{ change: plan }]);
+    await undone(plan);
+    expect(await rental.sql('SELECT count(*)::int AS n FROM shop.lines')).toEqual([{ n: 200 }]);
+  });
+
   it('wholly or not at all, whatever ends the apply', async () => {
     const before = await content();
     const approved = await measured('DROP SCHEMA shop CASCADE');
