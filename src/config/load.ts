@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type Actor, type Agent, PERSON_ROLES, type Person, type PersonRole, type Role } from '../domain/actor.ts';
+import type { Actor, Agent, Role } from '../domain/actor.ts';
 import type { ChangeWindow, Freeze } from '../domain/change-time.ts';
 import type { Environment, Tier } from '../domain/environment.ts';
 import { type ActorId, asId, type Digest, type EnvironmentId, type RoleId, type TargetId } from '../domain/ids.ts';
@@ -10,6 +10,7 @@ import type { Target } from '../domain/target.ts';
 import { backupOf, type ConfiguredBackup } from './backup.ts';
 import { readFreezes, readWindows } from './change-times.ts';
 import { ConfigError, type Problem, type ProblemAt, readYaml } from './parse-yaml.ts';
+import { type ConfiguredOidc, checkPeople, oidcOf, personOf, type Report } from './people.ts';
 import { type ConfigDocument, configSchema } from './schema.ts';
 import { type Secret, secretReference } from './secret.ts';
 import { stateOf } from './state.ts';
@@ -53,6 +54,8 @@ export interface Config {
   /** Who is told of what still waits after a time. */
   readonly escalation: readonly { readonly afterMs: number; readonly to: readonly ActorId[] }[];
   readonly webhooks: readonly { readonly url: string; readonly secret: Secret }[];
+  /** Whom people sign in with; `null` where there is no provider. */
+  readonly oidc: ConfiguredOidc | null;
   /** For how long people stay signed in, in milliseconds. */
   readonly session: { readonly idleMs: number; readonly longestMs: number };
   readonly freezes: readonly Freeze[];
@@ -139,6 +142,7 @@ export async function loadConfig(file: string): Promise<Config> {
       ),
     ),
     roles: new Map(Object.entries(value.roles).map(([id, entry]) => [asId<RoleId>(id), roleOf(id, entry)])),
+    oidc: oidcOf(value, directory),
     session: { idleMs: value.identity.session.idle, longestMs: value.identity.session.longest },
     freezes: freezes.freezes,
     webhooks: value.notifications.webhooks.map(({ url, secret }) => ({
@@ -228,17 +232,7 @@ function targetOf(
 function actorsOf(value: ConfigDocument): ReadonlyMap<ActorId, Actor> {
   const actors = new Map<ActorId, Actor>();
   for (const [id, entry] of Object.entries(value.actors.people)) {
-    const person: Person = {
-      kind: 'person',
-      id: asId<ActorId>(id),
-      name: entry.name,
-      ...(entry.email === undefined ? {} : { email: entry.email }),
-      publicKeys: entry.publicKeys.map((key) => Buffer.from(key.slice('ed25519:'.length), 'base64')),
-      passkeys: [],
-      approves: entry.approves,
-      requests: entry.requests,
-      roles: personRoles(entry),
-    };
+    const person = personOf(id, entry);
     actors.set(person.id, person);
   }
   for (const [kind, machines] of [
@@ -251,12 +245,6 @@ function actorsOf(value: ConfigDocument): ReadonlyMap<ActorId, Actor> {
     }
   }
   return actors;
-}
-
-/** `approves` and `mayHalt` are the older words for two of the roles, and still say so. */
-function personRoles({ roles = ['requester'], approves, mayHalt }: ConfigDocument['actors']['people'][string]) {
-  const meant: readonly (PersonRole | false)[] = [...roles, approves.length > 0 && 'approver', mayHalt && 'operator'];
-  return PERSON_ROLES.filter((role) => meant.includes(role));
 }
 
 function roleOf(id: string, entry: ConfigDocument['roles'][string]): Role {
@@ -346,32 +334,6 @@ function crossCheck(value: ConfigDocument, problem: ProblemAt): Problem[] {
     for (const [at, person] of freeze.override.entries()) needPerson(['freezes', index, 'override', at], person);
   }
   return problems;
-}
-
-type Report = (path: readonly PropertyKey[], message: string) => void;
-
-function checkPeople(value: ConfigDocument, report: Report, needEnvironment: Report): void {
-  const keys = new Map<string, string>();
-  for (const [id, person] of Object.entries(value.actors.people)) {
-    for (const [index, key] of person.publicKeys.entries()) {
-      const other = keys.get(key);
-      if (other !== undefined && other !== id)
-        report(['actors', 'people', id, 'publicKeys', index], `this is the key of ${other}`);
-      keys.set(key, id);
-    }
-    if (personRoles(person).includes('auditor') && personRoles(person).length > 1)
-      report(
-        ['actors', 'people', id, 'roles'],
-        'an auditor reads all and changes nothing: no other role, approves or mayHalt beside it',
-      );
-    if (person.roles?.includes('approver') === true && person.approves.length === 0)
-      report(['actors', 'people', id, 'approves'], 'an approver needs environments to approve in');
-    for (const key of ['approves', 'requests'] as const) {
-      for (const [index, environment] of person[key].entries()) {
-        if (environment !== '*') needEnvironment(['actors', 'people', id, key, index], environment);
-      }
-    }
-  }
 }
 
 /** A name or a token that two actors have would make one of them speak as the other. */

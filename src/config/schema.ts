@@ -205,6 +205,8 @@ const target = z.strictObject({
 const person = z.strictObject({
   name: z.string().min(1),
   email: z.email().optional(),
+  /** What the OpenID Connect provider calls them (`sub`). */
+  subject: z.string().min(1).max(255).optional(),
   publicKeys: z
     .array(z.string().regex(/^ed25519:[A-Za-z0-9+/]{43}=$/, 'write ed25519: and 32 bytes in base64'))
     .default([]),
@@ -224,6 +226,19 @@ const identity = z.strictObject({
       longest: duration.refine((ms) => ms >= 1000 && ms <= 24 * UNITS_MS.h, 'from 1s to 24h').prefault('12h'),
     })
     .prefault({}),
+  oidc: z
+    .strictObject({
+      issuer: z
+        .url()
+        .regex(/^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/|$))/, 'write an https:// address'),
+      clientId: z.string().min(1),
+      clientSecret: reference,
+      scopes: z.array(z.string().regex(/^\S+$/)).default(['openid', 'email', 'profile']),
+      groupsClaim: z.string().min(1).default('groups'),
+      /** Left out: whoever signs in has all the roles that the configuration gives them. */
+      groups: z.record(z.string(), z.array(z.enum(PERSON_ROLES)).min(1)).optional(),
+    })
+    .optional(),
 });
 
 const machine = z.strictObject({

@@ -8,6 +8,7 @@ import type { Proof } from '../pipeline/proof.ts';
 import type { ReceiveVerdict } from '../pipeline/verdicts.ts';
 import type { Store } from '../store/store.ts';
 import { createChallenges } from './challenges.ts';
+import { createOidcSignIn, type OidcSettings, type OidcSignIn } from './oidc.ts';
 import { createPasskeyVerdicts, type PasskeyVerdicts } from './passkey-verdicts.ts';
 import { createPasskeys, type Passkeys, passkeyThatCounts } from './passkeys.ts';
 import { createPersonSessions, type PersonSessions, type SignInWay } from './person-sessions.ts';
@@ -20,6 +21,7 @@ export interface Identity {
   readonly codes: SignInCodes;
   readonly passkeys: Passkeys;
   readonly verdicts: PasskeyVerdicts;
+  readonly oidc: OidcSignIn;
   readonly limits: SignInLimits;
 }
 
@@ -30,6 +32,8 @@ export function createIdentity(deps: {
   readonly people: () => ReadonlyMap<ActorId, Person>;
   readonly known: KnownPasskeys;
   readonly session: () => { readonly idleMs: number; readonly longestMs: number };
+  /** `null` where there is no provider. */
+  readonly oidc: () => OidcSettings | null;
   readonly receiveVerdict: ReceiveVerdict;
   readonly ledgerKey: PersonKey;
   /** The same for every gateway of this configuration, and known to nobody else. */
@@ -39,7 +43,10 @@ export function createIdentity(deps: {
   const { store, proof, people, known, ledgerKey, receiveVerdict, now } = deps;
   const sessions = createPersonSessions({ store, proof, people, limits: deps.session, counts, now });
   const challenges = createChallenges({ secret: deps.challengeSecret, now });
+  const secret = deps.challengeSecret;
+  const oidc = createOidcSignIn({ settings: deps.oidc, sessions, challenges, secret, people, log: proof.log });
   return {
+    oidc,
     sessions,
     codes: createSignInCodes({ store, proof, sessions, people, ledgerKey, now }),
     passkeys: createPasskeys({ store, proof, sessions, known, challenges, people, ledgerKey, now }),
@@ -58,7 +65,7 @@ export function createIdentity(deps: {
       case 'code':
         return credential === FIRST.credential && hasNothing(person);
       case 'oidc':
-        return false;
+        return oidc.counts(person, credential);
       default:
         return via satisfies never;
     }

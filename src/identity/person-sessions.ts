@@ -42,6 +42,8 @@ export interface SignIn {
   readonly via: SignInWay;
   /** Which key or passkey it was: the session ends when it no longer counts. */
   readonly credential: string;
+  /** The most that it may be used for, of the person's roles; `null` or left out for all. */
+  readonly roles?: readonly PersonRole[] | null;
   /** The token of the session that this browser had until now. */
   readonly replaces?: string | undefined;
   /** What must hold and become so in the same instant: a code is redeemed once. */
@@ -87,13 +89,15 @@ export function createPersonSessions(deps: {
     const longest = Math.min(Date.parse(row.ends_at), Date.parse(row.opened_at) + longestMs);
     const expiresMs = Math.min(longest, Date.parse(row.seen_at) + idleMs);
     if (deps.now() >= expiresMs || !(await deps.counts(person, via, row.credential))) return undefined;
+    const most = row.roles === null ? person.roles : (JSON.parse(row.roles) as readonly PersonRole[]);
+    const roles = person.roles.filter((role) => most.includes(role));
     return {
       id: row.id,
       person: person.id,
       name: person.name,
       via,
-      roles: person.roles,
-      rights: via === 'code' ? ['passkey.own'] : rightsOf(person),
+      roles,
+      rights: via === 'code' ? ['passkey.own'] : rightsOf({ roles }),
       since: row.opened_at as Instant,
       steppedUpAt: row.stepped_up_at as Instant,
       expires: instantOf(expiresMs),
@@ -116,7 +120,7 @@ export function createPersonSessions(deps: {
   }
 
   return {
-    async open({ person, via, credential, replaces, writes = [] }) {
+    async open({ person, via, credential, roles = null, replaces, writes = [] }) {
       const token = newToken();
       const id = `session_${randomBytes(8).toString('hex')}`;
       const nowMs = deps.now();
@@ -127,6 +131,7 @@ export function createPersonSessions(deps: {
         person,
         via,
         credential,
+        roles: roles === null ? null : JSON.stringify(roles),
         opened_at: now,
         seen_at: now,
         stepped_up_at: now,
@@ -136,7 +141,7 @@ export function createPersonSessions(deps: {
       await proof.record({
         kind: 'session',
         subject: id,
-        body: { session: id, event: 'opened', person, via, credential },
+        body: { session: id, event: 'opened', person, via, credential, ...(roles === null ? {} : { roles }) },
         writes: [...writes, insertPersonSession(row), forgetPersonSessions(instantOf(nowMs - FORGET_AFTER_MS))],
       });
       const before = replaces === undefined ? undefined : await personSessionByHash(store, tokenHash(replaces));

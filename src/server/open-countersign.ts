@@ -276,6 +276,7 @@ export async function openCountersign(
       people: () => governing.people,
       known: passkeys,
       session: () => governing.config.session,
+      oidc: () => governing.config.oidc,
       receiveVerdict,
       ledgerKey: key,
       challengeSecret: createHmac('sha256', readFileSync(config.ledgerKey)).update('challenges of passkeys').digest(),

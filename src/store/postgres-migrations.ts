@@ -106,4 +106,7 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
     name word PRIMARY KEY, holder word NOT NULL, until_ms bigint NOT NULL, tried_ms bigint NOT NULL, failures bigint NOT NULL, why word
   );
   `,
+  `
+  ALTER TABLE person_sessions ADD COLUMN roles word;
+  `,
 ];

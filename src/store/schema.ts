@@ -128,6 +128,8 @@ export interface PersonSessionRow {
   via: string;
   /** Which key or passkey opened it: the session ends with it. */
   credential: string;
+  /** The most that it may be used for, as JSON; `null` for all that the person may. */
+  roles: string | null;
   opened_at: string;
   seen_at: string;
   stepped_up_at: string;

@@ -90,4 +90,7 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
     why TEXT
   ) STRICT;
   `,
+  `
+  ALTER TABLE person_sessions ADD COLUMN roles TEXT;
+  `,
 ];

@@ -147,6 +147,7 @@ describe.each(dialects)('on $name', (dialect) => {
       person: 'ada',
       via: 'key',
       credential: 'sha256:2',
+      roles: null,
       opened_at: at(0),
       seen_at: at(0),
       stepped_up_at: at(0),

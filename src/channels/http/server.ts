@@ -14,6 +14,7 @@ import { serveOversight } from './console/read-routes.ts';
 import { type Needs, serveHealth } from './health.ts';
 import { sendError } from './http-error.ts';
 import { type MetricsPage, serveMetrics } from './metrics-route.ts';
+import { serveOidc } from './oidc-routes.ts';
 import { checkOrigin } from './origin-check.ts';
 import { servePasskeys } from './passkey-routes.ts';
 import { createPersonGuard } from './person-session.ts';
@@ -106,6 +107,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     serveSessions(app, parts);
     servePasskeys(app, parts);
     serveVerdicts(app, parts);
+    serveOidc(app, parts);
     if (options.console !== undefined) {
       const { oversight, tail } = options.console;
       serveOversight(app, oversight, guard);

@@ -10,6 +10,7 @@ import { describedSession, type SignInRoute } from './sign-in-route.ts';
 /** How one can sign in, told to whoever isn't. */
 interface SignInWays {
   readonly passkey: boolean;
+  /** The address that leads to the provider. */
   readonly oidc: string | null;
 }
 
@@ -35,7 +36,10 @@ export function serveSessions(
         message: 'Nobody is signed in here.',
         hint: 'Sign in: countersign console login --as PERSON prints an address to open.',
       },
-      login: { passkey: (await identity.passkeys.list()).some(({ confirmed }) => confirmed), oidc: null },
+      login: {
+        passkey: (await identity.passkeys.list()).some(({ confirmed }) => confirmed),
+        oidc: identity.oidc.configured ? '/api/session/oidc' : null,
+      },
     };
     return reply.code(401).send(body);
   });

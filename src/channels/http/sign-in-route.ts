@@ -25,15 +25,8 @@ export function createSignInRoute({
     const origin = originOf(request, publicUrl);
     const refused = await refusedFrom(request, reply, origin);
     if (refused !== undefined) return refused;
-    const lockedMs = identity.limits.lockedFor(request.ip);
-    if (lockedMs > 0) {
-      const seconds = Math.ceil(lockedMs / 1000);
-      return sendError(reply.header('retry-after', seconds), 429, {
-        code: 'locked_out',
-        message: 'Too many sign-ins have failed from this address.',
-        hint: `Try again in ${seconds} seconds.`,
-      });
-    }
+    const locked = await lockedOut(identity, request, reply);
+    if (locked !== undefined) return locked;
     const signedIn = await how({ origin, replaces: sessionToken(request.headers.cookie) });
     if (signedIn === 'malformed' || 'refused' in signedIn) {
       identity.limits.failed(request.ip);
@@ -56,13 +49,7 @@ export async function refusedFrom(
   reply: FastifyReply,
   origin: string,
 ): Promise<FastifyReply | undefined> {
-  if (!isPrivate(origin)) {
-    return sendError(reply, 403, {
-      code: 'not_private',
-      message: 'A session’s cookie could be read on its way to here.',
-      hint: 'Put TLS before this server and set listen.public.http to its https:// address, or come from this machine.',
-    });
-  }
+  if (!isPrivate(origin)) return notPrivate(reply);
   if (isOwnPage(request, origin)) return undefined;
   return sendError(reply, 403, {
     code: 'not_from_here',
@@ -73,4 +60,27 @@ export async function refusedFrom(
 
 export function describedSession({ id, ...session }: PersonSession, token: string) {
   return { ...session, session: id, csrf: csrfOf(token) };
+}
+
+export async function notPrivate(reply: FastifyReply): Promise<FastifyReply> {
+  return sendError(reply, 403, {
+    code: 'not_private',
+    message: 'A session’s cookie could be read on its way to here.',
+    hint: 'Put TLS before this server and set listen.public.http to its https:// address, or come from this machine.',
+  });
+}
+
+export async function lockedOut(
+  { limits }: Pick<Identity, 'limits'>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply | undefined> {
+  const lockedMs = limits.lockedFor(request.ip);
+  if (lockedMs <= 0) return undefined;
+  const seconds = Math.ceil(lockedMs / 1000);
+  return sendError(reply.header('retry-after', seconds), 429, {
+    code: 'locked_out',
+    message: 'Too many sign-ins have failed from this address.',
+    hint: `Try again in ${seconds} seconds.`,
+  });
 }

@@ -1,0 +1,50 @@
+import type { FastifyInstance } from 'fastify';
+import type { Identity } from '../../identity/identity.ts';
+import { OIDC_CALLBACK } from '../../identity/oidc.ts';
+import { sendError, sendRefusal } from './http-error.ts';
+import { isPrivate, originOf } from './own-origin.ts';
+import { sessionCookie, sessionToken, signInTicket, ticketCookie } from './session-cookie.ts';
+import { lockedOut, notPrivate } from './sign-in-route.ts';
+
+/**
+ * `GET /api/session/oidc` sends the browser to the provider, which sends it back to the callback. That comes from another
+ * site, as it must: what shows that this browser began it is the ticket in a cookie, to which state, nonce and PKCE
+ * verifier are bound.
+ */
+export function serveOidc(
+  app: FastifyInstance,
+  { identity, publicUrl }: { readonly identity: Identity; readonly publicUrl: string | undefined },
+): void {
+  app.get('/api/session/oidc', async (request, reply) => {
+    const origin = originOf(request, publicUrl);
+    if (!isPrivate(origin)) return notPrivate(reply);
+    const begun = await identity.oidc.begin(origin);
+    if ('refused' in begun) return sendRefusal(reply, begun.refused);
+    return reply.header('set-cookie', ticketCookie(begun.ticket, origin)).redirect(begun.url, 303);
+  });
+
+  app.get(OIDC_CALLBACK, async (request, reply) => {
+    const origin = originOf(request, publicUrl);
+    if (!isPrivate(origin)) return notPrivate(reply);
+    const locked = await lockedOut(identity, request, reply);
+    if (locked !== undefined) return locked;
+    const ticket = signInTicket(request.headers.cookie);
+    reply.header('set-cookie', ticketCookie('', origin));
+    if (ticket === undefined) {
+      identity.limits.failed(request.ip);
+      return sendError(reply, 403, {
+        code: 'not_begun_here',
+        message: 'This browser has begun no sign-in here.',
+        hint: `Begin at ${origin}/ and sign in within five minutes.`,
+      });
+    }
+    const callback = new URL(request.url, origin);
+    const signedIn = await identity.oidc.finish(origin, callback, ticket, sessionToken(request.headers.cookie));
+    if ('refused' in signedIn) {
+      identity.limits.failed(request.ip);
+      return sendRefusal(reply, signedIn.refused);
+    }
+    identity.limits.succeeded(request.ip);
+    return reply.header('set-cookie', sessionCookie(signedIn.token, origin)).redirect('/', 303);
+  });
+}
