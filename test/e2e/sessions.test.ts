@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keyOf, personNamed } from '../../src/cli/as-person.ts';
 import { newPage, type Page } from '../fixtures/browser.ts';
@@ -12,7 +11,6 @@ describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries
   let ada: Countersigner;
   beforeAll(async () => {
     site = await startSite(binaries, { scale: 0.01 });
-    site.edit((text) => `${text}\nidentity: { session: { idle: 2s, longest: 5s } }\n`);
     served = await site.serve();
     ada = await openCountersigner(site);
   });
@@ -86,7 +84,8 @@ describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries
     const token = await offered();
     expect((await redeem(page, token, { origin: undefined })).body.error.code).toBe('not_from_here');
     expect((await redeem(page, token, { origin: 'http://evil.example' })).status).toBe(403);
-    expect((await redeem(page, token)).status).toBe(200);
+    const answer = await redeem(page, token);
+    expect(answer.status, JSON.stringify(answer.body)).toBe(200);
   });
 
   it('gets a new session at every sign-in: one that was planted or had before is worth nothing', async () => {
@@ -125,24 +124,6 @@ describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries
     const kept = JSON.stringify(state.prepare('SELECT * FROM person_sessions').all()) + JSON.stringify(entries);
     state.close();
     expect(kept).not.toContain(page.cookie?.split('=')[1]);
-  });
-
-  it('is over after idleness, and after the longest time in any case', async () => {
-    const [idle, busy] = [await signedIn(), await signedIn()];
-    const from = Date.now();
-    let lived = 0;
-    while (Date.now() - from < 7000) {
-      if ((await busy.ask('GET', '/api/session')).status !== 200) break;
-      lived = Date.now() - from;
-      if (lived > 2500 && idle.csrf !== undefined) {
-        expect((await idle.ask('GET', '/api/session')).status).toBe(401);
-        idle.csrf = undefined;
-      }
-      await sleep(250);
-    }
-    expect(lived).toBeGreaterThan(2500);
-    expect(lived).toBeLessThan(5500);
-    expect(idle.csrf).toBeUndefined();
   });
 
   it('locks an address out that keeps failing, whatever it then comes with', async () => {

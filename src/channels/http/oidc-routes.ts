@@ -4,7 +4,7 @@ import { OIDC_CALLBACK } from '../../identity/oidc.ts';
 import { sendError, sendRefusal } from './http-error.ts';
 import { isPrivate, originOf } from './own-origin.ts';
 import { sessionCookie, sessionToken, signInTicket, ticketCookie } from './session-cookie.ts';
-import { lockedOut, notPrivate } from './sign-in-route.ts';
+import { NOT_PRIVATE, sendLockedOut } from './sign-in-route.ts';
 
 /**
  * `GET /api/session/oidc` sends the browser to the provider, which sends it back to the callback. That comes from another
@@ -17,7 +17,7 @@ export function serveOidc(
 ): void {
   app.get('/api/session/oidc', async (request, reply) => {
     const origin = originOf(request, publicUrl);
-    if (!isPrivate(origin)) return notPrivate(reply);
+    if (!isPrivate(origin)) return sendError(reply, 403, NOT_PRIVATE);
     const begun = await identity.oidc.begin(origin);
     if ('refused' in begun) return sendRefusal(reply, begun.refused);
     return reply.header('set-cookie', ticketCookie(begun.ticket, origin)).redirect(begun.url, 303);
@@ -25,9 +25,9 @@ export function serveOidc(
 
   app.get(OIDC_CALLBACK, async (request, reply) => {
     const origin = originOf(request, publicUrl);
-    if (!isPrivate(origin)) return notPrivate(reply);
-    const locked = await lockedOut(identity, request, reply);
-    if (locked !== undefined) return locked;
+    if (!isPrivate(origin)) return sendError(reply, 403, NOT_PRIVATE);
+    const lockedMs = identity.limits.lockedFor(request.ip);
+    if (lockedMs > 0) return sendLockedOut(reply, lockedMs);
     const ticket = signInTicket(request.headers.cookie);
     reply.header('set-cookie', ticketCookie('', origin));
     if (ticket === undefined) {

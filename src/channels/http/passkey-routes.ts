@@ -4,7 +4,7 @@ import type { Identity } from '../../identity/identity.ts';
 import { sendError, sendRefusal } from './http-error.ts';
 import { originOf } from './own-origin.ts';
 import { type PersonGuard, signedInOf } from './person-session.ts';
-import { refusedFrom, type SignInRoute } from './sign-in-route.ts';
+import { type SignInRoute, whyNot } from './sign-in-route.ts';
 import { ASSERTION, assertionOf, REGISTRATION } from './webauthn-bodies.ts';
 
 /** `/api/passkeys`: a person’s own. `/api/session/passkey`: signing in with one. */
@@ -63,8 +63,8 @@ export function servePasskeys(
 
   app.post('/api/session/passkey/options', async (request, reply) => {
     const origin = originOf(request, publicUrl);
-    const refused = await refusedFrom(request, reply, origin);
-    if (refused !== undefined) return refused;
+    const refused = whyNot(request, origin);
+    if (refused !== undefined) return sendError(reply, 403, refused);
     const options = await passkeys.signInOptions(origin);
     return 'refused' in options ? sendRefusal(reply, options.refused) : options;
   });

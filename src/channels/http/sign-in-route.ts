@@ -3,7 +3,7 @@ import type { Identity } from '../../identity/identity.ts';
 import type { PersonSession } from '../../identity/person-sessions.ts';
 import { csrfOf } from '../../identity/secret-token.ts';
 import type { SignedIn } from '../../identity/sign-in-codes.ts';
-import { sendError, sendRefusal } from './http-error.ts';
+import { type HttpError, sendError, sendRefusal } from './http-error.ts';
 import { isOwnPage, isPrivate, originOf } from './own-origin.ts';
 import { sessionCookie, sessionToken } from './session-cookie.ts';
 
@@ -23,10 +23,10 @@ export function createSignInRoute({
 }): SignInRoute {
   return async (request, reply, how) => {
     const origin = originOf(request, publicUrl);
-    const refused = await refusedFrom(request, reply, origin);
-    if (refused !== undefined) return refused;
-    const locked = await lockedOut(identity, request, reply);
-    if (locked !== undefined) return locked;
+    const refused = whyNot(request, origin);
+    if (refused !== undefined) return sendError(reply, 403, refused);
+    const lockedMs = identity.limits.lockedFor(request.ip);
+    if (lockedMs > 0) return sendLockedOut(reply, lockedMs);
     const signedIn = await how({ origin, replaces: sessionToken(request.headers.cookie) });
     if (signedIn === 'malformed' || 'refused' in signedIn) {
       identity.limits.failed(request.ip);
@@ -43,44 +43,36 @@ export function createSignInRoute({
   };
 }
 
-/** Refuses where a cookie could be read on its way, and where another site would sign a browser in as somebody else. */
-export async function refusedFrom(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  origin: string,
-): Promise<FastifyReply | undefined> {
-  if (!isPrivate(origin)) return notPrivate(reply);
+/**
+ * Why nobody may sign in by this request: a cookie could be read on its way, or another site would sign a browser in as
+ * somebody else. (A value, and not an answer: awaiting a reply waits for it to be sent, and then yields nothing.)
+ */
+export function whyNot(request: FastifyRequest, origin: string): HttpError['error'] | undefined {
+  if (!isPrivate(origin)) return NOT_PRIVATE;
   if (isOwnPage(request, origin)) return undefined;
-  return sendError(reply, 403, {
+  return {
     code: 'not_from_here',
     message: 'This sign-in does not come from a page of this server.',
     hint: `Open ${origin}/ and sign in there.`,
-  });
+  };
 }
 
-export function describedSession({ id, ...session }: PersonSession, token: string) {
-  return { ...session, session: id, csrf: csrfOf(token) };
-}
+export const NOT_PRIVATE: HttpError['error'] = {
+  code: 'not_private',
+  message: 'A session’s cookie could be read on its way to here.',
+  hint: 'Put TLS before this server and set listen.public.http to its https:// address, or come from this machine.',
+};
 
-export async function notPrivate(reply: FastifyReply): Promise<FastifyReply> {
-  return sendError(reply, 403, {
-    code: 'not_private',
-    message: 'A session’s cookie could be read on its way to here.',
-    hint: 'Put TLS before this server and set listen.public.http to its https:// address, or come from this machine.',
-  });
-}
-
-export async function lockedOut(
-  { limits }: Pick<Identity, 'limits'>,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply | undefined> {
-  const lockedMs = limits.lockedFor(request.ip);
-  if (lockedMs <= 0) return undefined;
+/** Answers who is locked out. */
+export async function sendLockedOut(reply: FastifyReply, lockedMs: number): Promise<FastifyReply> {
   const seconds = Math.ceil(lockedMs / 1000);
   return sendError(reply.header('retry-after', seconds), 429, {
     code: 'locked_out',
     message: 'Too many sign-ins have failed from this address.',
     hint: `Try again in ${seconds} seconds.`,
   });
+}
+
+export function describedSession({ id, ...session }: PersonSession, token: string) {
+  return { ...session, session: id, csrf: csrfOf(token) };
 }
