@@ -69,13 +69,12 @@ function refetch(path: string): Promise<void> {
       try {
         const data = await get(path);
         tell(entry, { data, error: undefined, loading: false });
-        if (connection === 'offline') answersAgain();
       } catch (error) {
         const reason = error instanceof Error ? error : new Error(String(error));
         tell(entry, { data: entry.known.data, error: reason, loading: false });
-        if (error instanceof Unreachable) setConnection('offline');
       }
     } while (entry.again);
+    settle();
   })().finally(() => {
     entry.asking = null;
   });
@@ -108,6 +107,7 @@ export function useConnection(): Connection {
 /** Begins to listen to the gateway: whatever it tells of is asked for anew, several together. */
 export function connect(): void {
   clearTimeout(retry);
+  retry = undefined;
   if (source !== null || document.hidden) return;
   setConnection('connecting');
   source = new EventSource('/api/events');
@@ -126,17 +126,35 @@ export function connect(): void {
     if (source?.readyState !== EventSource.CLOSED) return;
     disconnect();
     retry = setTimeout(connect, RETRY_MS);
+    // It may be the session that is over: whatever is asked next says so.
+    refetchAll();
   });
 }
 
-/** A question was answered: the line may never have been cut, or the browser may have given it up. */
-function answersAgain(): void {
-  if (source?.readyState === EventSource.OPEN) setConnection('live');
-  else if (source === null) connect();
+let asksAgain = false;
+
+/** Whatever is shown must be of now to be called live; what could not be had is asked for again until it is. */
+function settle(): void {
+  const cutOff = [...entries.values()].some(
+    ({ listeners, known }) => listeners.size > 0 && known.error instanceof Unreachable,
+  );
+  if (!cutOff) {
+    if (source?.readyState === EventSource.OPEN) setConnection('live');
+    else if (source === null && retry === undefined) connect();
+    return;
+  }
+  setConnection('offline');
+  if (asksAgain) return;
+  asksAgain = true;
+  setTimeout(() => {
+    asksAgain = false;
+    if (!document.hidden) refetchAll();
+  }, RETRY_MS);
 }
 
 export function disconnect(): void {
   clearTimeout(retry);
+  retry = undefined;
   source?.close();
   source = null;
 }
