@@ -110,14 +110,14 @@ function Alarms({ detail }: Part) {
           <span>{visible(view.note ?? 'This plan no longer fits what is there. The agent must propose it anew.')}</span>
         </div>
       ) : null}
-      {conflicts.length === 0 ? null : (
+      {conflicts.count === 0 ? null : (
         <div className="banner warn" role="status">
           <strong>
-            {conflicts.length} other {conflicts.length === 1 ? 'plan waits' : 'plans wait'} on the same tables.
+            {conflicts.count} other {conflicts.count === 1 ? 'plan waits' : 'plans wait'} on the same tables.
           </strong>
           <span>
             Whichever is applied first may make the others stale:{' '}
-            {conflicts.slice(0, 5).map((id) => (
+            {conflicts.first.map((id) => (
               <span key={id}>
                 <Link href={`/plans/${shortId(id)}`}>{shortId(id)}</Link>{' '}
               </span>

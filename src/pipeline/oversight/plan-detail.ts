@@ -11,7 +11,7 @@ import type { PlanView, TargetSummary } from '../gateway.ts';
 import type { Halts } from '../halts.ts';
 import type { PlanViews } from '../plan-view.ts';
 import type { TargetRules } from '../target-rules.ts';
-import type { PlanQueue } from './plan-queue.ts';
+import type { Conflicts, PlanQueue } from './plan-queue.ts';
 
 /** All that a person needs to decide on a plan, and what stands between it and being applied. */
 export interface PlanDetail {
@@ -29,7 +29,7 @@ export interface PlanDetail {
   readonly time: readonly string[];
   readonly halted: string | null;
   /** Plans that wait and change the same tables. */
-  readonly conflicts: readonly PlanId[];
+  readonly conflicts: Conflicts;
   /** Of an applied plan: when, and by which plan it was taken back. */
   readonly change: { readonly appliedAt: string; readonly undoneBy: PlanId | null; readonly canUndo: boolean } | null;
 }
@@ -68,7 +68,7 @@ export function createDescribePlan(deps: {
       waitsFor: view.waitsFor.map((one) => describeObligation(one, nowMs)),
       time: live && rules !== undefined ? describeChangeTime(rules.changeTime(), nowMs) : [],
       halted: deps.halts.covering({ agent: plan.actor, task: plan.task, target: plan.target })?.message ?? null,
-      conflicts: live ? await deps.queue.conflictsOf(record) : [],
+      conflicts: live ? await deps.queue.conflictsOf(record) : { count: 0, first: [] },
       change:
         applied === undefined
           ? null

@@ -60,6 +60,11 @@ export interface PlanPage {
   readonly next: string | null;
 }
 
+export interface Conflicts {
+  readonly count: number;
+  readonly first: readonly PlanId[];
+}
+
 interface QueuePage {
   readonly limit: number;
   readonly cursor?: string;
@@ -71,8 +76,8 @@ export interface PlanQueue {
   /** @param page.text stands somewhere in what a line says. */
   open(page: QueuePage): Promise<PlanPage>;
   ended(page: QueuePage): Promise<PlanPage>;
-  /** Ids of plans that wait and change the same tables. */
-  conflictsOf(record: PlanRecord): Promise<readonly PlanId[]>;
+  /** Plans that wait and change the same tables: how many, and the first of them. */
+  conflictsOf(record: PlanRecord): Promise<Conflicts>;
 }
 
 /** More than this are not put in order: who has as many waiting needs another policy, not a list. */
@@ -80,6 +85,7 @@ const MAX_OPEN = 5000;
 /** In one question to the store. */
 const LOAD_AT_ONCE = 200;
 const STATEMENT_CHARACTERS = 240;
+const NAMED_CONFLICTS = 5;
 
 export function createPlanQueue(deps: { readonly store: Store; readonly now: () => number }): PlanQueue {
   const { store } = deps;
@@ -161,9 +167,10 @@ export function createPlanQueue(deps: { readonly store: Store; readonly now: () 
     },
     async conflictsOf({ id, plan }) {
       const touches = touchesOf(plan);
-      return (await waiting()).flatMap(({ standing, digest }) =>
+      const others = (await waiting()).flatMap(({ standing, digest }) =>
         standing.id !== id && meets(digest.touches, touches) ? [standing.id] : [],
       );
+      return { count: others.length, first: others.slice(0, NAMED_CONFLICTS) };
     },
   };
 }
