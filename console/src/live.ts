@@ -90,8 +90,10 @@ let connection: Connection = 'connecting';
 let source: EventSource | null = null;
 let retry: ReturnType<typeof setTimeout> | undefined;
 let gathering = false;
+let flowing = false;
 const watchers = new Set<() => void>();
 const GATHER_MS = 40;
+const FLOW_MS = 1000;
 const RETRY_MS = 3000;
 
 export function useConnection(): Connection {
@@ -120,6 +122,7 @@ export function connect(): void {
     refetchSoon();
   });
   source.addEventListener('entry', refetchSoon);
+  source.addEventListener('flow', refetchFlow);
   source.addEventListener('error', () => {
     setConnection('offline');
     // The browser tries again by itself while it may; where it has given up, this does.
@@ -172,6 +175,17 @@ function refetchSoon(): void {
     gathering = false;
     refetchAll();
   }, GATHER_MS);
+}
+
+/** What agents do within their limits changes only what is told of it, and is looked at now and then. */
+function refetchFlow(): void {
+  if (flowing) return;
+  flowing = true;
+  setTimeout(() => {
+    flowing = false;
+    for (const [path, { listeners }] of entries)
+      if (listeners.size > 0 && /^\/api\/(activity|tasks)/.test(path)) void refetch(path);
+  }, FLOW_MS);
 }
 
 function setConnection(next: Connection): void {

@@ -172,6 +172,27 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     expect(kinds).toEqual(expect.arrayContaining(['Signed', 'Applies', 'Took effect']));
   });
 
+  it('tells whoever comes back what came meanwhile, and nothing twice', async () => {
+    const cookie = (await context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
+    const entries = await ada.countersign.ledger.entries({ limit: 10_000 });
+    const halt = entries.find(({ entry }) => entry.kind === 'halt');
+    const stopped = new AbortController();
+    const events = await fetch(`${served.http}/api/events`, {
+      headers: { cookie, 'last-event-id': String((halt?.index ?? 0) - 1) },
+      signal: stopped.signal,
+    });
+    let told = '';
+    for await (const chunk of events.body ?? []) {
+      told += Buffer.from(chunk).toString('utf8');
+      if (told.includes('"resume"')) break;
+    }
+    stopped.abort();
+    expect(told).toMatch(/^retry: \d+\nid: \d+\nevent: hello\n/);
+    expect(told.match(/"kind":"halt"/g)).toHaveLength(1);
+    expect(told).not.toContain('"kind":"plan"');
+    expect(told).not.toContain('INSERT');
+  });
+
   it('says when what it shows may be old, and catches up by itself', async () => {
     await page.goto(consoleUrl(served.http));
     await page.getByText('Live', { exact: true }).waitFor();

@@ -1,9 +1,19 @@
 import type { Activity, ActivityEntry } from './activity.ts';
 
-/** Whoever watches is told of entries as they come, in order and without a gap. */
+/** What has come since the last time. */
+export interface News {
+  /** In their order. */
+  readonly entries: readonly ActivityEntry[];
+  /** There was more than is told one by one: whoever watches must ask anew. */
+  readonly more: boolean;
+}
+
+type Follower = (news: News) => void;
+
+/** Whoever watches is told of entries as they come, or that there were too many to tell. */
 export interface LedgerTail {
-  /** @param onEntries told of all that comes once this has resolved. @returns stops it. */
-  follow(onEntries: (entries: readonly ActivityEntry[]) => void): Promise<() => void>;
+  /** @param onNews told of all that comes once this has resolved. @returns stops it. */
+  follow(onNews: Follower): Promise<() => void>;
   /** Looks now instead of a little later: something has changed. */
   look(): void;
   close(): Promise<void>;
@@ -18,7 +28,7 @@ export function createLedgerTail(deps: {
   readonly activity: Pick<Activity, 'since' | 'size'>;
   readonly onFailure: (error: unknown) => void;
 }): LedgerTail {
-  const followers = new Set<(entries: readonly ActivityEntry[]) => void>();
+  const followers = new Set<Follower>();
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> | null = null;
   let seen: number | null = null;
@@ -36,21 +46,21 @@ export function createLedgerTail(deps: {
   async function tell(): Promise<void> {
     const size = await deps.activity.size();
     seen ??= size;
-    // Who wasn't looked at for long is not told of all of it: whoever watches asks anew anyway.
-    seen = Math.max(seen, size - AT_ONCE);
     if (size === seen) return;
-    const entries = await deps.activity.since(seen, AT_ONCE);
-    seen = (entries.at(-1)?.index ?? seen - 1) + 1;
-    for (const follower of followers) follower(entries);
+    const from = Math.max(seen, size - AT_ONCE);
+    const more = from > seen;
+    const entries = await deps.activity.since(from, AT_ONCE);
+    seen = (entries.at(-1)?.index ?? from - 1) + 1;
+    for (const follower of followers) follower({ entries, more });
   }
 
   return {
-    async follow(onEntries) {
-      followers.add(onEntries);
+    async follow(onNews) {
+      followers.add(onNews);
       timer ??= setInterval(() => void look(), LOOK_EVERY_MS).unref();
       await look();
       return () => {
-        followers.delete(onEntries);
+        followers.delete(onNews);
         if (followers.size > 0) return;
         clearInterval(timer);
         timer = undefined;

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import type { Activity, ActivityEntry } from '../../../pipeline/oversight/activity.ts';
-import type { LedgerTail } from '../../../pipeline/oversight/ledger-tail.ts';
+import type { LedgerTail, News } from '../../../pipeline/oversight/ledger-tail.ts';
 import { sendError } from '../http-error.ts';
 import type { PersonGuard } from '../person-session.ts';
 
@@ -43,7 +43,7 @@ export function serveEvents(
       if (response.writableLength > MAX_UNSENT_BYTES) response.destroy();
       else if (!response.writableEnded) response.write(text);
     };
-    const tell = (entries: readonly ActivityEntry[]) => write(entries.map(eventOf).join(''));
+    const tell = (news: News) => write(eventsOf(news));
     const unfollow = await tail.follow(tell);
     const beating = setInterval(() => write(': still here\n\n'), HEARTBEAT_MS);
     const over = setTimeout(() => response.end(), LISTEN_FOR_MS);
@@ -56,9 +56,24 @@ export function serveEvents(
     const size = await activity.size();
     const missed = Number.isInteger(last) && last >= 0 ? size - 1 - last : 0;
     write(`retry: 1000\nid: ${size - 1}\nevent: ${missed > MAX_MISSED ? 'refetch' : 'hello'}\ndata: {}\n\n`);
-    if (missed > 0 && missed <= MAX_MISSED) tell(await activity.since(last + 1, missed));
+    if (missed > 0 && missed <= MAX_MISSED) tell({ entries: await activity.since(last + 1, missed), more: false });
     return reply;
   });
+}
+
+/** What people act upon is told one by one; of what merely flows through, that there was some. */
+function eventsOf({ entries, more }: News): string {
+  const last = entries.at(-1);
+  if (last === undefined) return '';
+  if (more) return `id: ${last.index}\nevent: refetch\ndata: {}\n\n`;
+  const told = entries.filter((entry) => !flows(entry));
+  const flowed = told.length < entries.length ? `id: ${last.index}\nevent: flow\ndata: {}\n\n` : '';
+  return told.map(eventOf).join('') + flowed;
+}
+
+/** Reads, and writes within limits: nobody waits for them. */
+function flows({ kind, plan }: ActivityEntry): boolean {
+  return kind === 'reads' || ((kind === 'intent' || kind === 'outcome') && plan === null);
 }
 
 function eventOf({ index, kind, at, subject, plan, task, target, actor, decision }: ActivityEntry): string {
