@@ -21,6 +21,8 @@ export function differences(backedUp: Content, restored: Content): readonly stri
   }
   if (restored.largeObjects !== backedUp.largeObjects)
     problems.push(`there are ${restored.largeObjects} large objects, there were ${backedUp.largeObjects}`);
+  else if (backedUp.largeObjectsHash !== undefined && backedUp.largeObjectsHash !== restored.largeObjectsHash)
+    problems.push(`there are ${restored.largeObjects} large objects as before, but not the same`);
   const names = new Set([...Object.keys(backedUp.definitions), ...Object.keys(restored.definitions)]);
   for (const name of [...names].sort()) {
     const [was, is] = [backedUp.definitions[name], restored.definitions[name]];

@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import pg from 'pg';
 import type { BackupManifest, DrillResult } from '../domain/backup.ts';
 import type { Digest } from '../domain/ids.ts';
@@ -13,8 +13,10 @@ import { differences } from './compare.ts';
 import { BackupBroken, fetchBackup, readManifest } from './fetch-backup.ts';
 import { findProgram, runProgram } from './programs.ts';
 import { BackupMissing, type BackupStore } from './store.ts';
+import { makeWorkDirectory, takeLeftDirectories, type WorkDirectory } from './work-directory.ts';
 
 const DATABASE = 'drill';
+const KIND = 'drill';
 const MAX_PROBLEMS = 20;
 
 /** A question whose answer must be `true` in what was restored: what only the user can know. */
@@ -31,6 +33,8 @@ export interface DrillRequest {
   /** The age identity that opens it. */
   readonly identity: string;
   readonly jobs: number;
+  /** `null` for one of this account's own, below the system's temporary directory. */
+  readonly workDirectory: string | null;
   readonly probes: readonly Probe[];
   readonly onProgress: (said: string) => void;
 }
@@ -43,7 +47,8 @@ export interface DrillRequest {
  * @throws RefusalError where this machine has no server or no pg_restore for it; Error when the store doesn't answer.
  */
 export async function runDrill(request: DrillRequest): Promise<DrillResult> {
-  const directory = await mkdtemp(join(tmpdir(), 'countersign-drill-'));
+  for (const left of await takeLeftDirectories(request.workDirectory, KIND)) await removeWith(left);
+  const work = await makeWorkDirectory(request.workDirectory, KIND);
   const result = {
     passed: false,
     problems: [] as string[],
@@ -58,7 +63,7 @@ export async function runDrill(request: DrillRequest): Promise<DrillResult> {
     const manifest = await readManifest(request.store, request.backup);
     if (manifest.identity !== request.pinned)
       throw new BackupBroken('it is of another database than the pinned target');
-    const dump = join(directory, 'dump');
+    const dump = join(work.path, 'dump');
     await mkdir(dump);
     await fetchBackup(request.store, manifest, {
       directory: dump,
@@ -66,25 +71,30 @@ export async function runDrill(request: DrillRequest): Promise<DrillResult> {
       onProgress: request.onProgress,
     });
     result.fetchMs = Date.now() - startedMs;
-    return await restoreAndCompare(request, manifest, { directory, dump, result });
+    return await restoreAndCompare(request, manifest, { server: serverData(work), dump, result });
   } catch (error) {
     if (!(error instanceof BackupBroken) && !(error instanceof BackupMissing)) throw error;
     return { ...result, problems: [error.message] };
   } finally {
-    await rm(directory, { recursive: true, force: true });
-    await rm(serverData(directory), { recursive: true, force: true });
+    await removeWith(work);
   }
 }
 
-/** Beside the rest: a server that root starts runs as somebody else, who may not enter a directory of root's. */
-function serverData(directory: string): string {
-  return `${directory}.server`;
+/** The server's data as well. A server whose data is gone ends by itself. */
+async function removeWith(work: WorkDirectory): Promise<void> {
+  await rm(serverData(work), { recursive: true, force: true });
+  await work.remove();
+}
+
+/** Elsewhere than the rest: a server that root starts runs as somebody else, who may not enter a directory of root's. */
+function serverData({ path }: WorkDirectory): string {
+  return process.getuid?.() === 0 ? join(tmpdir(), `countersign-${basename(path)}`) : join(path, 'server');
 }
 
 async function restoreAndCompare(
   { jobs, probes, onProgress }: DrillRequest,
   manifest: BackupManifest,
-  { directory, dump, result }: { readonly directory: string; readonly dump: string; readonly result: DrillResult },
+  { server: data, dump, result }: { readonly server: string; readonly dump: string; readonly result: DrillResult },
 ): Promise<DrillResult> {
   const { serverMajor } = manifest;
   const pgRestore = findProgram('pg_restore', serverMajor);
@@ -92,7 +102,7 @@ async function restoreAndCompare(
   if (binaries === undefined) throw new RefusalError(noServer(serverMajor));
   const startedMs = Date.now();
   onProgress(`starting a scratch server of PostgreSQL ${serverMajor}`);
-  const server = await startEmbeddedServer({ dataDirectory: serverData(directory), binaries, durable: false });
+  const server = await startEmbeddedServer({ dataDirectory: data, binaries, durable: false });
   try {
     await prepare(server.url('postgres'), manifest.roles, server.superuser);
     onProgress(`restoring ${manifest.files.length} files`);

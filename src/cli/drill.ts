@@ -4,6 +4,7 @@ import { runDrill } from '../backups/drill.ts';
 import { openStore } from '../backups/open-store.ts';
 import type { Json } from '../domain/digest.ts';
 import type { Countersign } from '../server/open-countersign.ts';
+import { liveNodes } from '../store/nodes.ts';
 import { putProvenBackup, removeProvenBackup } from '../store/proven-backups.ts';
 import { backupOf, identityOf } from './backup.ts';
 import { backupNamed } from './backup-named.ts';
@@ -46,6 +47,7 @@ async function run(countersign: Countersign, options: DrillOptions): Promise<Ans
     pinned: target.identity,
     identity: identityOf(target.id, backup),
     jobs: backup.jobs,
+    workDirectory: backup.workDirectory,
     probes: backup.probes,
     onProgress: tell,
   });
@@ -74,7 +76,10 @@ async function run(countersign: Countersign, options: DrillOptions): Promise<Ans
   if (!result.passed) {
     const failed = { target: target.id, backup: known.backup, owner: target.owner, problems: result.problems };
     countersign.log.error(failed, 'a drill failed: this backup would not bring the target back');
-    await notify(countersign.config, { type: 'drill.failed', data: failed });
+    // A gateway tells of it from the ledger; where none runs, nobody else would.
+    const { store } = countersign;
+    if ((await liveNodes(store, await store.nowMs())).length === 0)
+      await notify(countersign.config, { type: 'drill.failed', data: failed });
   }
   return {
     json: { backup: known.backup, target: target.id, owner: target.owner, ...result },

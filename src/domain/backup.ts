@@ -25,6 +25,8 @@ export interface Content {
   readonly tables: readonly TableContent[];
   readonly sequences: readonly { readonly sequence: string; readonly lastValue: string | null }[];
   readonly largeObjects: number;
+  /** Of all of them by their ids; `null` where there are none. Backups from before it was taken have none. */
+  readonly largeObjectsHash?: string | null;
   /** Digest of each object's definition, by `kind name`. */
   readonly definitions: Readonly<Record<string, string>>;
 }

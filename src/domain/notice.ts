@@ -14,6 +14,9 @@ export const NOTICE_TYPES = [
   'plan.expired',
   'halt.set',
   'halt.lifted',
+  /** A backup or drill that was due could not be made; or a drill found that its backup would not bring the target back. */
+  'backup.failed',
+  'drill.failed',
 ] as const;
 export type NoticeType = (typeof NOTICE_TYPES)[number];
 

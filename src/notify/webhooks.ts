@@ -6,7 +6,7 @@ import type { Receiver } from '../domain/notice.ts';
 
 /** What somebody should hear of who is not looking. */
 export interface Notification {
-  readonly type: 'redteam.regression' | 'drill.failed' | 'backup.failed';
+  readonly type: 'redteam.regression' | 'drill.failed';
   readonly data: { readonly [key: string]: Json };
 }
 

@@ -31,6 +31,17 @@ export async function noticeOf(
       entry.kind === 'halt' ? (['halt.set', 'halted'] as const) : (['halt.lifted', 'let go on'] as const);
     return made(type, `${what} was ${did} by ${body['by']}: ${body['reason']}`, body);
   }
+  if (entry.kind === 'not done' || (entry.kind === 'drill' && body['outcome'] === 'failed')) {
+    const [target, what] = [String(body['target']), entry.kind === 'drill' ? 'drill' : String(body['what'])];
+    const headline =
+      entry.kind === 'drill'
+        ? `${body['backup']} would not bring ${target} back: ${(body['problems'] as readonly string[]).join('; ')}`
+        : `The ${what} of ${target} that was due could not be made: ${body['why']}`;
+    return made(what === 'drill' ? 'drill.failed' : 'backup.failed', headline, {
+      ...body,
+      owner: deps.owner(target) ?? null,
+    });
+  }
   const type = typeOf(entry.kind, body);
   const record = type === undefined ? undefined : await deps.plan(entry.subject);
   if (type === undefined || record === undefined) return undefined;

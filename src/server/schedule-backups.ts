@@ -3,15 +3,14 @@ import { dueAt } from '../backups/due.ts';
 import { backedUp } from '../config/backup.ts';
 import type { TargetId } from '../domain/ids.ts';
 import { backupFigures, turnName } from '../ledger/backup-figures.ts';
-import { sendToWebhooks } from '../notify/webhooks.ts';
 import { endTurn, keepTurn, noTurn, type Turn, takeTurn, turns } from '../store/turns.ts';
 import { type BegunCommand, beginCommand, type OwnCommand } from './begin-command.ts';
 import type { Countersign } from './open-countersign.ts';
 
 /** What a gateway does by itself when it is due. */
 const WORK = {
-  backup: { args: ['backup', 'create'], failed: 'backup.failed' },
-  drill: { args: ['drill', 'run'], failed: 'drill.failed' },
+  backup: ['backup', 'create'],
+  drill: ['drill', 'run'],
 } as const;
 
 const LOOK_EVERY_MS = 3000;
@@ -25,7 +24,7 @@ const LOOK_BACK = 1000;
 /**
  * Makes backups and drills them when their schedule says it, one after the other, each in a process beside the gateway. Of
  * several gateways one does it: it takes the turn in the state, keeps it while the work runs, and stops the work when it
- * can't. What the work recorded is in the ledger by its own doing; that it could not be done is recorded here, and told.
+ * can't. What the work recorded is in the ledger by its own doing; that it could not be done is recorded here, and told of from there.
  */
 export function scheduleBackups(countersign: Countersign, own: OwnCommand): { close(): Promise<void> } {
   const { log, store, proof } = countersign;
@@ -60,7 +59,7 @@ export function scheduleBackups(countersign: Countersign, own: OwnCommand): { cl
     const about = { target, work };
     log.info(about, 'a backup or drill is due, and begins');
     let saidAtMs = 0;
-    const begun = beginCommand(own, [...WORK[work].args, '--target', target], (line) => {
+    const begun = beginCommand(own, [...WORK[work], '--target', target], (line) => {
       if (Date.now() - saidAtMs < PROGRESS_EVERY_MS) return;
       saidAtMs = Date.now();
       log.info({ ...about, progress: line.replaceAll(COLOURS, '') }, 'a backup or drill goes on');
@@ -85,15 +84,9 @@ export function scheduleBackups(countersign: Countersign, own: OwnCommand): { cl
     const failures = why === null ? 0 : seen.failures + 1;
     await store.commit([endTurn(seen.name, holder, { failures, why })]);
     if (why === null) return log.info(about, 'a backup or drill has ended');
-    const owner = countersign.config.targets.get(target)?.target.owner ?? 'nobody any more';
-    const fact = { target, owner, what: work, why, failures };
+    const fact = { target, what: work, why, failures };
     log.error(fact, 'a backup or drill that was due could not be made');
     await proof.record({ kind: 'not done', subject: seen.name, body: fact });
-    for (const { url, why: notTaken } of await sendToWebhooks(countersign.config.webhooks, {
-      type: WORK[work].failed,
-      data: fact,
-    }))
-      log.warn({ url, why: notTaken }, 'a notification was not taken');
   }
 
   async function keep(name: string): Promise<void> {

@@ -6,6 +6,7 @@ const CONTENT: Content = {
   tables: [{ table: 'public.a', rows: 1, hash: 'x' }],
   sequences: [{ sequence: 'public.s', lastValue: '1' }],
   largeObjects: 1,
+  largeObjectsHash: '7 7',
   definitions: { 'table public.a': 'd' },
 };
 
@@ -37,6 +38,11 @@ describe('what a drill has restored', () => {
       ['sequence public.s is at its start, it was at 1'],
     ],
     ['a sequence is missing', { sequences: [] }, ['sequence public.s is missing']],
+    [
+      'a large object is another',
+      { largeObjectsHash: '7 8' },
+      ['there are 1 large objects as before, but not the same'],
+    ],
     ['large objects are missing', { largeObjects: 0 }, ['there are 0 large objects, there were 1']],
     ['a definition is missing', { definitions: {} }, ['table public.a is missing']],
     ['a definition is another', { definitions: { 'table public.a': 'e' } }, ['table public.a is defined otherwise']],

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { cpSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -39,7 +39,7 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
         CREATE TABLE public.odd (id int GENERATED ALWAYS AS IDENTITY, j json, js jsonb, n numeric, f float8, at timestamptz, b bytea, gone int, texts text[]);
         ALTER TABLE public.odd DROP COLUMN gone;
         INSERT INTO public.odd (j, js, n, f, at, b, texts) SELECT '{"a" : 1}', '{"a": 1}', 'NaN', 0.1 + i, 'infinity', '\\xff00', ARRAY['x', NULL] FROM generate_series(1, 500) AS i;
-        CREATE TABLE public.notes (id int); ALTER TABLE public.notes OWNER TO rental_owner;
+        CREATE TABLE public.notes (id int, note text); ALTER TABLE public.notes OWNER TO rental_owner;
         CREATE SCHEMA "Mixed Case"; CREATE TABLE "Mixed Case"."a.b" (id int); INSERT INTO "Mixed Case"."a.b" VALUES (1);
         SELECT lo_create(4711); SELECT lo_put(4711, 0, 'large');
         CREATE ROLE countersign_backup LOGIN PASSWORD 'backup-secret' IN ROLE pg_read_all_data`,
@@ -98,7 +98,9 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
     url.host = gateway.pg;
     const client = new pg.Client({ connectionString: url.href, connectionTimeoutMillis: 20_000 });
     await client.connect();
-    const held = await client.query('DROP TABLE public.notes').catch((error: pg.DatabaseError) => error);
+    const held = await client
+      .query('ALTER TABLE public.notes DROP COLUMN note')
+      .catch((error: pg.DatabaseError) => error);
     await client.end();
     await gateway.stop();
     const detail = held instanceof pg.DatabaseError ? (held.detail ?? '') : '';
@@ -217,7 +219,6 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
         cpSync(join(kept, 'rental-production', backup), directory, { recursive: true });
       },
     ],
-    ['a file that is gone', /not in the store/, (directory) => rmSync(largest(directory))],
   ];
   it.each(broken)('are found broken by a drill: %s', async (_what, problem, breaking) => {
     const [directory, sound] = [join(kept, 'rental-production', first), join(site.directory, 'sound')];
@@ -228,6 +229,35 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
     cpSync(sound, directory, { recursive: true });
     expect(said).toMatchObject({ code: 1, passed: false });
     expect(said.problems.join('\n')).toMatch(problem);
+    expect(told.at(-1)).toMatchObject({ type: 'drill.failed', data: { owner: 'ada' } });
+  });
+
+  it('are found broken by a drill: one of the wrong database', async () => {
+    const other = join(site.directory, 'wrong.yaml');
+    const pinned = readFileSync(site.config, 'utf8');
+    writeFileSync(other, pinned.replace(/identity: sha256:[0-9a-f]{64}/, `identity: sha256:${'0'.repeat(64)}`));
+    const ran = await countersign(['drill', 'run', '--backup', first, '--config', other, '--json'], {
+      cwd: site.directory,
+    });
+    expect([ran.code, ran.json<Drilled>().problems]).toEqual([1, ['it is of another database than the pinned target']]);
+    expect(told.at(-1)).toMatchObject({ type: 'drill.failed', data: { owner: 'ada' } });
+  });
+
+  it('are found broken by a drill: one whose dump has left a table out', async () => {
+    const programs = join(site.directory, 'programs');
+    mkdirSync(programs);
+    writeFileSync(
+      join(programs, 'pg_dump'),
+      `#!/bin/sh\nexec ${binaries.directory}/pg_dump "$@" --exclude-table=public.notes\n`,
+      { mode: 0o755 },
+    );
+    const made = await countersign(['backup', 'create', '--config', site.config, '--json'], {
+      cwd: site.directory,
+      env: { ...process.env, PATH: `${programs}:${process.env['PATH']}` },
+    });
+    const said = await drill(made.json<{ backup: string }>().backup);
+    expect(said).toMatchObject({ code: 1, passed: false });
+    expect(said.problems.join('\n')).toContain('table public.notes is missing (it had 0 rows)');
     expect(told.at(-1)).toMatchObject({ type: 'drill.failed', data: { owner: 'ada' } });
   });
 

@@ -23,14 +23,20 @@ export async function readContent(
     contents.push({ table, rows: Number(rows[0]?.rows ?? 0), hash: rows[0]?.hash ?? '' });
   }
   const { rows: sequences } = await client.query<{ sequence: string; lastValue: string | null }>(SEQUENCES);
-  const { rows: objects } = await client.query<{ n: string }>(
+  const { rows: counted } = await client.query<{ n: string }>(
     'SELECT count(*) AS n FROM pg_catalog.pg_largeobject_metadata',
   );
+  const largeObjects = Number(counted[0]?.n ?? 0);
+  if (largeObjects > 0) onTable('large objects', tables.length, tables.length + 1);
+  // Where there are none, nobody need be allowed to read them.
+  const { rows: hashed } =
+    largeObjects === 0 ? { rows: [] } : await client.query<{ hash: string }>(hashOfLargeObjects());
   const { rows: definitions } = await client.query<{ kind: string; name: string; definition: string }>(FINGERPRINT);
   return {
     tables: contents,
     sequences,
-    largeObjects: Number(objects[0]?.n ?? 0),
+    largeObjects,
+    largeObjectsHash: hashed[0]?.hash ?? null,
     definitions: Object.fromEntries(
       // Roles are the cluster's, and in no dump of a database.
       definitions
@@ -63,11 +69,29 @@ const SEQUENCES = `
   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
   WHERE c.relkind = 'S' AND ${OURS} ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`;
 
+const part = (from: number) =>
+  `sum(('x' || pg_catalog.encode(pg_catalog.substr(h, ${from}, 8), 'hex'))::bit(64)::bigint)`;
+const SUM = `pg_catalog.concat_ws(' ', coalesce(${part(1)}, 0), coalesce(${part(9)}, 0)) AS hash`;
+
 // By the server's own function: a cast to text might be somebody's, and would run with the rights to read everything.
 function hashOf(table: string): string {
-  const part = (from: number) =>
-    `sum(('x' || pg_catalog.encode(pg_catalog.substr(h, ${from}, 8), 'hex'))::bit(64)::bigint)`;
   return `
-    SELECT count(*) AS rows, pg_catalog.concat_ws(' ', coalesce(${part(1)}, 0), coalesce(${part(9)}, 0)) AS hash
+    SELECT count(*) AS rows, ${SUM}
     FROM (SELECT pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.record_out(t.*)::text, 'UTF8')) AS h FROM ONLY ${table} AS t OFFSET 0) AS hashed`;
+}
+
+/** Bytes of a large object that are in memory at once. */
+const PIECE_BYTES = 1_048_576;
+
+/** Read as their bytes and not as their pages: a hole is zeros, and comes back as zeros that are written down. */
+function hashOfLargeObjects(): string {
+  return `
+    SELECT ${SUM}
+    FROM (
+      SELECT pg_catalog.sha256(pg_catalog.convert_to(o.oid::text || ' ', 'UTF8') || coalesce(pg_catalog.string_agg(pg_catalog.sha256(pg_catalog.lo_get(o.oid, piece * ${PIECE_BYTES}, ${PIECE_BYTES})), ''::bytea ORDER BY piece), ''::bytea)) AS h
+      FROM pg_catalog.pg_largeobject_metadata AS o
+      LEFT JOIN LATERAL pg_catalog.generate_series(0::bigint, (
+        SELECT max(p.pageno)::bigint * (pg_catalog.current_setting('block_size')::bigint / 4) / ${PIECE_BYTES}
+        FROM pg_catalog.pg_largeobject AS p WHERE p.loid = o.oid)) AS piece ON true
+      GROUP BY o.oid OFFSET 0) AS hashed`;
 }
