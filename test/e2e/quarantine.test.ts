@@ -107,6 +107,9 @@ describe.each(servers.slice(0, 1))('G8 what an approved plan drops, before $name
   });
 
   it('is out of the reach of every task', async () => {
+    // The task has a login that may read and write it.
+    expect(await sql('SELECT count(*) FROM public.audit_log')).toMatchObject({ outcome: expect.any(String) });
+    await asSuperuser(site.databaseUrl, 'ANALYZE public.audit_log');
     const change = await dropped('DROP TABLE public.audit_log');
     const [place] = await asSuperuser<{ name: string }>(
       site.databaseUrl,
@@ -132,11 +135,23 @@ describe.each(servers.slice(0, 1))('G8 what an approved plan drops, before $name
       `COMMENT ON TABLE ${name} IS 'mine'`,
       `TRUNCATE ${name}`,
       `CALL countersign.purge('${change}')`,
+      `SELECT nextval('${schema}.audit_log_id_seq')`,
+      `SELECT back FROM countersign.quarantined`,
     ];
     for (const attempt of attempts) {
       const { outcome } = await sql(attempt);
       expect([attempt, outcome]).toEqual([attempt, expect.stringMatching(/denied|failed/)]);
     }
+    // Where only a text names it, nobody but a person can let it through.
+    expect(await sql(`SELECT table_to_xml('${name}', true, true, '')`)).toMatchObject({ outcome: 'held' });
+    // The second lock, by itself: even by its oid nothing of it can be had.
+    const held = await asSuperuser(
+      site.databaseUrl,
+      `SELECT c.relname, r.rolname FROM pg_class AS c, pg_roles AS r
+       WHERE c.relnamespace = '${schema}'::regnamespace AND r.rolname ~ '^cs_' AND (c.relkind IN ('r', 'v') AND has_table_privilege(r.oid, c.oid, 'SELECT') OR c.relkind = 'S' AND has_sequence_privilege(r.oid, c.oid, 'USAGE')
+         OR has_schema_privilege(r.oid, c.relnamespace, 'USAGE'))`,
+    );
+    expect(held).toEqual([]);
     const stats = await sql(`SELECT * FROM pg_stats WHERE schemaname = '${schema}'`);
     expect(JSON.stringify(stats)).not.toContain('audit_log');
     const found = await mcp.call('search_objects', { target: 'rental-production', pattern: '%audit%' });

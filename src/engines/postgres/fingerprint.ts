@@ -1,9 +1,11 @@
 import type pg from 'pg';
 
-/** Grants as text, without those to logins of tasks: they come and go with the tasks, and are no part of what an object is. */
+/**
+ * Grants as text, in an order of their own, and without those to logins of tasks: they come and go with the tasks, and are
+ * no part of what an object is.
+ */
 function grantsIn(column: string): string {
-  const others = `pg_catalog.regexp_replace(${column}::text, 'cs_[0-9a-f]{16}_[rw]=[^,}]*,?', '', 'g')`;
-  return `nullif(pg_catalog.regexp_replace(${others}, ',}$', '}'), '{}')`;
+  return `(SELECT pg_catalog.array_agg(item::text ORDER BY item::text COLLATE "C")::text FROM pg_catalog.unnest(${column}) AS item WHERE item::text !~ '^cs_[0-9a-f]{16}_[rw]=')`;
 }
 
 /**

@@ -124,7 +124,7 @@ describe.each(newest)('G8 what is dropped goes into quarantine, on $name', ({ bi
     };
     const plan = planId(++plans);
     await rental.apply(['DROP TABLE shop.lines'], [], untried, { plan, quarantine: { keepMs: 1 } });
-    expect(await rental.engine.quarantined()).toMatchObject([{ change: plan }]);
+    expect(await rental.engine.quarantined()).toMatchObject([{ change: plan, due: true }]);
     await undone(plan);
     expect(await rental.sql('SELECT count(*)::int AS n FROM shop.lines')).toEqual([{ n: 200 }]);
   });

@@ -1,12 +1,8 @@
 import type pg from 'pg';
 import { quoteIdentifier, quoteLiteral } from '../quote.ts';
 import type { Standing } from './inventory.ts';
-
-/** One step out of the way, and what takes it back. */
-export interface Move {
-  readonly out: readonly string[];
-  readonly back: readonly string[];
-}
+import type { Move } from './move.ts';
+import { withoutTaskGrants } from './task-grants.ts';
 
 /** What has to happen to bring things out of reach, in this order; it is taken back in the opposite one. */
 export interface Moves {
@@ -73,6 +69,7 @@ export async function planMoves(
   });
   return {
     moves: [
+      ...(await withoutTaskGrants(client, relationOids(gone))),
       ...foreignKeys.map(({ drop, add }) => ({ out: [drop], back: add })),
       ...relations.flatMap(({ attach, detach }) =>
         detach === null || attach === null ? [] : [{ out: [detach], back: [attach] }],
