@@ -15,6 +15,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   policy: async () => (await import('./policy.ts')).registerPolicy,
   console: async () => (await import('./console.ts')).registerConsole,
   passkey: async () => (await import('./passkey.ts')).registerPasskey,
+  token: async () => (await import('./token.ts')).registerToken,
   session: async () => (await import('./session.ts')).registerSession,
   notification: async () => (await import('./notification.ts')).registerNotification,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,

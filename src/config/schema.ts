@@ -20,6 +20,11 @@ export const duration = z
   .refine((text) => !(millisecondsOf(text) > MAX_DURATION_MS), 'at most 366d')
   .transform(millisecondsOf);
 
+/** What a duration is, where it stands elsewhere than in a file; `undefined` for anything else. */
+export function millisecondsIn(text: string): number | undefined {
+  return duration.safeParse(text).data;
+}
+
 function millisecondsOf(text: string): number {
   const [, amount, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text) ?? [];
   return Number(amount) * UNITS_MS[unit as keyof typeof UNITS_MS];

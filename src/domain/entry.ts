@@ -42,6 +42,8 @@ export const ENTRY_KINDS = [
   'session',
   /** A passkey of a person was registered, vouched for, or taken back. */
   'passkey',
+  /** A token was made with which programs act for a person, or taken back. */
+  'token',
 ] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 

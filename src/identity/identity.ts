@@ -7,6 +7,7 @@ import type { KnownPasskeys } from '../pipeline/passkeys.ts';
 import type { Proof } from '../pipeline/proof.ts';
 import type { ReceiveVerdict } from '../pipeline/verdicts.ts';
 import type { Store } from '../store/store.ts';
+import { type ApiTokens, createApiTokens } from './api-tokens.ts';
 import { createChallenges } from './challenges.ts';
 import { createOidcSignIn, type OidcSettings, type OidcSignIn } from './oidc.ts';
 import { createPasskeyVerdicts, type PasskeyVerdicts } from './passkey-verdicts.ts';
@@ -20,6 +21,7 @@ export interface Identity {
   readonly sessions: PersonSessions;
   readonly codes: SignInCodes;
   readonly passkeys: Passkeys;
+  readonly tokens: ApiTokens;
   readonly verdicts: PasskeyVerdicts;
   readonly oidc: OidcSignIn;
   readonly limits: SignInLimits;
@@ -50,6 +52,7 @@ export function createIdentity(deps: {
     sessions,
     codes: createSignInCodes({ store, proof, sessions, people, ledgerKey, now }),
     passkeys: createPasskeys({ store, proof, sessions, known, challenges, people, ledgerKey, now }),
+    tokens: createApiTokens({ store, proof, people, now }),
     verdicts: createPasskeyVerdicts({ people, receiveVerdict, now }),
     limits: createSignInLimits(now, (address) =>
       proof.log.warn({ address }, 'an address is locked out: it keeps failing to sign in'),

@@ -27,7 +27,8 @@ export interface PersonSession {
   readonly id: string;
   readonly person: ActorId;
   readonly name: string;
-  readonly via: SignInWay;
+  /** `token`: no person is there, but a program with a token of theirs. */
+  readonly via: SignInWay | 'token';
   readonly roles: readonly PersonRole[];
   readonly rights: readonly Right[];
   readonly since: Instant;

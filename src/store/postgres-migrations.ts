@@ -109,4 +109,7 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE person_sessions ADD COLUMN roles word;
   `,
+  `
+  CREATE TABLE person_tokens (id word PRIMARY KEY, token_hash word NOT NULL UNIQUE, envelope word NOT NULL, expires_at word NOT NULL);
+  `,
 ];

@@ -19,6 +19,7 @@ export interface StateSchema {
   person_sessions: PersonSessionRow;
   sign_in_codes: { token_hash: string; envelope: string; expires_at: string };
   passkeys: PasskeyRow;
+  person_tokens: PersonTokenRow;
   spent_challenges: { challenge: string; expires_at: string };
   policy_epochs: { epoch: number; digest: string; by: string; at: string };
   outbox: OutboxRow;
@@ -147,6 +148,14 @@ export interface PasskeyRow {
   /** The authenticator's own count of its signatures; a clone shows by it. */
   counter: number;
   registered_at: string;
+}
+
+export interface PersonTokenRow {
+  id: string;
+  token_hash: string;
+  /** What it may, signed by the person. */
+  envelope: string;
+  expires_at: string;
 }
 
 export interface NodeRow {

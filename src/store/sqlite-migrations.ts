@@ -93,4 +93,7 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE person_sessions ADD COLUMN roles TEXT;
   `,
+  `
+  CREATE TABLE person_tokens (id TEXT PRIMARY KEY, token_hash TEXT NOT NULL UNIQUE, envelope TEXT NOT NULL, expires_at TEXT NOT NULL) STRICT;
+  `,
 ];

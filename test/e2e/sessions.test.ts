@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keyOf, personNamed } from '../../src/cli/as-person.ts';
+import { RIGHTS } from '../../src/domain/rights.ts';
 import { newPage, type Page } from '../fixtures/browser.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { type Served, type Site, startSite } from '../fixtures/gateway.ts';
@@ -124,6 +126,62 @@ describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries
     const kept = JSON.stringify(state.prepare('SELECT * FROM person_sessions').all()) + JSON.stringify(entries);
     state.close();
     expect(kept).not.toContain(page.cookie?.split('=')[1]);
+  });
+
+  it('lets a program do what its token was signed for, and never approve', async () => {
+    const { identity } = ada.countersign;
+    const person = personNamed(ada.countersign, 'ada', null);
+    const key = keyOf(ada.countersign, person, undefined);
+    const page = newPage(served);
+    const ask = (token: string, method: string, path: string, body?: object) =>
+      page.ask(method, path, body, { authorization: `Bearer ${token}`, origin: undefined });
+    const made = await site.ask<{ id: string; token: string }>(
+      'token',
+      'create',
+      '--as',
+      'ada',
+      '--name',
+      'a dashboard',
+      '--right',
+      'plan.read',
+      'halt.set',
+      '--expires',
+      '1h',
+    );
+    expect((await ask(made.token, 'GET', '/api/plans')).status).toBe(200);
+    expect(
+      (await ask(made.token, 'POST', '/api/halts', {})).status,
+      'a malformed halt, and no question of origin',
+    ).toBe(400);
+    expect((await ask(made.token, 'GET', '/api/activity')).body.error.code).toBe('no_right');
+    expect((await ask(made.token, 'GET', '/mcp')).status, 'agents’ side').toBe(401);
+    expect((await page.ask('GET', '/api/session', undefined, { cookie: `countersign=${made.token}` })).status).toBe(
+      401,
+    );
+    expect((await ask(`${made.token}x`, 'GET', '/api/plans')).status).toBe(401);
+    const most = await identity.tokens.create(person, key, { name: 'most', rights: RIGHTS, lifetimeMs: 60_000 });
+    for (const [method, path] of [
+      ['POST', '/api/plans/x/verdict/options'],
+      ['POST', '/api/plans/x/verdict'],
+      ['POST', '/api/passkeys/options'],
+    ] as const)
+      expect((await ask(most.token, method, path, {})).body.error.code, path).toBe('no_right');
+    const short = await identity.tokens.create(person, key, { name: 'short', rights: ['plan.read'], lifetimeMs: 1 });
+    expect((await ask(short.token, 'GET', '/api/plans')).status).toBe(401);
+    // Whoever writes the state can’t make one mean more, or somebody else.
+    const { DatabaseSync } = await import('node:sqlite');
+    const state = new DatabaseSync(`${site.directory}/state/countersign.db`);
+    const rows = state.prepare('SELECT * FROM person_tokens').all() as { id: string; token_hash: string }[];
+    expect(JSON.stringify(rows)).not.toContain(made.token.slice(4));
+    const forged = `csp_${'A'.repeat(43)}`;
+    const hash = `sha256:${createHash('sha256').update(forged).digest('hex')}`;
+    state.prepare('UPDATE person_tokens SET token_hash = ? WHERE id = ?').run(hash, most.id);
+    state.close();
+    expect((await ask(forged, 'GET', '/api/plans')).status).toBe(401);
+    expect(await site.run('token', 'revoke', made.id, '--as', 'ada')).toMatchObject({ code: 0 });
+    expect((await ask(made.token, 'GET', '/api/plans')).status).toBe(401);
+    const entries = await ada.countersign.ledger.entries({ subject: made.id, limit: 10 });
+    expect(entries.map(({ entry }) => (entry.body as { event: string }).event)).toEqual(['made', 'revoked']);
   });
 
   it('locks an address out that keeps failing, whatever it then comes with', async () => {

@@ -1,7 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { noRight, type Right } from '../../domain/rights.ts';
+import type { ApiTokens } from '../../identity/api-tokens.ts';
 import type { PersonSession, PersonSessions } from '../../identity/person-sessions.ts';
 import { csrfOf, sameText } from '../../identity/secret-token.ts';
+import { bearerOf, challengeFor } from './bearer.ts';
 import { sendError } from './http-error.ts';
 import { isOwnPage, originOf } from './own-origin.ts';
 import { sessionToken } from './session-cookie.ts';
@@ -25,9 +27,21 @@ const signedIn = new WeakMap<FastifyRequest, PersonSession>();
 /** @param publicUrl where browsers reach this server, when that is configured. */
 export function createPersonGuard(deps: {
   readonly sessions: Pick<PersonSessions, 'byToken'>;
+  readonly tokens: Pick<ApiTokens, 'byToken'>;
   readonly publicUrl: string | undefined;
 }): PersonGuard {
   return (right) => async (request, reply) => {
+    const bearer = bearerOf(request.headers);
+    // A program that sends a token is no browser: no page can make one send this header for it.
+    if (bearer.bearer !== 'none') {
+      const session = bearer.bearer === 'token' ? await deps.tokens.byToken(bearer.token) : undefined;
+      if (session !== undefined) return admitted(session, right, request, reply);
+      return sendError(reply.header('www-authenticate', challengeFor(bearer)), 401, {
+        code: 'unauthenticated',
+        message: 'This is no token of a person, or it is over.',
+        hint: 'A person makes one: countersign token create. Tokens of tasks are for /mcp and PostgreSQL.',
+      });
+    }
     const token = sessionToken(request.headers.cookie);
     const session = token === undefined ? undefined : await deps.sessions.byToken(token);
     if (token === undefined || session === undefined) {
@@ -47,13 +61,22 @@ export function createPersonGuard(deps: {
         });
       }
     }
-    if (right !== null && !session.rights.includes(right)) {
-      const { message, hint } = noRight({ id: session.person }, right);
-      return sendError(reply, 403, { code: 'no_right', message, hint });
-    }
-    signedIn.set(request, session);
-    return undefined;
+    return admitted(session, right, request, reply);
   };
+}
+
+async function admitted(
+  session: PersonSession,
+  right: Right | null,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply | undefined> {
+  if (right !== null && !session.rights.includes(right)) {
+    const { message, hint } = noRight({ id: session.person }, right);
+    return sendError(reply, 403, { code: 'no_right', message, hint });
+  }
+  signedIn.set(request, session);
+  return undefined;
 }
 
 /** Who is signed in, in a route that {@link PersonGuard} guards. @throws Error in one that it doesn't. */

@@ -101,7 +101,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   servePlans(app, options.gateway, options.receiveApproval);
   const { identity, publicUrl } = options;
   if (identity !== undefined) {
-    const guard = createPersonGuard({ sessions: identity.sessions, publicUrl });
+    const guard = createPersonGuard({ ...identity, publicUrl });
     const signIn = createSignInRoute({ identity, publicUrl });
     const parts = { identity, guard, signIn, publicUrl, gateway: options.gateway };
     serveSessions(app, parts);
