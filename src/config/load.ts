@@ -14,6 +14,7 @@ import { type ConfiguredOidc, checkPeople, oidcOf, personOf, type Report } from 
 import { type ConfigDocument, configSchema } from './schema.ts';
 import { type Secret, secretReference } from './secret.ts';
 import { stateOf } from './state.ts';
+import { type ConfiguredWorkloads, checkWorkloads, workloadsOf } from './workloads.ts';
 
 /** `countersign.yaml`, checked and in the words of the domain. Paths are absolute, secrets still references. */
 export interface Config {
@@ -40,6 +41,8 @@ export interface Config {
   readonly environments: ReadonlyMap<EnvironmentId, Environment>;
   readonly targets: ReadonlyMap<TargetId, ConfiguredTarget>;
   readonly actors: ReadonlyMap<ActorId, Actor>;
+  /** Agents whose platform names them in tokens, and who issues these. */
+  readonly workloads: ConfiguredWorkloads;
   /** Digests of agents' own tokens. */
   readonly agentTokens: ReadonlyMap<string, ActorId>;
   readonly roles: ReadonlyMap<RoleId, Role>;
@@ -136,6 +139,7 @@ export async function loadConfig(file: string): Promise<Config> {
       ]),
     ),
     actors: actorsOf(value),
+    workloads: workloadsOf(value),
     agentTokens: new Map(
       Object.entries(value.actors.agents).flatMap(([id, { tokenHash }]) =>
         tokenHash === undefined ? [] : [[tokenHash, asId<ActorId>(id)] as const],
@@ -328,6 +332,7 @@ function crossCheck(value: ConfigDocument, problem: ProblemAt): Problem[] {
     }
   }
   checkPeople(value, report, needEnvironment);
+  checkWorkloads(value, report);
   checkMachines(value, report, needPerson);
   for (const [index, freeze] of value.freezes.entries()) {
     if (freeze.environment !== '*') needEnvironment(['freezes', index, 'environment'], freeze.environment);

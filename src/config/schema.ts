@@ -223,7 +223,12 @@ const person = z.strictObject({
   roles: z.array(z.enum(PERSON_ROLES)).min(1).optional(),
 });
 
-/** How people sign in, and for how long. */
+/** Whoever stands between could answer in their place; on this machine nobody does. */
+const overTls = z
+  .url()
+  .regex(/^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/|$))/, 'write an https:// address');
+
+/** How people sign in, and for how long; and who vouches for agents. */
 const identity = z.strictObject({
   session: z
     .strictObject({
@@ -231,11 +236,20 @@ const identity = z.strictObject({
       longest: duration.refine((ms) => ms >= 1000 && ms <= 24 * UNITS_MS.h, 'from 1s to 24h').prefault('12h'),
     })
     .prefault({}),
+  /** Who issues tokens to agents: their platform (SPIFFE and the like), or an authorization server. */
+  issuers: z
+    .array(
+      z.strictObject({
+        issuer: z.string().min(1),
+        jwks: overTls,
+        /** What tokens must be made for; left out, the public address of /mcp. */
+        audience: z.url({ protocol: /^https?$/ }).optional(),
+      }),
+    )
+    .default([]),
   oidc: z
     .strictObject({
-      issuer: z
-        .url()
-        .regex(/^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1|\[::1\])(:|\/|$))/, 'write an https:// address'),
+      issuer: overTls,
       clientId: z.string().min(1),
       clientSecret: reference,
       scopes: z.array(z.string().regex(/^\S+$/)).default(['openid', 'email', 'profile']),
@@ -249,6 +263,8 @@ const identity = z.strictObject({
 const machine = z.strictObject({
   owner: name,
   role: name,
+  /** As its platform names it in the tokens that it gives it; only for agents. */
+  workload: z.strictObject({ issuer: z.string().min(1), subject: z.string().min(1).max(2048) }).optional(),
   tokenHash: z
     .string()
     .regex(/^sha256:[0-9a-f]{64}$/)

@@ -42,6 +42,8 @@ export function createGateway(deps: {
   readonly target: (id: TargetId) => Promise<GovernedTarget | Refusal>;
   readonly rules: (target: string) => TargetRules | undefined;
   readonly agentTokens: () => ReadonlyMap<string, ActorId>;
+  /** The agent that a token of its platform names. */
+  readonly workload: (token: string) => Promise<ActorId | undefined>;
   readonly policyDigest: () => Digest;
   readonly reload: () => ReloadStatus | null;
   readonly now: () => number;
@@ -78,7 +80,7 @@ export function createGateway(deps: {
       const stored = await taskByTokenHash(store, tokenHash(token));
       return stored !== undefined && stateOf(stored) === 'open' ? stored.task : undefined;
     },
-    agentByToken: (token) => deps.agentTokens().get(tokenHash(token)),
+    agentByToken: async (token) => deps.agentTokens().get(tokenHash(token)) ?? deps.workload(token),
     async scramVerifier(task) {
       const stored = await taskById(store, task);
       return stored !== undefined && stateOf(stored) === 'open' ? stored.verifier : undefined;

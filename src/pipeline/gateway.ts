@@ -28,8 +28,8 @@ export interface Gateway {
   closeTask(task: TaskId, by: ActorId): Promise<void>;
   /** The open task that a bearer token speaks for; `undefined` when the token is unknown, its task over, or closed. */
   taskByToken(token: string): Promise<Task | undefined>;
-  /** The agent that an agent's own long-lived token speaks for: it may open tasks, nothing else. */
-  agentByToken(token: string): ActorId | undefined;
+  /** The agent that an agent's own long-lived token, or a token of its platform, speaks for: it may open tasks, nothing else. */
+  agentByToken(token: string): Promise<ActorId | undefined>;
   /** What SCRAM-SHA-256 needs to check a task's token without knowing it (RFC 5802 §3); `undefined` for an unknown or ended task. */
   scramVerifier(task: string): Promise<ScramVerifier | undefined>;
 

@@ -8,6 +8,7 @@ import { createWireSessions } from '../channels/pgwire/serve-connection.ts';
 import { backedUp } from '../config/backup.ts';
 import { instantOf } from '../domain/ids.ts';
 import { DEFAULT_MAX_SESSIONS } from '../domain/target.ts';
+import { createWorkloads } from '../identity/workloads.ts';
 import { backupFigures } from '../ledger/backup-figures.ts';
 import { lastRedTeamRun } from '../ledger/red-team-runs.ts';
 import type { Metrics } from '../observing/metrics.ts';
@@ -128,6 +129,7 @@ export async function serve(
     onTrouble: (error) => log.warn({ err: error }, 'a figure could not be read'),
   });
   const reload = createReload(countersign, { endSessions: () => sessions.endOver() });
+  const workloads = createWorkloads({ settings: () => countersign.config.workloads, now, log });
   const gateway = createGateway({
     store,
     tasks: countersign.tasks,
@@ -140,6 +142,7 @@ export async function serve(
     target: countersign.target,
     rules: countersign.rules,
     agentTokens: () => countersign.config.agentTokens,
+    workload: (token) => workloads.agent(token),
     policyDigest: () => countersign.policies.digest,
     reload: () => reload.status(),
     now,
@@ -296,6 +299,11 @@ export async function serve(
         : { hostnames: [new URL(config.reachedAt.http).hostname], publicUrl: config.reachedAt.http }),
       gateway,
       identity: countersign.identity,
+      resource() {
+        const [first, ...others] = countersign.config.workloads.issuers;
+        if (first === undefined) return undefined;
+        return { resource: first.audience, issuers: [first, ...others].map(({ issuer }) => issuer) };
+      },
       console: { oversight, tail },
       receiveApproval: countersign.receiveVerdict,
       mcp: inTheirTrace(createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }), tracing),

@@ -1,12 +1,17 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { generateKeyPair, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newPage, type Page } from '../fixtures/browser.ts';
-import { type Served, type Site, startSite } from '../fixtures/gateway.ts';
+import { mcpClient, type Served, type Site, startSite } from '../fixtures/gateway.ts';
+import { type StartedIssuer, startIssuer } from '../fixtures/issuer.ts';
 import { type StartedProvider, startProvider } from '../fixtures/oidc.ts';
 import { servers } from '../fixtures/postgres.ts';
 
 const CLIENT = { id: 'countersign', secret: 'a secret of a test that is long enough' };
+
+const AUDIENCE = 'https://countersign.example/mcp';
+const SUBJECT = 'spiffe://example.com/ns/agents/sa/migrator';
 
 const ACCOUNTS = {
   ada: { email: 'ada@example.com', email_verified: true, groups: ['dba', 'everybody'] },
@@ -16,20 +21,29 @@ const ACCOUNTS = {
   stranger: { email: 'stranger@example.com', email_verified: true, groups: ['dba'] },
 };
 
-describe.each(servers.slice(0, 1))('OpenID Connect, before $name', ({ binaries }) => {
+describe.each(servers.slice(0, 1))('OpenID Connect and tokens of others, before $name', ({ binaries }) => {
   let site: Site;
   let served: Served;
   let provider: StartedProvider;
+  let platform: StartedIssuer;
 
   beforeAll(async () => {
     provider = await startProvider(ACCOUNTS);
+    platform = await startIssuer();
     site = await startSite(binaries, { scale: 0.01 });
     writeFileSync(join(site.directory, 'oidc.secret'), CLIENT.secret, { mode: 0o600 });
     const people = `    grace: { name: Grace, subject: grace-4711, roles: [auditor] }\n    edsger: { name: Edsger, email: Edsger@example.com }\n`;
     site.edit(
       (text) =>
-        `${text.replace('  people:\n', `  people:\n${people}`).replace(/^( +)name: ada$/m, '$1name: ada\n$1email: ada@example.com')}
+        `${text
+          .replace('  people:\n', `  people:\n${people}`)
+          .replace(
+            /^( +)migrator:\n( +)owner/m,
+            `$1migrator:\n$2workload: { issuer: ${platform.issuer}, subject: ${SUBJECT} }\n$2owner`,
+          )
+          .replace(/^( +)name: ada$/m, '$1name: ada\n$1email: ada@example.com')}
 identity:
+  issuers: [{ issuer: ${platform.issuer}, jwks: ${platform.jwks}, audience: ${AUDIENCE} }]
   oidc:
     issuer: ${provider.issuer}
     clientId: ${CLIENT.id}
@@ -41,7 +55,7 @@ identity:
     provider.know({ ...CLIENT, redirectUri: `${newPage(served).origin}/api/session/oidc/callback` });
   });
   afterAll(async () => {
-    await provider?.stop();
+    await Promise.all([provider?.stop(), platform?.stop()]);
     await site?.remove();
   });
 
@@ -123,9 +137,52 @@ identity:
     expect((await comeBack(page, callback)).status, 'the same once more').toBe(403);
   });
 
+  it('tells MCP clients where tokens come from, and knows an agent by that of its platform', async () => {
+    const asked = await fetch(served.mcp, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: '{}',
+    });
+    expect(asked.status).toBe(401);
+    const [, metadata = ''] = /resource_metadata="([^"]+)"/.exec(asked.headers.get('www-authenticate') ?? '') ?? [];
+    expect(metadata).toBe('https://countersign.example/.well-known/oauth-protected-resource/mcp');
+    expect(await (await fetch(`${served.http}${new URL(metadata).pathname}`)).json()).toMatchObject({
+      resource: AUDIENCE,
+      authorization_servers: [platform.issuer],
+      bearer_methods_supported: ['header'],
+    });
+    const good = { sub: SUBJECT, aud: AUDIENCE };
+    const agent = await mcpClient({ url: served.mcp, token: await platform.token(good) });
+    const opened = await agent.call('open_task', {
+      purpose: 'look around',
+      targets: { 'rental-production': { read: ['public.*'] } },
+    });
+    expect(opened).toMatchObject({ outcome: 'opened', task: { agent: 'migrator' } });
+    await agent.close();
+    const now = Math.floor(Date.now() / 1000);
+    const stranger = (await generateKeyPair('ES256')).privateKey;
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const claims = { iss: platform.issuer, ...good, exp: now + 60 };
+    const wrong: Record<string, string> = {
+      'another audience': await platform.token({ ...good, aud: 'https://other.example/mcp' }),
+      'another subject': await platform.token({ ...good, sub: 'spiffe://example.com/ns/agents/sa/other' }),
+      'another issuer': await platform.token({ ...good, iss: 'https://evil.example' }),
+      'an old one': await platform.token({ ...good, exp: now - 60 }),
+      'one for years': await platform.token({ ...good, exp: now + 365 * 86_400 }),
+      'one of tomorrow': await platform.token({ ...good, nbf: now + 3600 }),
+      'another key': await platform.token(good, stranger),
+      'no signature': `${part({ alg: 'none' })}.${part(claims)}.`,
+      'a shared secret': await new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(Buffer.alloc(32, 1)),
+    };
+    for (const [what, token] of Object.entries(wrong)) {
+      const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` };
+      expect((await fetch(served.mcp, { method: 'POST', headers, body: '{}' })).status, what).toBe(401);
+    }
+  });
+
   it('ends with the provider’s place in the configuration', async () => {
     const { page } = await signIn('ada');
-    site.edit((text) => text.slice(0, text.indexOf('identity:\n  oidc:')));
+    site.edit((text) => text.slice(0, text.indexOf('  oidc:\n')));
     const status = async () => (await page.ask('GET', '/api/session')).status;
     await expect.poll(status, { timeout: 10_000, interval: 200 }).toBe(401);
     expect((await newPage(served).ask('GET', '/api/session')).body.login.oidc).toBeNull();

@@ -13,7 +13,7 @@ export function bearerOf(headers: IncomingHttpHeaders): Bearer {
   return token === undefined ? { bearer: 'malformed' } : { bearer: 'token', token };
 }
 
-const B64TOKEN = /^Bearer +([A-Za-z0-9\-._~+/]{8,512}=*)$/i;
+const B64TOKEN = /^Bearer +([A-Za-z0-9\-._~+/]{8,8192}=*)$/i;
 
 /** The challenge of a 401 (RFC 6750 §3): no error code when no token came at all. */
 export function challengeFor(bearer: Bearer): string {

@@ -19,6 +19,7 @@ import { checkOrigin } from './origin-check.ts';
 import { servePasskeys } from './passkey-routes.ts';
 import { createPersonGuard } from './person-session.ts';
 import { type ReceiveApproval, servePlans } from './plan-routes.ts';
+import { metadataParameter, type ProtectedResource, serveResourceMetadata } from './resource-metadata.ts';
 import { serveSessions } from './session-routes.ts';
 import { createSignInRoute } from './sign-in-route.ts';
 import { serveVerdicts } from './verdict-routes.ts';
@@ -37,6 +38,8 @@ export interface HttpOptions {
   /** What people see and do in the console; it takes somebody who is signed in. */
   readonly console?: { readonly oversight: Oversight; readonly tail: LedgerTail };
   readonly receiveApproval: ReceiveApproval;
+  /** Who issues tokens for `/mcp`, besides the gateway itself; `undefined` where nobody does. */
+  readonly resource?: () => ProtectedResource | undefined;
   /** What answers `/mcp`. */
   readonly mcp: MountedChannel;
   readonly needs: Needs;
@@ -116,7 +119,9 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
       serveConsoleFiles(app);
     }
   }
-  await mount(app, '/mcp', options.mcp, options.log);
+  const resource = options.resource ?? (() => undefined);
+  serveResourceMetadata(app, resource);
+  await mount(app, '/mcp', options.mcp, { log: options.log, challenge: () => metadataParameter(resource()) });
 
   await app.listen({ host: options.host, port: options.port });
   const address = app.server.address();
@@ -189,7 +194,12 @@ function answerErrors(app: FastifyInstance, log: Logger): void {
   });
 }
 
-async function mount(app: FastifyInstance, path: string, channel: MountedChannel, log: Logger): Promise<void> {
+async function mount(
+  app: FastifyInstance,
+  path: string,
+  channel: MountedChannel,
+  { log, challenge }: { readonly log: Logger; readonly challenge: () => string },
+): Promise<void> {
   await app.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser(
@@ -208,7 +218,7 @@ async function mount(app: FastifyInstance, path: string, channel: MountedChannel
           if (handled === 'answered') return reply.hijack();
         }
         log.info({ remote: request.ip, path }, 'a request without a valid token was turned away');
-        return sendError(reply.header('www-authenticate', challengeFor(bearer)), 401, {
+        return sendError(reply.header('www-authenticate', `${challengeFor(bearer)}${challenge()}`), 401, {
           code: 'unauthenticated',
           message: bearer.bearer === 'none' ? 'This needs a token.' : 'This token is unknown, or its task is over.',
           hint: 'A person opens a task with `countersign task open`; send its token as `Authorization: Bearer …`.',

@@ -11,6 +11,6 @@ export type Caller =
 export async function callerOf(gateway: Gateway, token: string): Promise<Caller | undefined> {
   const task = await gateway.taskByToken(token);
   if (task !== undefined) return { caller: 'task', task };
-  const agent = gateway.agentByToken(token);
+  const agent = await gateway.agentByToken(token);
   return agent === undefined ? undefined : { caller: 'agent', agent };
 }

@@ -291,7 +291,7 @@ export function gatewayOnPostgres(url: string): TestGateway {
       for (const [token, task] of tasks) if (task.id === id) tasks.delete(token);
     },
     taskByToken: async (token) => tasks.get(token),
-    agentByToken: (token) => (token === AGENT_TOKEN ? AGENT : undefined),
+    agentByToken: async (token) => (token === AGENT_TOKEN ? AGENT : undefined),
     scramVerifier: async () => undefined,
     openSession: async (task, target): Promise<Session | Refused> =>
       target === TARGET ? openSession(task) : { refused: refused('denied', `The task does not reach ${target}.`) },
