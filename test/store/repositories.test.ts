@@ -33,6 +33,16 @@ import {
 } from '../../src/store/nodes.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import {
+  allPasskeys,
+  confirmPasskey,
+  countPasskey,
+  forgetChallenges,
+  insertPasskey,
+  passkeysOf,
+  removePasskey,
+  spendChallenge,
+} from '../../src/store/passkeys.ts';
+import {
   endPersonSession,
   forgetPersonSessions,
   insertPersonSession,
@@ -41,6 +51,13 @@ import {
   stepUpPersonSession,
   touchPersonSession,
 } from '../../src/store/person-sessions.ts';
+import {
+  allPersonTokens,
+  forgetPersonTokens,
+  insertPersonToken,
+  personTokenByHash,
+  removePersonToken,
+} from '../../src/store/person-tokens.ts';
 import {
   eraseValues,
   getPlan,
@@ -138,6 +155,42 @@ describe.each(dialects)('on $name', (dialect) => {
   }
 
   const change = { note: 'why', at: instantOf(5) };
+
+  it('keeps a passkey with what vouches for it and how far it has counted, and a token until it is taken back', async () => {
+    const at = instantOf(Date.parse('2026-01-01T00:00:00Z'));
+    const passkey = {
+      id: 'passkey_1',
+      person: 'ada',
+      credential: 'one',
+      statement: '{}',
+      envelope: null,
+      counter: 0,
+      registered_at: at,
+    };
+    expect(await store.commit([insertPasskey(passkey)])).toBeNull();
+    expect(await store.commit([insertPasskey({ ...passkey, id: 'passkey_2', person: 'grace' })])).toBe(0);
+    expect(await store.commit([countPasskey(passkey.id, 0), countPasskey(passkey.id, 7)])).toBeNull();
+    for (const counted of [0, 6, 7]) expect(await store.commit([countPasskey(passkey.id, counted)])).toBe(0);
+    await store.commit([confirmPasskey(passkey.id, '{"signed":true}')]);
+    const kept = [{ ...passkey, counter: 7, envelope: '{"signed":true}' }];
+    expect(await passkeysOf(store, ada)).toEqual(kept);
+    expect(await allPasskeys(store)).toEqual(kept);
+    expect(await store.commit([removePasskey(passkey.id)])).toBeNull();
+    expect(await store.commit([removePasskey(passkey.id)])).toBe(0);
+    expect(await store.commit([spendChallenge('one', at)])).toBeNull();
+    expect(await store.commit([spendChallenge('one', at)])).toBe(0);
+    await store.commit([forgetChallenges(instantOf(Date.parse(at) + 1))]);
+    expect(await store.commit([spendChallenge('one', at)])).toBeNull();
+    const token = { id: 'token_1', token_hash: 'sha256:1', envelope: { signed: true }, expires_at: at };
+    expect(await store.commit([insertPersonToken(token)])).toBeNull();
+    const found = { ...token, envelope: '{"signed":true}' };
+    expect(await personTokenByHash(store, 'sha256:1')).toEqual(found);
+    expect(await allPersonTokens(store)).toEqual([found]);
+    expect(await store.commit([removePersonToken(token.id)])).toBeNull();
+    expect(await store.commit([removePersonToken(token.id)])).toBe(0);
+    await store.commit([insertPersonToken(token), forgetPersonTokens(instantOf(Date.parse(at) + 1))]);
+    expect(await personTokenByHash(store, 'sha256:1')).toBeUndefined();
+  });
 
   it('keeps a session by the digest of its token, and redeems a code once', async () => {
     const at = (second: number) => instantOf(Date.parse('2026-01-01T00:00:00Z') + second * 1000);
