@@ -11,6 +11,7 @@ import { type ApiTokens, createApiTokens } from './api-tokens.ts';
 import { createChallenges } from './challenges.ts';
 import { createOidcSignIn, type OidcSettings, type OidcSignIn } from './oidc.ts';
 import { createPasskeyVerdicts, type PasskeyVerdicts } from './passkey-verdicts.ts';
+import { createPasskeyVouching, type PasskeyVouching } from './passkey-vouching.ts';
 import { createPasskeys, type Passkeys, passkeyThatCounts } from './passkeys.ts';
 import { createPersonSessions, type PersonSessions, type SignInWay } from './person-sessions.ts';
 import { createSignInCodes, FIRST, type SignInCodes } from './sign-in-codes.ts';
@@ -21,6 +22,7 @@ export interface Identity {
   readonly sessions: PersonSessions;
   readonly codes: SignInCodes;
   readonly passkeys: Passkeys;
+  readonly vouching: PasskeyVouching;
   readonly tokens: ApiTokens;
   readonly verdicts: PasskeyVerdicts;
   readonly oidc: OidcSignIn;
@@ -45,13 +47,15 @@ export function createIdentity(deps: {
   const { store, proof, people, known, ledgerKey, receiveVerdict, now } = deps;
   const sessions = createPersonSessions({ store, proof, people, limits: deps.session, counts, now });
   const challenges = createChallenges({ secret: deps.challengeSecret, now });
+  const passkeys = createPasskeys({ store, proof, sessions, known, challenges, people, ledgerKey, now });
   const secret = deps.challengeSecret;
   const oidc = createOidcSignIn({ settings: deps.oidc, sessions, challenges, secret, people, log: proof.log });
   return {
     oidc,
     sessions,
     codes: createSignInCodes({ store, proof, sessions, people, ledgerKey, now }),
-    passkeys: createPasskeys({ store, proof, sessions, known, challenges, people, ledgerKey, now }),
+    passkeys,
+    vouching: createPasskeyVouching({ people, passkeys }),
     tokens: createApiTokens({ store, proof, people, now }),
     verdicts: createPasskeyVerdicts({ people, receiveVerdict, now }),
     limits: createSignInLimits(now, (address) =>

@@ -1,35 +1,16 @@
-import type { PublicKeyCredentialRequestOptionsJSON } from '@simplewebauthn/server';
-import { challengeOf } from '../approval/dsse.ts';
 import { APPROVAL_TYPE, openEnvelope } from '../approval/envelope.ts';
 import type { Person } from '../domain/actor.ts';
 import type { ApprovalEnvelope, ApprovalStatement } from '../domain/approval.ts';
 import { canonicalJson, digestOf, type Json } from '../domain/digest.ts';
 import { type ActorId, instantOf } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
-import { keyId } from '../ledger/signing-key.ts';
-import { rawKey } from '../ledger/webauthn-signature.ts';
 import type { PlanView } from '../pipeline/gateway.ts';
 import type { ReceiveVerdict } from '../pipeline/verdicts.ts';
+import { type AskedSignature, type Assertion, askFor, envelopeOf, GOOD_FOR_MS } from './signed-by-passkey.ts';
 
 /** A verdict that a passkey is to sign. */
-export interface AskedVerdict {
+export interface AskedVerdict extends AskedSignature {
   readonly statement: ApprovalStatement;
-  /** Base64 of the canonical statement: what is signed, byte for byte. */
-  readonly payload: string;
-  /** For `navigator.credentials.get`; its challenge is the digest of the statement. */
-  readonly options: PublicKeyCredentialRequestOptionsJSON;
-}
-
-/** What an authenticator answers, in base64url. */
-export interface Assertion {
-  readonly id: string;
-  readonly response: {
-    readonly authenticatorData: string;
-    readonly clientDataJSON: string;
-    readonly signature: string;
-    /** Whom the authenticator has it for. */
-    readonly userHandle?: string;
-  };
 }
 
 /**
@@ -52,9 +33,6 @@ export interface PasskeyVerdicts {
     readonly assertion: Assertion;
   }): ReturnType<ReceiveVerdict>;
 }
-
-/** For how long an answer may take: what is signed is a decision of now. */
-const GOOD_FOR_MS = 5 * 60_000;
 
 export function createPasskeyVerdicts(deps: {
   readonly people: () => ReadonlyMap<ActorId, Person>;
@@ -82,17 +60,7 @@ export function createPasskeyVerdicts(deps: {
         at: instantOf(deps.now()),
       };
       const payload = Buffer.from(canonicalJson(statement as unknown as Json), 'utf8');
-      return {
-        statement,
-        payload: payload.toString('base64'),
-        options: {
-          challenge: challengeOf(APPROVAL_TYPE, payload).toString('base64url'),
-          rpId: first.rpId,
-          userVerification: 'required',
-          timeout: GOOD_FOR_MS,
-          allowCredentials: [first, ...others].map(({ credential }) => ({ id: credential, type: 'public-key' })),
-        },
-      };
+      return { statement, ...askFor(APPROVAL_TYPE, payload, [first, ...others]) };
     },
 
     async receive({ plan, person, payload, assertion }) {
@@ -101,23 +69,7 @@ export function createPasskeyVerdicts(deps: {
         .get(person)
         ?.passkeys.find(({ credential }) => credential === assertion.id);
       if (passkey === undefined) return no(`This is no passkey of ${person} that counts.`, 'Sign with your own.');
-      const { authenticatorData, clientDataJSON, signature } = assertion.response;
-      const base64 = (text: string) => Buffer.from(text, 'base64url').toString('base64');
-      const envelope: ApprovalEnvelope = {
-        payloadType: APPROVAL_TYPE,
-        payload,
-        signatures: [
-          {
-            keyid: keyId(rawKey(passkey.publicKey)),
-            sig: base64(signature),
-            webauthn: {
-              credential: passkey.credential,
-              authenticatorData: base64(authenticatorData),
-              clientData: base64(clientDataJSON),
-            },
-          },
-        ],
-      };
+      const envelope: ApprovalEnvelope = envelopeOf(APPROVAL_TYPE, payload, passkey, assertion);
       const opened = openEnvelope(envelope);
       if (!opened.opened) return no(`This does not count: ${opened.why}.`, 'Ask for what to sign again.');
       const { statement } = opened;

@@ -30,9 +30,9 @@ import type { PasskeyRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Challenges } from './challenges.ts';
 import { ALGORITHMS, publicKeyOf } from './cose-key.ts';
-import type { Assertion } from './passkey-verdicts.ts';
 import type { PersonSession, PersonSessions } from './person-sessions.ts';
 import type { SignedIn } from './sign-in-codes.ts';
+import type { Assertion } from './signed-by-passkey.ts';
 
 /** A passkey as its owner sees it. */
 export interface RegisteredPasskey {

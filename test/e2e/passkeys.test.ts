@@ -229,6 +229,16 @@ describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }
     const assertion = key.get(body.options, from.origin);
     const answer = await from.ask('POST', `/api/plans/${plan}/verdict`, { payload: body.payload, assertion });
     expect(answer).toMatchObject({ status: 200, body: { plan: { state: 'approved' } } });
+    const second = newAuthenticator();
+    const { id } = (await register(from, second)).body.passkey;
+    const toConfirm = await from.ask('POST', `/api/passkeys/${id}/confirm/options`);
+    const confirmBy = (by: Authenticator, options: { challenge: string }) =>
+      from.ask('POST', `/api/passkeys/${id}/confirm`, by.get({ rpId: 'localhost', ...options }, from.origin));
+    expect((await confirmBy(second, toConfirm.body.options)).status, 'by itself').toBe(403);
+    expect((await confirmBy(key, body.options)).status, 'by a verdict').toBe(403);
+    expect((await page.ask('POST', `/api/passkeys/${id}/confirm/options`)).status, 'by somebody else').toBe(403);
+    expect((await confirmBy(key, toConfirm.body.options)).body).toMatchObject({ passkey: { id, confirmed: true } });
+    expect((await signIn(second)).status).toBe(200);
     expect((await verifyLedger(`${site.directory}/state/countersign.db`)).verdict).toBe('sound');
     if (hasPython) expect(await judgedByStranger(site)).toMatchObject({ verdict: 'sound', approvals: 3, applied: 1 });
   });

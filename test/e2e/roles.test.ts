@@ -49,6 +49,8 @@ const ASKED: Record<
     ['GET', '/api/passkeys'],
     ['POST', '/api/passkeys/options'],
     ['POST', '/api/passkeys'],
+    ['POST', '/api/passkeys/passkey_0000000000000000/confirm/options'],
+    ['POST', '/api/passkeys/passkey_0000000000000000/confirm', {}],
     ['DELETE', '/api/passkeys/passkey_0000000000000000'],
   ],
 };

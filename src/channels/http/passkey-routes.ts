@@ -18,7 +18,7 @@ export function servePasskeys(
   },
 ): void {
   const { guard, signIn, publicUrl } = deps;
-  const { passkeys } = deps.identity;
+  const { passkeys, vouching } = deps.identity;
 
   app.get('/api/passkeys', { preHandler: guard('passkey.own') }, async (request) => ({
     passkeys: await passkeys.list(signedInOf(request).person),
@@ -44,6 +44,28 @@ export function servePasskeys(
       confirm: passkey.confirmed ? null : `countersign passkey confirm ${passkey.id} --as ${passkey.person}`,
     });
   });
+
+  app.post<{ Params: { id: string } }>(
+    '/api/passkeys/:id/confirm/options',
+    { preHandler: guard('passkey.own') },
+    async (request, reply) => {
+      const { person } = signedInOf(request);
+      const asked = await vouching.ask(request.params.id, person, originOf(request, publicUrl));
+      return 'refused' in asked ? sendRefusal(reply, asked.refused) : asked;
+    },
+  );
+
+  app.post<{ Params: { id: string } }>(
+    '/api/passkeys/:id/confirm',
+    { preHandler: guard('passkey.own') },
+    async (request, reply) => {
+      const body = ASSERTION.safeParse(request.body);
+      if (!body.success) return malformed(reply, body.error);
+      const { person } = signedInOf(request);
+      const confirmed = await vouching.receive(request.params.id, person, assertionOf(body.data));
+      return 'refused' in confirmed ? sendRefusal(reply, confirmed.refused) : confirmed;
+    },
+  );
 
   app.delete<{ Params: { id: string } }>(
     '/api/passkeys/:id',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Assertion } from '../../identity/passkey-verdicts.ts';
+import type { Assertion } from '../../identity/signed-by-passkey.ts';
 
 /** What browsers send of authenticators: `PublicKeyCredential.toJSON()` (WebAuthn Level 3 §5.1), without what isn't used. */
 
