@@ -1,15 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import type { PlanId } from '../src/domain/ids.ts';
 import { CATALOGUE_POLL_MS, type Measured } from '../src/engines/engine.ts';
-import { openRentalTarget, type RentalTarget } from '../test/engines/postgres/rental-target.ts';
+import { openRentalTarget, planId, type RentalTarget } from '../test/engines/postgres/rental-target.ts';
 import { servers } from '../test/fixtures/postgres.ts';
 import { type Report, ROUNDS, spread } from './report.ts';
 
 const ROWS = 100_000;
 const TABLE = 'public.parcels';
+let madePlans = 0;
 const STATEMENT = `UPDATE ${TABLE} SET weight = weight + 1`;
 
-/** A change of 100,000 rows: bare, tried in a dry run, and applied with every row before and after kept. */
+/** A change of 100,000 rows: bare, tried in a dry run, applied with every row before and after kept, and taken back. */
 export async function plans(report: Report): Promise<void> {
   const [first] = servers;
   report.section(
@@ -25,6 +27,7 @@ export async function plans(report: Report): Promise<void> {
        ALTER TABLE ${TABLE} ADD PRIMARY KEY (id)`,
     );
     const [once, twice, applies]: [number[], number[], number[]] = [[], [], []];
+    const [undos, drops, returns]: [number[], number[], number[]] = [[], [], []];
     for (let round = 0; round < ROUNDS; round++) {
       await settle(rental);
       const bare = await seconds(() => bareRun(rental));
@@ -41,23 +44,51 @@ export async function plans(report: Report): Promise<void> {
       const { took, measured } = await dryRun({ repeatable: true });
       once.push(took / bare);
       twice.push((await dryRun({})).took / bare);
+      const change = planId(++madePlans);
       const apply = await seconds(async () => {
-        const { outcome } = await rental.apply([STATEMENT], [TABLE], measured);
+        const { outcome } = await rental.apply([STATEMENT], [TABLE], measured, { plan: change });
         if (outcome !== 'applied') throw new Error(`not applied: ${outcome}`);
       });
       applies.push(apply / bare);
+      undos.push(await takenBack(rental, change));
+      const dropped = planId(++madePlans);
+      drops.push(await softDrop(rental, dropped));
+      returns.push(await takenBack(rental, dropped));
     }
     report.tell('dry run, where no value can differ from run to run', `${spread(once)} ×`);
     report.tell('dry run where one could: it runs twice', `${spread(twice)} ×`);
     report.tell('apply, with capture and comparison', `${spread(applies)} ×`);
+    report.tell('undo of it, tried and applied', `${spread(undos)} s`);
+    report.tell('DROP of the table into quarantine, tried and applied', `${spread(drops)} s`);
+    report.tell('undo of that, tried and applied', `${spread(returns)} s`);
   } finally {
     await rental.remove();
   }
 }
 
+async function takenBack(rental: RentalTarget, change: PlanId): Promise<number> {
+  await settle(rental, '');
+  const undo = { change, keepNewer: false };
+  return seconds(async () => {
+    const tried = await rental.measure([], [TABLE], { undo, repeatable: true });
+    const { outcome } = await rental.apply([], [TABLE], tried, { plan: planId(++madePlans), undo });
+    if (outcome !== 'applied') throw new Error(`not taken back: ${outcome}`);
+  });
+}
+
+async function softDrop(rental: RentalTarget, plan: PlanId): Promise<number> {
+  await settle(rental);
+  const sql = `DROP TABLE ${TABLE}`;
+  return seconds(async () => {
+    const tried = await rental.measure([sql], [TABLE], { quarantine: { keepMs: 60_000 }, repeatable: true });
+    const { outcome } = await rental.apply([sql], [TABLE], tried, { plan });
+    if (outcome !== 'applied') throw new Error(`not dropped: ${outcome}`);
+  });
+}
+
 /** Each run meets the table as it was, and nothing else that goes on: what is written is on disk, the catalogue is known. */
-async function settle(rental: RentalTarget): Promise<void> {
-  await rental.sql(`VACUUM ANALYZE ${TABLE}`);
+async function settle(rental: RentalTarget, table = TABLE): Promise<void> {
+  await rental.sql(`VACUUM ANALYZE ${table}`);
   await rental.sql('CHECKPOINT');
   await sleep(CATALOGUE_POLL_MS + 300);
 }
