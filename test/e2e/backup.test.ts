@@ -46,7 +46,9 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
     });
     await asSuperuser(
       site.databaseUrl,
-      'GRANT CONNECT ON DATABASE rental TO countersign_backup; GRANT SELECT ON LARGE OBJECT 4711 TO countersign_backup',
+      `GRANT CONNECT ON DATABASE rental TO countersign_backup; GRANT SELECT ON LARGE OBJECT 4711 TO countersign_backup;
+       -- What lies in quarantine is backed up and drilled as everything is.
+       CREATE SCHEMA countersign_quarantine_7_0 AUTHORIZATION countersign_apply; CREATE TABLE countersign_quarantine_7_0.gone AS SELECT 1 AS a`,
     );
     kept = join(site.directory, 'kept');
     const file = (name: string, text: string) => {
