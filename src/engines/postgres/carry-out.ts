@@ -3,6 +3,7 @@ import type { Kept, ObjectChange } from '../../domain/effect.ts';
 import type { StatementAnswer } from '../../domain/statement-answer.ts';
 import { TABLE } from './changes-between.ts';
 import type { Fingerprint } from './fingerprint.ts';
+import { sparingQuarantine } from './quarantine/contents.ts';
 import { dropSoftly } from './quarantine/drop-softly.ts';
 import { letGo } from './quarantine/let-go.ts';
 import { pastDeadlocks } from './quarantine/past-deadlocks.ts';
@@ -53,11 +54,12 @@ export async function carryOut(
     return { ...NOTHING_MORE, inverse: drops, counted, after };
   }
   const run = () => runStatements(client, trial.statements, trial.settings);
-  if (quarantine === undefined) return { ...NOTHING_MORE, answers: await run() };
+  const reallyRun = () => sparingQuarantine(client, run);
+  if (quarantine === undefined) return { ...NOTHING_MORE, answers: await reallyRun() };
   const { change } = trial.capture;
   const dropped = await pastDeadlocks(client, () => dropSoftly(client, { run, ...known, ...quarantine, change }));
   if (!('why' in dropped)) return { ...NOTHING_MORE, ...dropped };
   if (trial.mustKeep === true)
     throw new UndoConflict([`it was approved to go into quarantine, and can't any more: ${dropped.why}`]);
-  return { ...NOTHING_MORE, answers: await run(), notKept: dropped.why };
+  return { ...NOTHING_MORE, answers: await reallyRun(), notKept: dropped.why };
 }

@@ -30,6 +30,7 @@ describe.each(servers)('G8 undo, on $name', ({ binaries }) => {
     await rental.sql(`SET ROLE countersign_apply; ${ROWS_SCHEMA} ${DEFINITIONS_SCHEMA}`);
     await rental.sql(
       `CREATE ROLE seller; GRANT seller TO countersign_apply; GRANT CREATE ON DATABASE rental TO seller; GRANT CREATE ON SCHEMA public TO seller;
+       ALTER DEFAULT PRIVILEGES FOR ROLE seller GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO countersign_session WITH GRANT OPTION;
        SET ROLE seller; ${DROPS_SCHEMA} RESET ROLE; CREATE PUBLICATION told FOR TABLE public.told;
        CREATE ROLE clerk; GRANT USAGE ON SCHEMA shop TO clerk, countersign_session WITH GRANT OPTION; GRANT USAGE, CREATE ON SCHEMA shop TO countersign_apply;
        GRANT SELECT ON shop.goods, shop.cheap TO clerk; GRANT UPDATE (name) ON shop.goods TO clerk`,

@@ -55,6 +55,8 @@ export async function dropSoftly(
   if (ready[0]?.ready !== true) return { why: NOT_READY };
   const standing = await takeInventory(client);
   await client.query('SAVEPOINT countersign_real_drop');
+  // What lies in quarantine already would hold on to the types and functions that it uses.
+  await emptyQuarantine(client);
   const answers = await run();
   const gone = missingFrom(standing, await takeInventory(client));
   const wanted = await readFingerprint(client);
@@ -99,6 +101,14 @@ export async function dropSoftly(
     await client.query('ROLLBACK TO SAVEPOINT countersign_soft_drop');
     return { why: failure.message };
   }
+}
+
+async function emptyQuarantine(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ name: string }>(
+    'SELECT pg_catalog.quote_ident(nspname) AS name FROM pg_catalog.pg_namespace WHERE pg_catalog.starts_with(nspname, $1)',
+    [QUARANTINE_PREFIX],
+  );
+  if (rows.length > 0) await client.query(`DROP SCHEMA ${rows.map(({ name }) => name).join(', ')} CASCADE`);
 }
 
 /** Somebody holds a lock, or it is to stop: nothing is wrong with the drop itself. */

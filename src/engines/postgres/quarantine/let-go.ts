@@ -5,6 +5,7 @@ import { changesBetween } from '../changes-between.ts';
 import { type Fingerprint, readFingerprint } from '../fingerprint.ts';
 import { quoteIdentifier } from '../quote.ts';
 import { UndoConflict } from '../undo/undo-conflict.ts';
+import { sparingQuarantine } from './contents.ts';
 
 /**
  * Lets go of what a drop has put into quarantine, inside the open transaction: from then on only a backup brings it back.
@@ -19,7 +20,8 @@ export async function letGo(client: pg.Client, change: string, before: Fingerpri
   );
   const [kept] = rows;
   if (kept === undefined) throw new UndoConflict(['it is in quarantine no more']);
-  await client.query(`DROP SCHEMA ${kept.schemas.map(quoteIdentifier).join(', ')} CASCADE`);
+  const drop = `DROP SCHEMA ${kept.schemas.map(quoteIdentifier).join(', ')} CASCADE`;
+  await sparingQuarantine(client, () => client.query(drop), kept.schemas);
   const beyond = changesBetween(before, await readFingerprint(client));
   if (beyond.length > 0)
     throw new UndoConflict(beyond.map(({ object }) => `${object} depends on it by now, and would go with it`));

@@ -43,6 +43,13 @@ export async function planMoves(
   const severed = relations.find(({ severed: table }) => table !== null);
   if (severed !== undefined) return { why: `${severed.label} belongs to ${severed.severed}, which stays` };
 
+  // What reads a table that stays would keep it from being changed: a view is made again instead, the rest can't be.
+  const readers = await readersOfOthers(client, gone);
+  const reader = readers.find(({ isView }) => !isView);
+  if (reader !== undefined)
+    return { why: `${reader.label} reads ${reader.reads}, which stays and could not be changed any more` };
+  const remade = new Set(readers.map(({ oid }) => oid));
+
   const foreignKeys = await keysAcross(client, relationOids(gone));
   const outer: string[] = [];
   const placeOf = (schema: string): string => {
@@ -57,7 +64,7 @@ export async function planMoves(
   }
   const parts = await partsToMove(
     client,
-    alone,
+    alone.filter(({ kind, oid }) => kind !== 'relation' || !remade.has(oid)),
     relations.filter(({ owned }) => owned),
   );
   const oneByOne = parts.map(({ alter, schema, name }): Move => {
@@ -69,7 +76,10 @@ export async function planMoves(
   });
   return {
     moves: [
-      ...(await withoutTaskGrants(client, relationOids(gone))),
+      ...(await withoutTaskGrants(
+        client,
+        relationOids(gone).filter((oid) => !remade.has(oid)),
+      )),
       ...foreignKeys.map(({ drop, add }) => ({ out: [drop], back: add })),
       ...relations.flatMap(({ attach, detach }) =>
         detach === null || attach === null ? [] : [{ out: [detach], back: [attach] }],
@@ -124,6 +134,36 @@ const RELATIONS = `
   LEFT JOIN pg_catalog.pg_depend AS d ON c.relkind = 'S' AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid
     AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')
   WHERE c.oid = ANY ($1::oid[]) ORDER BY 2`;
+
+interface Reader {
+  readonly oid: string;
+  readonly label: string;
+  readonly reads: string;
+  readonly isView: boolean;
+}
+
+/** Views, and by their policies and rules tables, that depend on relations which stay; and views on such views. */
+async function readersOfOthers(client: pg.Client, gone: readonly Standing[]): Promise<readonly Reader[]> {
+  const { rows } = await client.query<Reader>(READERS, [relationOids(gone)]);
+  return rows;
+}
+
+const READERS = `
+  WITH RECURSIVE uses AS (
+    SELECT r.ev_class AS oid, d.refobjid AS used FROM pg_catalog.pg_rewrite AS r
+    JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    WHERE r.ev_class = ANY ($1::oid[]) AND d.refobjid <> r.ev_class
+    UNION
+    SELECT p.polrelid, d.refobjid FROM pg_catalog.pg_policy AS p
+    JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    WHERE p.polrelid = ANY ($1::oid[]) AND d.refobjid <> p.polrelid
+  ), reading AS (
+    SELECT oid, used FROM uses WHERE NOT used = ANY ($1::oid[]) AND used >= 16384
+    UNION
+    SELECT u.oid, u.used FROM uses AS u JOIN reading AS r ON r.oid = u.used JOIN pg_catalog.pg_class AS c ON c.oid = u.used AND c.relkind = 'v'
+  )
+  SELECT DISTINCT ON (c.oid) c.oid::text, n.nspname || '.' || c.relname AS label, r.used::pg_catalog.regclass::text AS reads, c.relkind = 'v' AS "isView"
+  FROM reading AS r JOIN pg_catalog.pg_class AS c ON c.oid = r.oid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace ORDER BY c.oid`;
 
 interface KeyAcross {
   readonly drop: string;

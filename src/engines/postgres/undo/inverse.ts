@@ -17,6 +17,7 @@ export function inverseOf(objects: readonly ObjectChange[], before: Fingerprint,
     const named = nameOf(object);
     if (named === undefined) return { why: `the name of ${object} could be read in more than one way` };
     if (change === 'created' && isPartOf(named, made)) continue;
+    if (change === 'dropped' && isColumnOfView(named, gone)) continue;
     const found =
       change === 'created'
         ? unmake(named, after.get(object) ?? '')
@@ -24,7 +25,11 @@ export function inverseOf(objects: readonly ObjectChange[], before: Fingerprint,
           ? remake(named, before.get(object) ?? '', gone)
           : alter(named, before.get(object) ?? '', after.get(object) ?? '');
     if (found === undefined) return { why: `${object} would be ${change}; only a backup brings it back` };
-    steps.push(...found);
+    const depth = named.kind === 'view' ? depthOf(object, change === 'created' ? after : before) : 0;
+    // A view that reads another one goes before it, and comes after it.
+    steps.push(
+      ...found.map((step) => ({ ...step, place: step.place + (change === 'created' ? -depth : depth) / 100 })),
+    );
   }
   return {
     statements: steps.sort((a, b) => a.place - b.place).map(({ sql }) => sql),
@@ -33,6 +38,15 @@ export function inverseOf(objects: readonly ObjectChange[], before: Fingerprint,
       objects.map(({ object }) => object),
     ),
   };
+}
+
+/** How many views stand under a view, as far as their texts tell. */
+function depthOf(object: string, definitions: Fingerprint, below = 0): number {
+  const query = String(field(definitions.get(object) ?? '{}', 'query'));
+  const read = [...definitions.keys()].filter(
+    (other) => other !== object && other.startsWith('view ') && query.includes(other.slice(other.lastIndexOf('.') + 1)),
+  );
+  return below > 20 ? below : Math.max(below, ...read.map((other) => depthOf(other, definitions, below + 1)));
 }
 
 /** One digest over the definitions of some objects; that one is not there is part of it. */
@@ -152,6 +166,8 @@ function remake(
       return field(definition, 'enabled') === 'O' ? asText(text, 150) : undefined;
     case 'rule':
       return field(definition, 'enabled') === 'O' ? asText(text, 150) : undefined;
+    case 'view':
+      return view(quoted(parts), definition);
     case 'policy':
       return policy(quoteIdentifier(part), owner, definition);
     case 'function':
@@ -165,6 +181,46 @@ function remake(
     default:
       return undefined;
   }
+}
+
+function isColumnOfView({ kind, parts }: Named, gone: ReadonlySet<string>): boolean {
+  return kind === 'column' && gone.has(`view ${parts[0]}.${parts[1]}`);
+}
+
+const RIGHTS: Readonly<Record<string, string>> = {
+  a: 'INSERT',
+  r: 'SELECT',
+  w: 'UPDATE',
+  d: 'DELETE',
+  D: 'TRUNCATE',
+  x: 'REFERENCES',
+  t: 'TRIGGER',
+  m: 'MAINTAIN',
+};
+
+/** A view with its owner and the rights that its owner has given; what else there is to it has no way back. */
+function view(name: string, definition: string): readonly Step[] | undefined {
+  const [owner, acl, comment] = ['owner', 'acl', 'comment'].map((one) => field(definition, one));
+  const made = asText(field(definition, 'query'), 125, (query) => `CREATE VIEW ${name} AS ${query}`);
+  if (made === undefined || typeof owner !== 'string' || field(definition, 'options') !== null || comment !== null)
+    return undefined;
+  const grants = (typeof acl === 'string' ? acl.slice(1, -1).split(',') : []).map((item) =>
+    /^([a-z_0-9]*)=((?:[arwdDxtm]\*?)+)\/([a-z_0-9]+)$/.exec(item),
+  );
+  if (grants.some((grant) => grant === null || grant[3] !== owner)) return undefined;
+  const given = grants.flatMap((grant) => {
+    const [, to = '', rights = ''] = grant ?? [];
+    if (to === owner) return [];
+    return [...rights.matchAll(/(.)(\*?)/g)].map(
+      ([, right = '', passes]) =>
+        `GRANT ${RIGHTS[right]} ON ${name} TO ${to === '' ? 'PUBLIC' : to}${passes === '*' ? ' WITH GRANT OPTION' : ''}`,
+    );
+  });
+  return [
+    ...made,
+    { place: 125.5, sql: `ALTER VIEW ${name} OWNER TO ${quoteIdentifier(owner)}` },
+    ...given.map((sql) => ({ place: 125.6, sql })),
+  ];
 }
 
 const COMMANDS: Readonly<Record<string, string>> = {

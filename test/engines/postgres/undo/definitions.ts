@@ -39,6 +39,7 @@ export const REVERSIBLE = [
   'ALTER TABLE public.piece DROP CONSTRAINT of_thing',
   'ALTER TABLE public.piece DROP CONSTRAINT piece_pkey',
   'ALTER TABLE public.thing DISABLE TRIGGER touched',
+  'DROP VIEW public.small',
   'DROP INDEX public.thing_name',
   'DROP TRIGGER touched ON public.thing',
   'DROP RULE kept ON public.piece',
@@ -55,6 +56,5 @@ export const IRREVERSIBLE = [
   'ALTER TABLE public.piece ALTER thing TYPE bigint',
   'ALTER TABLE public.thing RENAME TO renamed',
   'ALTER TYPE public.reservation_status ADD VALUE $$more$$',
-  'DROP VIEW public.small',
   'DROP SCHEMA public CASCADE',
 ];

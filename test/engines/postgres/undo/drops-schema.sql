@@ -24,6 +24,7 @@ CREATE TABLE shop.notes (id int PRIMARY KEY, good bigint, number bigint DEFAULT 
 ALTER TABLE shop.notes ADD CONSTRAINT unchecked FOREIGN KEY (good) REFERENCES shop.goods NOT VALID;
 CREATE VIEW shop.cheap AS SELECT id, name FROM shop.goods WHERE price < 5;
 CREATE VIEW public.cheapest AS SELECT min(id) AS id FROM shop.cheap;
+CREATE VIEW shop.bought AS SELECT b.email, g.name FROM shop.buyers AS b JOIN shop.goods AS g ON g.buyer = b.id;
 CREATE MATERIALIZED VIEW shop.counted AS SELECT state, count(*) FROM shop.goods GROUP BY 1;
 CREATE UNIQUE INDEX counted_state ON shop.counted (state);
 CREATE TABLE shop.parts (id int, region text, good bigint REFERENCES shop.goods, PRIMARY KEY (id, region)) PARTITION BY LIST (region);

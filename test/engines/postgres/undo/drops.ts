@@ -11,7 +11,7 @@ export const DROPS: readonly (readonly string[])[] = [
   ['DROP TABLE shop.elder CASCADE'],
   ['DROP VIEW public.cheapest, shop.cheap'],
   ['DROP VIEW shop.cheap CASCADE'],
-  ['DROP MATERIALIZED VIEW shop.counted'],
+  ['DROP VIEW shop.bought'],
   ['DROP SEQUENCE shop.numbers CASCADE'],
   ['DROP TYPE shop.place CASCADE'],
   ['DROP DOMAIN shop.unused'],
@@ -25,6 +25,7 @@ export const DROPS: readonly (readonly string[])[] = [
 
 /** What can't be moved out of the way, and the reason that the plan gives. */
 export const UNMOVABLE: readonly { readonly sql: string; readonly why: string }[] = [
+  { sql: 'DROP MATERIALIZED VIEW shop.counted', why: 'shop.counted reads shop.goods, which stays' },
   { sql: 'DROP TYPE shop.span', why: 'the cast of shop.span would go with it' },
   { sql: 'DROP TABLE shop.heir', why: 'shop.heir inherits from shop.elder, which stays' },
   { sql: 'DROP TABLE public.told', why: 'what is published of public.told would go with it' },
