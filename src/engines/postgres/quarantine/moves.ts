@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { quoteIdentifier, quoteLiteral } from '../quote.ts';
 import type { Standing } from './inventory.ts';
 import type { Move } from './move.ts';
+import { policiesReadingOthers } from './reading-policies.ts';
 import { withoutTaskGrants } from './task-grants.ts';
 
 /** What has to happen to bring things out of reach, in this order; it is taken back in the opposite one. */
@@ -81,6 +82,7 @@ export async function planMoves(
         relationOids(gone).filter((oid) => !remade.has(oid)),
       )),
       ...foreignKeys.map(({ drop, add }) => ({ out: [drop], back: add })),
+      ...(await policiesReadingOthers(client, relationOids(gone))),
       ...relations.flatMap(({ attach, detach }) =>
         detach === null || attach === null ? [] : [{ out: [detach], back: [attach] }],
       ),
@@ -142,7 +144,7 @@ interface Reader {
   readonly isView: boolean;
 }
 
-/** Views, and by their policies and rules tables, that depend on relations which stay; and views on such views. */
+/** Views, and by their rules tables, that depend on relations which stay; and views on such views. */
 async function readersOfOthers(client: pg.Client, gone: readonly Standing[]): Promise<readonly Reader[]> {
   const { rows } = await client.query<Reader>(READERS, [relationOids(gone)]);
   return rows;
@@ -153,10 +155,6 @@ const READERS = `
     SELECT r.ev_class AS oid, d.refobjid AS used FROM pg_catalog.pg_rewrite AS r
     JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
     WHERE r.ev_class = ANY ($1::oid[]) AND d.refobjid <> r.ev_class
-    UNION
-    SELECT p.polrelid, d.refobjid FROM pg_catalog.pg_policy AS p
-    JOIN pg_catalog.pg_depend AS d ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = p.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-    WHERE p.polrelid = ANY ($1::oid[]) AND d.refobjid <> p.polrelid
   ), reading AS (
     SELECT oid, used FROM uses WHERE NOT used = ANY ($1::oid[]) AND used >= 16384
     UNION
