@@ -22,6 +22,7 @@ interface Snapshot {
 }
 
 const TAG = 'countersign';
+const ANSWER_WITHIN_MS = 10_000;
 
 /**
  * A repository of restic's behind a server that only appends (`rest-server --append-only`, `rclone serve restic
@@ -36,7 +37,20 @@ export function resticStore({ url, password, login }: ResticPlace): BackupStore 
     spawn('restic', ['--no-cache', ...args], {
       env: { ...process.env, RESTIC_REPOSITORY: `rest:${withLogin.href}`, RESTIC_PASSWORD: password },
     });
+  const headers =
+    login === undefined
+      ? {}
+      : { authorization: `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}` };
+  // restic itself would try for a quarter of an hour before it says that nobody is there.
+  const reach = async (): Promise<void> => {
+    const signal = AbortSignal.timeout(ANSWER_WITHIN_MS);
+    const answer = await fetch(`${base}config`, { method: 'HEAD', headers, signal }).catch((error: unknown) => {
+      throw new Error(`the server of backups at ${base} does not answer`, { cause: error });
+    });
+    if (!answer.ok) throw new Error(`${base} answered ${answer.status} when asked for its repository`);
+  };
   const snapshots = async (): Promise<readonly Snapshot[]> => {
+    await reach();
     const child = run('snapshots', '--json', '--no-lock', '--tag', TAG);
     child.stdin.end();
     const [said] = await Promise.all([text(child.stdout), ended(child)]);
@@ -75,10 +89,6 @@ export function resticStore({ url, password, login }: ResticPlace): BackupStore 
       if (snapshot === undefined) throw new BackupMissing(name);
       // What `restic forget` asks of the server; itself it would ask for a quarter of an hour, and lock others out.
       const ask = async (method: string, body?: string): Promise<boolean> => {
-        const headers =
-          login === undefined
-            ? {}
-            : { authorization: `Basic ${Buffer.from(`${login.user}:${login.password}`).toString('base64')}` };
         const answer = await fetch(`${base}snapshots/${snapshot.id}`, {
           method,
           headers,

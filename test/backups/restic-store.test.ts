@@ -78,5 +78,6 @@ describe.skipIf(missing.length > 0)('G10 a repository of restic’s', () => {
 
   it('says why it can’t be had', async () => {
     await expect(storeAt(urls.appends, 'wrong').list('shop')).rejects.toThrow('401');
+    await expect(storeAt('http://127.0.0.1:1/').list('shop')).rejects.toThrow('does not answer');
   });
 });

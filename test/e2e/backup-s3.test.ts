@@ -40,7 +40,7 @@ describe.each(host)('G10 backups in a bucket with Object Lock, of $name', ({ bin
         // Bytes that no compression makes less of.
         schema: `
           CREATE TABLE public.noise (id int, b bytea);
-          INSERT INTO public.noise SELECT i, (SELECT string_agg(sha512((i * 1000 + j)::text::bytea), '') FROM generate_series(1, 1000) AS j) FROM generate_series(1, 300) AS i;
+          INSERT INTO public.noise SELECT i, (SELECT string_agg(sha512((i * 1000 + j)::text::bytea), '') FROM generate_series(1, 1000) AS j) FROM generate_series(1, 200) AS i;
           CREATE ROLE countersign_backup LOGIN PASSWORD 'backup-secret' IN ROLE pg_read_all_data`,
       }),
     ]);
@@ -125,11 +125,11 @@ describe.each(host)('G10 backups in a bucket with Object Lock, of $name', ({ bin
   });
 
   it('go on where a killed one was, part by part', async () => {
-    // The largest file has three parts; two arrive, and nothing more does.
-    wire.cutAt('partNumber=3', 'after, for good');
+    // The largest file has two parts; one arrives, and nothing more does.
+    wire.cutAt('partNumber=2', 'after, for good');
     const creating = spawn(process.execPath, [BIN, 'backup', 'create', '--config', site.config], { stdio: 'ignore' });
     const ended = new Promise((resolve) => creating.once('close', resolve));
-    await expect.poll(partsThere, { timeout: 60_000, interval: 50 }).toBe(2);
+    await expect.poll(largePartsThere, { timeout: 60_000, interval: 50 }).toBe(1);
     creating.kill('SIGKILL');
     await ended;
     wire.mend();
@@ -138,7 +138,7 @@ describe.each(host)('G10 backups in a bucket with Object Lock, of $name', ({ bin
     const alreadySaid = wire.said();
     const made = await site.ask<{ backup: string; bytes: number; resumed: string[] }>('backup', 'create');
     // The other backup whole, of this one what was missing.
-    expect(wire.said() - alreadySaid).toBeLessThan(made.bytes * 1.5);
+    expect(wire.said() - alreadySaid).toBeLessThan(made.bytes * 1.75);
     first = made.resumed[0] ?? '';
     expect(made.resumed).toHaveLength(1);
     expect(readdirSync(join(site.directory, 'under-way'))).toEqual([]);
@@ -154,12 +154,13 @@ describe.each(host)('G10 backups in a bucket with Object Lock, of $name', ({ bin
     expect([ran.code, ran.json()]).toEqual([0, expect.objectContaining({ passed: true, problems: [] })]);
   });
 
-  async function partsThere(): Promise<number> {
+  /** Smaller files are one part, and soon over. */
+  async function largePartsThere(): Promise<number> {
     const { Uploads: uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: 'locked' }));
     const counts = await Promise.all(
       uploads.map(async ({ Key, UploadId }) => {
         const { Parts: parts } = await client.send(new ListPartsCommand({ Bucket: 'locked', Key, UploadId }));
-        return parts?.length ?? 0;
+        return parts?.filter(({ Size: bytes = 0 }) => bytes >= 8 * 1024 * 1024).length ?? 0;
       }),
     );
     return counts.reduce((sum, count) => sum + count, 0);
