@@ -12,6 +12,7 @@ import { readContent } from '../engines/postgres/content.ts';
 import { connectionEnvironment } from './connection-environment.ts';
 import { encryptFile } from './encryption.ts';
 import { findProgram, runProgram } from './programs.ts';
+import { checkRoom } from './room.ts';
 import { damagedIn, readStaged, STAGED, stageManifest, storeStaged } from './staged-backup.ts';
 import type { BackupStore } from './store.ts';
 import { makeWorkDirectory, takeLeftDirectories, type WorkDirectory } from './work-directory.ts';
@@ -128,12 +129,14 @@ async function stage(work: WorkDirectory, request: BackupRequest): Promise<Backu
   try {
     await client.query('SET idle_in_transaction_session_timeout = 0');
     await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY');
-    const { rows } = await client.query<{ snapshot: string; version: string; at: Date }>(
-      "SELECT pg_catalog.pg_export_snapshot() AS snapshot, pg_catalog.current_setting('server_version_num') AS version, pg_catalog.now() AS at",
+    const { rows } = await client.query<{ snapshot: string; version: string; at: Date; bytes: string }>(
+      "SELECT pg_catalog.pg_export_snapshot() AS snapshot, pg_catalog.current_setting('server_version_num') AS version, pg_catalog.now() AS at, pg_catalog.pg_database_size(pg_catalog.current_database()) AS bytes",
     );
     const [told] = rows;
     if (told === undefined) throw new Error('the server exported no snapshot');
     const serverMajor = Math.trunc(Number(told.version) / 10_000);
+    // Dump and encrypted copy are compressed, and seldom take as much.
+    await checkRoom(work.path, Number(told.bytes), `A backup of ${target.id}`);
     const pgDump = findProgram('pg_dump', serverMajor);
     onProgress(`dumping ${target.endpoint.database} (snapshot of ${told.at.toISOString()})`);
     const dumpDirectory = join(work.path, 'dump');
@@ -175,6 +178,7 @@ async function stage(work: WorkDirectory, request: BackupRequest): Promise<Backu
       environment: target.environment,
       identity: target.identity,
       serverMajor,
+      databaseBytes: Number(told.bytes),
       at: instantOf(told.at.getTime()),
       roles: roles.map(({ rolname }) => rolname),
       content,

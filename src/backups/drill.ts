@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import pg from 'pg';
 import type { BackupManifest, DrillResult } from '../domain/backup.ts';
 import type { Digest } from '../domain/ids.ts';
@@ -12,6 +12,7 @@ import { findServerBinaries } from '../engines/postgres/server-binaries.ts';
 import { differences } from './compare.ts';
 import { BackupBroken, fetchBackup, readManifest } from './fetch-backup.ts';
 import { findProgram, runProgram } from './programs.ts';
+import { checkRoom } from './room.ts';
 import { BackupMissing, type BackupStore } from './store.ts';
 import { makeWorkDirectory, takeLeftDirectories, type WorkDirectory } from './work-directory.ts';
 
@@ -63,6 +64,9 @@ export async function runDrill(request: DrillRequest): Promise<DrillResult> {
     const manifest = await readManifest(request.store, request.backup);
     if (manifest.identity !== request.pinned)
       throw new BackupBroken('it is of another database than the pinned target');
+    const needed = manifest.files.reduce((sum, { bytes }) => sum + bytes, manifest.databaseBytes ?? 0);
+    for (const directory of new Set([work.path, dirname(serverData(work))]))
+      await checkRoom(directory, needed, `A drill of ${manifest.id}`);
     const dump = join(work.path, 'dump');
     await mkdir(dump);
     await fetchBackup(request.store, manifest, {

@@ -48,6 +48,8 @@ export interface BackupManifest {
   /** Of the database that it was made of, pinned (G9). */
   readonly identity: Digest;
   readonly serverMajor: number;
+  /** What the database took; backups from before it was noted don't say. */
+  readonly databaseBytes?: number;
   /** When its snapshot was taken: what was committed later isn't in it. */
   readonly at: Instant;
   /** Roles that own or may use something in it; a scratch server needs them to restore. */

@@ -8,6 +8,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { countersign, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { smallDisk } from '../fixtures/small-disk.ts';
 
 interface Drilled {
   readonly passed: boolean;
@@ -261,6 +262,34 @@ describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
     expect(said).toMatchObject({ code: 1, passed: false });
     expect(said.problems.join('\n')).toContain('table public.notes is missing (it had 0 rows)');
     expect(told.at(-1)).toMatchObject({ type: 'drill.failed', data: { owner: 'ada' } });
+  });
+
+  it('are not begun on a disk that they might fill', async ({ skip }) => {
+    const disk = smallDisk(4_000_000);
+    if (disk === undefined) return skip();
+    try {
+      const config = join(site.directory, 'no-room.yaml');
+      const said = readFileSync(site.config, 'utf8');
+      writeFileSync(
+        config,
+        said.replace(/^( +)recipients:/m, `$1workDirectory: ${disk.directory}/work\n$1recipients:`),
+      );
+      for (const what of [
+        ['backup', 'create'],
+        ['drill', 'run'],
+      ]) {
+        const ran = await countersign([...what, '--config', config, '--json'], { cwd: site.directory });
+        expect([ran.code, ran.json()]).toMatchObject([
+          3,
+          {
+            refused: { message: expect.stringContaining('4 MB left'), hint: expect.stringContaining('workDirectory') },
+          },
+        ]);
+      }
+      expect(readdirSync(join(disk.directory, 'work'))).toEqual([]);
+    } finally {
+      disk.remove();
+    }
   });
 
   it('say so where the store lets its files be destroyed', async () => {
