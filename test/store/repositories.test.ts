@@ -84,6 +84,7 @@ import {
   taskById,
   taskByTokenHash,
 } from '../../src/store/tasks.ts';
+import { endTurn, keepTurn, noTurn, type Turn, takeTurn, turns } from '../../src/store/turns.ts';
 import { write } from '../../src/store/write.ts';
 import { dialects, type StatePlace } from '../fixtures/state.ts';
 
@@ -579,6 +580,36 @@ describe.each(dialects)('on $name', (dialect) => {
         announceNode(node('far@elsewhere', pid), 900),
       ]);
       expect(await live(1000)).toEqual([`here@${machineName()}`, 'far@elsewhere']);
+    });
+  });
+
+  describe('turns', () => {
+    const name = 'backup of shop';
+    const seen = async () => (await turns(store)).get(name) ?? noTurn(name);
+    const take = async (holder: string, nowMs: number, of?: Turn) =>
+      (await store.commit([takeTurn(of ?? (await seen()), { holder, nowMs, untilMs: nowMs + 100 })])) === null;
+
+    it('are taken by one at a time, and by another once they were not kept', async () => {
+      expect([await take('a', 1000), await take('b', 1050)]).toEqual([true, false]);
+      expect(await store.commit([keepTurn(name, 'a', 1200)])).toBeNull();
+      expect([await take('b', 1150), await take('b', 1200)]).toEqual([false, true]);
+      expect(await store.commit([keepTurn(name, 'a', 1300)])).toBe(0);
+    });
+
+    it('are not taken by who looked before somebody else had them', async () => {
+      const before = await seen();
+      await store.commit([endTurn(name, 'b', { failures: 0, why: null })]);
+      expect(await take('a', 1400)).toBe(true);
+      await store.commit([endTurn(name, 'a', { failures: 2, why: 'no route' })]);
+      expect(await take('c', 1500, before)).toBe(false);
+      expect(await seen()).toEqual({ name, untilMs: 0, triedMs: 1400, failures: 2, why: 'no route' });
+    });
+
+    it('tell nothing new of work that was cut off, and nobody else ends them', async () => {
+      expect(await take('a', 1600)).toBe(true);
+      await store.commit([endTurn(name, 'b', { failures: 9, why: 'not mine' })]);
+      await store.commit([endTurn(name, 'a', null)]);
+      expect(await seen()).toMatchObject({ untilMs: 0, failures: 2, why: 'no route' });
     });
   });
 });
