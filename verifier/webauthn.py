@@ -28,7 +28,7 @@ def signed_by(key, message, evidence, signature):
     """Whether the holder of a passkey signed the message, by a challenge that is its digest."""
     data, client = from_base64(evidence["authenticatorData"]), from_base64(evidence["clientData"])
     try:
-        said = json.loads(client)
+        said = json.loads(client.decode())
     except ValueError:
         return False
     challenge = base64.urlsafe_b64encode(hashlib.sha256(message).digest()).rstrip(b"=").decode()

@@ -15,7 +15,11 @@ export function signPasskey(statement: PasskeyStatement, key: PersonKey): Passke
 }
 
 /** What stands for a passkey where people read and type it: it follows from whose key it is. */
-export function passkeyId({ person, credential, publicKey }: Omit<Passkey, 'id'>): string {
+export function passkeyId({
+  person,
+  credential,
+  publicKey,
+}: Pick<Passkey, 'person' | 'credential' | 'publicKey'>): string {
   const digest = createHash('sha256').update(canonicalJson({ person, credential, publicKey }));
   return `passkey_${digest.digest('hex').slice(0, 16)}`;
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { signToken, type TokenStatement, verifyToken } from '../approval/api-token.ts';
 import type { PersonKey } from '../approval/person-key.ts';
 import type { Person } from '../domain/actor.ts';
+import type { Json } from '../domain/digest.ts';
 import { type ActorId, asId, type Digest, type Instant, instantOf } from '../domain/ids.ts';
 import { RIGHTS, type Right, rightsOf } from '../domain/rights.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
@@ -10,6 +11,7 @@ import {
   allPersonTokens,
   forgetPersonTokens,
   insertPersonToken,
+  lastEntryOfToken,
   personTokenByHash,
   removePersonToken,
 } from '../store/person-tokens.ts';
@@ -90,6 +92,8 @@ export function createApiTokens(deps: {
       const person = signed === undefined ? undefined : deps.people().get(signed.person);
       if (row === undefined || signed === undefined || person === undefined) return undefined;
       if (signed.token !== row.token_hash || deps.now() >= Date.parse(signed.expires)) return undefined;
+      const last = (await lastEntryOfToken(store, row.id))?.body as { event?: Json } | undefined;
+      if (last?.event !== 'made') return undefined;
       const now = rightsOf(person);
       return {
         id: row.id,

@@ -41,14 +41,13 @@ export function createIdentity(deps: {
   readonly receiveVerdict: ReceiveVerdict;
   readonly ledgerKey: PersonKey;
   /** The same for every gateway of this configuration, and known to nobody else. */
-  readonly challengeSecret: Buffer;
+  readonly secret: Buffer;
   readonly now: () => number;
 }): Identity {
-  const { store, proof, people, known, ledgerKey, receiveVerdict, now } = deps;
-  const sessions = createPersonSessions({ store, proof, people, limits: deps.session, counts, now });
-  const challenges = createChallenges({ secret: deps.challengeSecret, now });
+  const { store, proof, people, known, ledgerKey, receiveVerdict, secret, now } = deps;
+  const sessions = createPersonSessions({ store, proof, people, limits: deps.session, counts, secret, now });
+  const challenges = createChallenges({ secret, now });
   const passkeys = createPasskeys({ store, proof, sessions, known, challenges, people, ledgerKey, now });
-  const secret = deps.challengeSecret;
   const oidc = createOidcSignIn({ settings: deps.oidc, sessions, challenges, secret, people, log: proof.log });
   return {
     oidc,

@@ -216,7 +216,9 @@ export function createPasskeys(deps: {
 
     async statement(id) {
       const row = await find(id);
-      return row === undefined ? undefined : (JSON.parse(row.statement) as PasskeyStatement);
+      const said = row === undefined ? undefined : (JSON.parse(row.statement) as PasskeyStatement);
+      // The id is what its owner has compared: whoever put another key into the state has put it under another id.
+      return said !== undefined && passkeyId(said) === id ? said : undefined;
     },
 
     async confirm(envelope) {

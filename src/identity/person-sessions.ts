@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import type { Person, PersonRole } from '../domain/actor.ts';
 import { type ActorId, asId, type Instant, instantOf } from '../domain/ids.ts';
 import { type Right, rightsOf } from '../domain/rights.ts';
@@ -16,7 +16,7 @@ import {
 import type { PersonSessionRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Write } from '../store/write.ts';
-import { newToken, tokenHash } from './secret-token.ts';
+import { newToken, sameText, tokenHash } from './secret-token.ts';
 
 /** How a person has shown who they are. A code of the machine is no proof of it, and lets them register a passkey only. */
 export const SIGN_IN_WAYS = ['passkey', 'key', 'oidc', 'code'] as const;
@@ -77,14 +77,23 @@ export function createPersonSessions(deps: {
   readonly limits: () => { readonly idleMs: number; readonly longestMs: number };
   /** Whether what a session was opened with still counts. */
   readonly counts: (person: Person, via: SignInWay, credential: string) => Promise<boolean>;
+  /** The same for every gateway of this configuration, and known to nobody else. */
+  readonly secret: Buffer;
   readonly now: () => number;
 }): PersonSessions {
   const { store, proof } = deps;
 
+  /** Who can write the state can't sign anybody in: for that they would need the gateways' secret as well. */
+  function sealOf(row: Omit<PersonSessionRow, 'seal'>): string {
+    const { id, token_hash, person, via, credential, roles, opened_at, ends_at } = row;
+    const sealed = JSON.stringify([id, token_hash, person, via, credential, roles, opened_at, ends_at]);
+    return createHmac('sha256', deps.secret).update(`session ${sealed}`).digest('base64url');
+  }
+
   async function standing(row: PersonSessionRow): Promise<PersonSession | undefined> {
     const person = deps.people().get(asId<ActorId>(row.person));
     const via = SIGN_IN_WAYS.find((way) => way === row.via);
-    if (person === undefined || via === undefined) return undefined;
+    if (person === undefined || via === undefined || !sameText(row.seal, sealOf(row))) return undefined;
     // The limits of now: a configuration that was tightened ends what is older.
     const { idleMs, longestMs } = deps.limits();
     const longest = Math.min(Date.parse(row.ends_at), Date.parse(row.opened_at) + longestMs);
@@ -126,7 +135,7 @@ export function createPersonSessions(deps: {
       const id = `session_${randomBytes(8).toString('hex')}`;
       const nowMs = deps.now();
       const now = instantOf(nowMs);
-      const row: PersonSessionRow = {
+      const said: Omit<PersonSessionRow, 'seal'> = {
         id,
         token_hash: tokenHash(token),
         person,
@@ -139,6 +148,7 @@ export function createPersonSessions(deps: {
         ends_at: instantOf(nowMs + deps.limits().longestMs),
         ended_at: null,
       };
+      const row: PersonSessionRow = { ...said, seal: sealOf(said) };
       await proof.record({
         kind: 'session',
         subject: id,

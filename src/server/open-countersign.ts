@@ -279,7 +279,7 @@ export async function openCountersign(
       oidc: () => governing.config.oidc,
       receiveVerdict,
       ledgerKey: key,
-      challengeSecret: createHmac('sha256', readFileSync(config.ledgerKey)).update('challenges of passkeys').digest(),
+      secret: createHmac('sha256', readFileSync(config.ledgerKey)).update('identity of people').digest(),
       now,
     }),
     recover: () =>

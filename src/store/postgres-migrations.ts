@@ -112,4 +112,8 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE person_tokens (id word PRIMARY KEY, token_hash word NOT NULL UNIQUE, envelope word NOT NULL, expires_at word NOT NULL);
   `,
+  `
+  DELETE FROM person_sessions;
+  ALTER TABLE person_sessions ADD COLUMN seal word NOT NULL DEFAULT '';
+  `,
 ];

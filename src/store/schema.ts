@@ -136,6 +136,8 @@ export interface PersonSessionRow {
   stepped_up_at: string;
   ends_at: string;
   ended_at: string | null;
+  /** By a key of the gateways, over all of it that doesn't change. */
+  seal: string;
 }
 
 export interface PasskeyRow {

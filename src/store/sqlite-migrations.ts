@@ -96,4 +96,8 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE person_tokens (id TEXT PRIMARY KEY, token_hash TEXT NOT NULL UNIQUE, envelope TEXT NOT NULL, expires_at TEXT NOT NULL) STRICT;
   `,
+  `
+  DELETE FROM person_sessions;
+  ALTER TABLE person_sessions ADD COLUMN seal TEXT NOT NULL DEFAULT '';
+  `,
 ];

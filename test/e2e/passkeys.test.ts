@@ -113,6 +113,15 @@ describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }
     const plan = await propose('DELETE FROM customers WHERE id = 900 OR true');
     expect((await ask(page, plan)).status).toBe(403);
     expect(await confirm(id, 'grace')).toHaveProperty('refused');
+    // Whoever writes the state can’t have another key vouched for under the id that she compares.
+    const { DatabaseSync } = await import('node:sqlite');
+    const state = new DatabaseSync(`${site.directory}/state/countersign.db`);
+    const change = state.prepare('UPDATE passkeys SET statement = replace(statement, ?, ?) WHERE id = ?');
+    const theirs = newAuthenticator().publicKey;
+    change.run(device.publicKey, theirs, id);
+    expect((await site.run('passkey', 'confirm', id, '--as', 'ada', '--yes')).stderr).toContain('There is no passkey');
+    change.run(theirs, device.publicKey, id);
+    state.close();
     expect(await site.ask('passkey', 'confirm', id, '--as', 'ada')).toMatchObject({ passkey: { id, confirmed: true } });
     expect((await register(page, device)).body.error.message).toContain('registered already');
     await expect.poll(async () => (await signIn(device)).status, { timeout: 5000 }).toBe(200);

@@ -176,10 +176,30 @@ describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries
     const forged = `csp_${'A'.repeat(43)}`;
     const hash = `sha256:${createHash('sha256').update(forged).digest('hex')}`;
     state.prepare('UPDATE person_tokens SET token_hash = ? WHERE id = ?').run(hash, most.id);
-    state.close();
     expect((await ask(forged, 'GET', '/api/plans')).status).toBe(401);
+    // … nor put somebody's session there, or make one another person's.
+    const own = await signedIn();
+    const session = (await own.ask('GET', '/api/session')).body.session as string;
+    state.prepare('UPDATE person_sessions SET ends_at = ? WHERE id = ?').run('2099-01-01T00:00:00.000Z', session);
+    expect((await own.ask('GET', '/api/session')).status).toBe(401);
+    const planted = createHash('sha256').update('B'.repeat(43)).digest('hex');
+    state
+      .prepare(
+        `INSERT INTO person_sessions SELECT 'session_planted', ?, person, via, credential, opened_at, seen_at, stepped_up_at,
+           ends_at, NULL, roles, seal FROM person_sessions WHERE id = ?`,
+      )
+      .run(`sha256:${planted}`, session);
+    const thief = { cookie: `countersign=${'B'.repeat(43)}` };
+    expect((await page.ask('GET', '/api/session', undefined, thief)).status).toBe(401);
+    const row = state.prepare('SELECT * FROM person_tokens WHERE id = ?').get(made.id) as Record<string, string>;
     expect(await site.run('token', 'revoke', made.id, '--as', 'ada')).toMatchObject({ code: 0 });
     expect((await ask(made.token, 'GET', '/api/plans')).status).toBe(401);
+    const columns = Object.keys(row);
+    state
+      .prepare(`INSERT INTO person_tokens (${columns.join()}) VALUES (${columns.map(() => '?').join()})`)
+      .run(...Object.values(row));
+    state.close();
+    expect((await ask(made.token, 'GET', '/api/plans')).status, 'put back').toBe(401);
     const entries = await ada.countersign.ledger.entries({ subject: made.id, limit: 10 });
     expect(entries.map(({ entry }) => (entry.body as { event: string }).event)).toEqual(['made', 'revoked']);
   });

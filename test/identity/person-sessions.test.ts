@@ -36,6 +36,7 @@ describe('a session of a person', () => {
       people: () => people,
       limits: () => limits,
       counts: async () => counts,
+      secret: Buffer.alloc(32, 1),
       now: clock.now,
     });
   });

@@ -207,6 +207,7 @@ describe.each(dialects)('on $name', (dialect) => {
       stepped_up_at: at(0),
       ends_at: at(60),
       ended_at: null,
+      seal: 'sealed',
     };
     const expires = at(60);
     await store.commit([insertSignInCode({ tokenHash: 'sha256:3', envelope: { signed: true }, expires })]);
