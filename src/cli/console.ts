@@ -29,6 +29,13 @@ export function registerConsole(program: Command): void {
 
 async function login(countersign: Countersign, options: LoginOptions) {
   const person = personNamed(countersign, options.as, null);
+  if (hasNothing(person) && options.first !== true) {
+    throw new RefusalError({
+      refused: 'denied',
+      message: `${person.id} has neither a key nor a passkey yet.`,
+      hint: `Whoever runs the gateway lets them register their first: countersign console login --as ${person.id} --first`,
+    });
+  }
   const key = options.first === true ? firstOf(person) : keyOf(countersign, person, options.key);
   const address = await consoleAddress(countersign);
   const { token, expires } = await countersign.identity.codes.offer(person, key);
