@@ -10,10 +10,14 @@ export function headlineOf(plan: Plan): string {
     return `Not measured: it would ${meant.slice(0, 3).join(', ') || 'run what nobody could try'}${meant.length > 3 ? ` and ${meant.length - 3} more` : ''}`;
   }
   const { tables, objects } = plan.measurement.effect;
-  const changes = plannedObjects(objects);
+  const rights = namesOf(plan, 'privilege');
+  // The catalogue tells a change of rights as one of the table: said so, it would sound like nothing.
+  const changes = plannedObjects(objects).filter((change) => !rights.some((name) => change === `alters table ${name}`));
   const direct = tables.filter(({ via }) => via === 'direct');
   const follow = tables.filter(({ via }) => via !== 'direct');
   const parts = [
+    ...(rights.length === 0 ? [] : [`changes who may do what with ${rights.slice(0, 3).join(', ')}`]),
+    ...(namesOf(plan, 'unknown').length === 0 ? [] : ['runs code that nobody has looked at']),
     ...direct.slice(0, 3).map((table) => `${countsOf(table)} in ${table.table}`),
     ...(direct.length > 3 ? [`rows of ${direct.length - 3} more tables`] : []),
     ...changes.slice(0, 3),
@@ -23,6 +27,10 @@ export function headlineOf(plan: Plan): string {
   const more = follow.length === 0 ? '' : `; ${grouped(behind)} more by ${waysOf(follow)} in ${tablesOf(follow)}`;
   const sentence = parts.length === 0 ? 'Nothing changes' : parts.join(', ');
   return `${sentence[0]?.toUpperCase() ?? ''}${sentence.slice(1)}${more}`;
+}
+
+function namesOf({ effects }: Plan, verb: Plan['effects'][number]['verb']): readonly string[] {
+  return [...new Set(effects.flatMap((effect) => (effect.verb === verb ? [objectName(effect.object)] : [])))];
 }
 
 /** Objects that change, as people take them in; it has not happened yet. */

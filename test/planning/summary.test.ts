@@ -41,6 +41,13 @@ describe('a plan in short', () => {
     );
   });
 
+  it('says of rights that they are rights, though the catalogue tells it as a change of the table', () => {
+    const effects = [{ verb: 'privilege', object: { kind: 'table', schema: 'public', name: 't' }, via: 'direct' }];
+    expect(headlineOf(plan({ effects }, { objects: [{ change: 'altered', object: 'table public.t' }] }))).toBe(
+      'Changes who may do what with public.t',
+    );
+  });
+
   it('says what could not be measured as that, never as nothing', () => {
     const effects = [{ verb: 'maintain', object: { kind: 'table', schema: 'public', name: 't' }, via: 'direct' }];
     expect(headlineOf(plan({ effects, measurement: { measured: false, why: 'it can’t run in a transaction' } }))).toBe(

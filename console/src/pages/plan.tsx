@@ -89,6 +89,11 @@ function Headline({ detail }: Part) {
           until {moment(plan.purges.until)}; asked by {plan.purges.askedBy}.
         </p>
       )}
+      {plan.purges === undefined ? null : (
+        <p className="bad">
+          It lets go for good of what a drop has put out of the way: after it nothing brings that back.
+        </p>
+      )}
       <Alarms detail={detail} />
     </header>
   );

@@ -104,6 +104,12 @@ function WayBack({ detail: { view } }: Part) {
           {undo.takesMs === undefined ? '' : `, in about ${span(Math.max(1000, undo.takesMs))}`}.
         </p>
       ) : null}
+      {undo.undo === 'quarantine' ? (
+        <p>
+          It is moved out of the way and kept for {span(undo.keepMs)}. Until then one step moves it back, in about{' '}
+          {span(Math.max(1000, undo.takesMs))}.
+        </p>
+      ) : null}
       {undo.undo === 'statements' ? (
         <p className="mono">{undo.statements.map((line) => visible(line)).join(' ')}</p>
       ) : null}
