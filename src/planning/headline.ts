@@ -30,7 +30,10 @@ export function headlineOf(plan: Plan): string {
 }
 
 function namesOf({ effects }: Plan, verb: Plan['effects'][number]['verb']): readonly string[] {
-  return [...new Set(effects.flatMap((effect) => (effect.verb === verb ? [objectName(effect.object)] : [])))];
+  const names = [...new Set(effects.flatMap((effect) => (effect.verb === verb ? [objectName(effect.object)] : [])))];
+  // A command without an object of its own stands beside those that it is about.
+  const proper = names.filter((name) => !/^[A-Z ]+$/.test(name));
+  return proper.length === 0 ? names : proper;
 }
 
 /** Objects that change, as people take them in; it has not happened yet. */

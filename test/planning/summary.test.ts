@@ -42,7 +42,10 @@ describe('a plan in short', () => {
   });
 
   it('says of rights that they are rights, though the catalogue tells it as a change of the table', () => {
-    const effects = [{ verb: 'privilege', object: { kind: 'table', schema: 'public', name: 't' }, via: 'direct' }];
+    const effects = [
+      { verb: 'privilege', object: { kind: 'object', schema: '', name: 'GRANT' }, via: 'direct' },
+      { verb: 'privilege', object: { kind: 'table', schema: 'public', name: 't' }, via: 'direct' },
+    ];
     expect(headlineOf(plan({ effects }, { objects: [{ change: 'altered', object: 'table public.t' }] }))).toBe(
       'Changes who may do what with public.t',
     );
