@@ -94,7 +94,7 @@ let flowing = false;
 const watchers = new Set<() => void>();
 const GATHER_MS = 40;
 const FLOW_MS = 1000;
-const RETRY_MS = 3000;
+const RETRY_MS = 1500;
 
 export function useConnection(): Connection {
   return useSyncExternalStore(

@@ -1,4 +1,4 @@
-import type { ObjectChange, TableEffect } from '../domain/effect.ts';
+import type { TableEffect } from '../domain/effect.ts';
 import { objectName } from '../domain/object.ts';
 import type { Plan } from '../domain/plan.ts';
 import { summariseObjects } from './summarise-objects.ts';
@@ -9,15 +9,11 @@ export function headlineOf(plan: Plan): string {
     const meant = [...new Set(plan.effects.filter(({ verb }) => verb !== 'read').map(verbOn))];
     return `Not measured: it would ${meant.slice(0, 3).join(', ') || 'run what nobody could try'}${meant.length > 3 ? ` and ${meant.length - 3} more` : ''}`;
   }
-  const { tables, objects } = plan.measurement.effect;
-  const rights = namesOf(plan, 'privilege');
-  // The catalogue tells a change of rights as one of the table: said so, it would sound like nothing.
-  const changes = plannedObjects(objects).filter((change) => !rights.some((name) => change === `alters table ${name}`));
+  const { tables } = plan.measurement.effect;
+  const changes = plannedChanges(plan);
   const direct = tables.filter(({ via }) => via === 'direct');
   const follow = tables.filter(({ via }) => via !== 'direct');
   const parts = [
-    ...(rights.length === 0 ? [] : [`changes who may do what with ${rights.slice(0, 3).join(', ')}`]),
-    ...(namesOf(plan, 'unknown').length === 0 ? [] : ['runs code that nobody has looked at']),
     ...direct.slice(0, 3).map((table) => `${countsOf(table)} in ${table.table}`),
     ...(direct.length > 3 ? [`rows of ${direct.length - 3} more tables`] : []),
     ...changes.slice(0, 3),
@@ -36,9 +32,17 @@ function namesOf({ effects }: Plan, verb: Plan['effects'][number]['verb']): read
   return proper.length === 0 ? names : proper;
 }
 
-/** Objects that change, as people take them in; it has not happened yet. */
-export function plannedObjects(objects: readonly ObjectChange[]): readonly string[] {
-  return summariseObjects(objects).map(inPresent);
+/** What changes besides rows, as people take it in; it has not happened yet. */
+export function plannedChanges(plan: Plan): readonly string[] {
+  const { measurement } = plan;
+  const rights = namesOf(plan, 'privilege');
+  const objects = measurement.measured ? summariseObjects(measurement.effect.objects).map(inPresent) : [];
+  return [
+    ...(rights.length === 0 ? [] : [`changes who may do what with ${rights.slice(0, 5).join(', ')}`]),
+    ...(namesOf(plan, 'unknown').length === 0 ? [] : ['runs code that nobody has looked at']),
+    // The catalogue tells a change of rights as one of the table: said so, it would sound like nothing.
+    ...objects.filter((change) => !rights.some((name) => change === `alters table ${name}`)),
+  ];
 }
 
 function inPresent(change: string): string {

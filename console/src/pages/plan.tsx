@@ -160,14 +160,14 @@ function Effects({ detail }: Part) {
     <section>
       <h2>What happens, measured on the real data and rolled back</h2>
       {effect.tables.length === 0 ? null : <EffectGraph tables={effect.tables} />}
-      {detail.objects.length === 0 ? null : (
+      {detail.changes.length === 0 ? null : (
         <ul className="rights">
-          {detail.objects.map((line) => (
+          {detail.changes.map((line) => (
             <li key={line}>{visible(line)}</li>
           ))}
         </ul>
       )}
-      {effect.tables.length + detail.objects.length === 0 ? <p>Nothing changes.</p> : null}
+      {effect.tables.length + detail.changes.length === 0 ? <p>Nothing changes.</p> : null}
       <p className="figures nums">
         <span>
           took {span(effect.durationMs) === '0 s' ? `${Math.round(effect.durationMs)} ms` : span(effect.durationMs)}

@@ -173,7 +173,7 @@ function answerErrors(app: FastifyInstance, log: Logger): void {
     sendError(reply, 404, {
       code: 'not_found',
       message: `There is no ${request.method} ${request.url.slice(0, 100)} here.`,
-      hint: 'There are /healthz, /readyz, /metrics, /mcp, /api/session, /v1/plans/:id and /v1/plans/:id/approvals.',
+      hint: 'There are the console at /, /healthz, /readyz, /metrics, /mcp, /api (docs/console.md, docs/identity.md), /v1/plans/:id and /v1/plans/:id/approvals.',
     }),
   );
   app.setErrorHandler((error: FastifyError, request, reply) => {

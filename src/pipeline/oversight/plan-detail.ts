@@ -2,7 +2,7 @@ import type { Person } from '../../domain/actor.ts';
 import { describeChangeTime, describeObligation } from '../../domain/describe-change-time.ts';
 import type { ActorId, PlanId } from '../../domain/ids.ts';
 import { isLive, type PlanRecord } from '../../domain/plan.ts';
-import { headlineOf, plannedObjects } from '../../planning/headline.ts';
+import { headlineOf, plannedChanges } from '../../planning/headline.ts';
 import { type Risk, riskOf } from '../../planning/risk.ts';
 import { appliedPlan } from '../../store/changes.ts';
 import type { Store } from '../../store/store.ts';
@@ -18,8 +18,8 @@ export interface PlanDetail {
   readonly view: PlanView;
   readonly headline: string;
   readonly risk: Risk;
-  /** Objects that change, as people take them in. */
-  readonly objects: readonly string[];
+  /** What changes besides rows, as people take it in. */
+  readonly changes: readonly string[];
   readonly owners: { readonly target: ActorId | null; readonly environment: ActorId | null };
   /** Who could countersign: not who asked for it. */
   readonly deciders: readonly ActorId[];
@@ -54,12 +54,12 @@ export function createDescribePlan(deps: {
     const view = await deps.views.of(record);
     const live = isLive(record, nowMs);
     const applied = record.state === 'applied' ? await appliedPlan(deps.store, record.id) : undefined;
-    const change = applied === undefined ? undefined : await deps.changes.of(record.id);
+    const taken = applied === undefined ? undefined : await deps.changes.of(record.id);
     return {
       view,
       headline: headlineOf(plan),
       risk: riskOf(plan),
-      objects: plan.measurement.measured ? plannedObjects(plan.measurement.effect.objects) : [],
+      changes: plannedChanges(plan),
       owners: {
         target: (deps.owners(plan.target)?.owner as ActorId | undefined) ?? null,
         environment: rules?.environment.owner ?? null,
@@ -74,8 +74,8 @@ export function createDescribePlan(deps: {
           ? null
           : {
               appliedAt: applied.appliedAt,
-              undoneBy: change?.undoneBy ?? null,
-              canUndo: change?.undoneBy === null && change.undo.undo !== 'irreversible',
+              undoneBy: taken?.undoneBy ?? null,
+              canUndo: taken?.undoneBy === null && taken.undo.undo !== 'irreversible',
             },
     };
   };
