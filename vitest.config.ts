@@ -15,6 +15,7 @@ const LONGEST = [
   'nodes.test',
   'backup.test',
   'mcp-fifty',
+  'console.test',
   'undo',
 ];
 

@@ -1,4 +1,4 @@
-import { useEffect, useSyncExternalStore } from 'react';
+import { useEffect, useRef, useSyncExternalStore } from 'react';
 import { type ApiError, get, Unreachable } from './api.ts';
 
 /** What is known of an address of the API: the newest answer, and why there is no newer one. */
@@ -32,6 +32,16 @@ export function useLive<Data>(path: string | null): Known<Data> {
     if (path !== null) void refetch(path);
   }, [path]);
   return known as Known<Data>;
+}
+
+/**
+ * What is known, or else what was until now: a longer list or another filter takes its place when it is there, and nothing
+ * jumps meanwhile. @param of lists of another kind never stand in for each other.
+ */
+export function useKept<Data>(known: Known<Data>, of: string): Known<Data> {
+  const kept = useRef<{ readonly of: string; readonly known: Known<Data> } | null>(null);
+  if (known.data !== undefined || known.error !== undefined) kept.current = { of, known };
+  return kept.current?.of === of ? kept.current.known : known;
 }
 
 /** Asks anew for all that is looked at; after something was done, or may have happened. */

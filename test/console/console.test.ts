@@ -100,6 +100,12 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     await line.waitFor();
     expect(performance.now() - proposedMs).toBeLessThan(1000);
     // By keyboard alone.
+    await page.keyboard.press('/');
+    await page.keyboard.type('no such thing');
+    await page.getByText('Nothing that waits says that.').waitFor();
+    await page.getByRole('searchbox').fill('customers');
+    await line.waitFor();
+    await page.keyboard.press('Escape');
     await page.keyboard.press('j');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: /24 rows deleted in public\.customers; \d+ more by/ }).waitFor();

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import type { ActivityPage as Page } from '../../../src/pipeline/oversight/activity.ts';
 import { useKeys } from '../keys.ts';
-import { useLive } from '../live.ts';
+import { useKept, useLive } from '../live.ts';
 import { EntryList } from '../parts/entries.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
 import { grouped, moment } from '../parts/words.ts';
@@ -32,7 +32,8 @@ const KINDS = [
 /** The ledger as people read it: filters and place are in the address, so that what was found can be passed on. */
 export function ActivityPage() {
   const { query } = usePlace();
-  const known = useLive<Page>(`/api/activity?${new URLSearchParams([...query, ['limit', '60']])}`);
+  const address = `/api/activity?${new URLSearchParams([...query, ['limit', '60']])}`;
+  const known = useKept(useLive<Page>(address), 'activity');
   const search = useRef<HTMLInputElement>(null);
   useKeys({ '/': () => search.current?.focus(), Escape: () => search.current?.blur() });
   return (

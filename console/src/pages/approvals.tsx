@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import type { PlanLine, PlanPage } from '../../../src/pipeline/oversight/plan-queue.ts';
 import { useKeys } from '../keys.ts';
-import { useLive } from '../live.ts';
+import { useKept, useLive } from '../live.ts';
 import { Link } from '../parts/link.tsx';
 import { EnvironmentMark, RiskMark } from '../parts/marks.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
@@ -18,8 +18,10 @@ export function ApprovalsPage() {
   const ended = query.get('show') === 'ended';
   const [text, setText] = useState('');
   const [limit, setLimit] = useState(STEP);
-  const asked = text.trim().length > 1 ? `&text=${encodeURIComponent(text.trim())}` : '';
-  const known = useLive<PlanPage>(`/api/plans?state=${ended ? 'ended' : 'open'}&limit=${limit}${ended ? '' : asked}`);
+  const typed = useSettled(text.trim());
+  const asked = typed.length > 1 ? `&text=${encodeURIComponent(typed)}` : '';
+  const state = ended ? 'ended' : 'open';
+  const known = useKept(useLive<PlanPage>(`/api/plans?state=${state}&limit=${limit}${ended ? '' : asked}`), state);
   const search = useRef<HTMLInputElement>(null);
   useKeys({ '/': () => search.current?.focus(), Escape: () => search.current?.blur() });
 
@@ -73,6 +75,18 @@ export function ApprovalsPage() {
       </Shown>
     </>
   );
+}
+
+const SETTLED_AFTER_MS = 200;
+
+/** What somebody types, once they pause. */
+function useSettled(text: string): string {
+  const [settled, setSettled] = useState(text);
+  useEffect(() => {
+    const timer = setTimeout(() => setSettled(text), SETTLED_AFTER_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return settled;
 }
 
 function Lines({

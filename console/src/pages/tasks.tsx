@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import type { TaskPage as Page } from '../../../src/pipeline/oversight/oversight.ts';
-import { useLive } from '../live.ts';
+import { useKept, useLive } from '../live.ts';
 import { Link } from '../parts/link.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
 import { Ago, Left } from '../parts/time.tsx';
@@ -11,7 +11,7 @@ const STEP = 30;
 /** What agents are at, and what each of these tasks may do now. */
 export function TasksPage() {
   const [limit, setLimit] = useState(STEP);
-  const known = useLive<Page>(`/api/tasks?limit=${limit}`);
+  const known = useKept(useLive<Page>(`/api/tasks?limit=${limit}`), 'tasks');
   return (
     <>
       <div className="page-head">
