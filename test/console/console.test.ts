@@ -128,11 +128,9 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     await page.getByRole('button', { name: 'Take it back …' }).click();
     await page.getByRole('button', { name: 'Make the plan' }).click();
     await page.getByText('It takes back').waitFor();
-    const undo = await page
-      .locator('dd', { hasText: /^sha256:/ })
-      .last()
-      .innerText();
-    await ada.approve(undo);
+    await page.getByRole('button', { name: 'Approve …' }).waitFor();
+    await page.keyboard.press('a');
+    await page.getByRole('button', { name: 'Sign with a passkey' }).click();
     await page.getByRole('button', { name: 'Apply now' }).click();
     await page.getByText('Applied', { exact: true }).waitFor();
     expect(await customers()).toBe(before);

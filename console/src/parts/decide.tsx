@@ -335,20 +335,20 @@ export function Failed({ error }: { readonly error: Error }) {
   );
 }
 
-function mayDecide({ view, deciders }: PlanDetail, session: Session): boolean {
+function mayDecide({ view }: PlanDetail, session: Session): boolean {
   return (
     view.state === 'held' &&
     view.approvalsMissing > 0 &&
     session.rights.includes('plan.decide') &&
-    deciders.some((person) => person === session.person) &&
+    view.canDecide.some((person) => person === session.person) &&
     !view.approvals.some(({ person }) => person === session.person)
   );
 }
 
-function whyNot({ view, deciders }: PlanDetail, session: Session): string {
+function whyNot({ view }: PlanDetail, session: Session): string {
   if (view.approvals.some(({ person }) => person === session.person)) return 'You have signed it.';
   if (view.plan.onBehalfOf === session.person) return 'It is asked for you, so somebody else must sign it.';
-  return deciders.length === 0
+  return view.canDecide.length === 0
     ? 'Nobody in the configuration may countersign here.'
-    : `${deciders.join(', ')} may countersign here.`;
+    : `${view.canDecide.join(', ')} may countersign here.`;
 }

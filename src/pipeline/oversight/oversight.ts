@@ -4,6 +4,7 @@ import { describeChangeTime } from '../../domain/describe-change-time.ts';
 import type { Halt, HaltScope } from '../../domain/halt.ts';
 import { type ActorId, asId, type PlanId, type TargetId, type TaskId } from '../../domain/ids.ts';
 import type { Refusal } from '../../domain/refusal.ts';
+import { mayDo } from '../../domain/rights.ts';
 import type { Task, TaskState } from '../../domain/task.ts';
 import { getPlan } from '../../store/plans.ts';
 import type { Store } from '../../store/store.ts';
@@ -129,7 +130,7 @@ export function createOversight(deps: OversightDeps): Oversight {
 
   function mayHalt(by: ActorId): Refusal | undefined {
     const person = deps.actors().get(by);
-    if (person?.kind === 'person' && person.roles.includes('operator')) return undefined;
+    if (person?.kind === 'person' && mayDo(person, 'halt.set')) return undefined;
     return denied(`${by} may not halt or resume.`, `An operator may: actors.people.${by}.roles says who is one.`);
   }
 

@@ -1,4 +1,3 @@
-import type { Person } from '../../domain/actor.ts';
 import { describeChangeTime, describeObligation } from '../../domain/describe-change-time.ts';
 import type { ActorId, PlanId } from '../../domain/ids.ts';
 import { isLive, type PlanRecord } from '../../domain/plan.ts';
@@ -21,8 +20,6 @@ export interface PlanDetail {
   /** What changes besides rows, as people take it in. */
   readonly changes: readonly string[];
   readonly owners: { readonly target: ActorId | null; readonly environment: ActorId | null };
-  /** Who could countersign: not who asked for it. */
-  readonly deciders: readonly ActorId[];
   /** What it waits for besides people, in sentences. */
   readonly waitsFor: readonly string[];
   /** Whether now is a time to change the environment. */
@@ -64,7 +61,6 @@ export function createDescribePlan(deps: {
         target: (deps.owners(plan.target)?.owner as ActorId | undefined) ?? null,
         environment: rules?.environment.owner ?? null,
       },
-      deciders: decidersOf([...(rules?.people.values() ?? [])], record),
       waitsFor: view.waitsFor.map((one) => describeObligation(one, nowMs)),
       time: live && rules !== undefined ? describeChangeTime(rules.changeTime(), nowMs) : [],
       halted: deps.halts.covering({ agent: plan.actor, task: plan.task, target: plan.target })?.message ?? null,
@@ -79,11 +75,4 @@ export function createDescribePlan(deps: {
             },
     };
   };
-}
-
-function decidersOf(people: readonly Person[], { plan }: PlanRecord): readonly ActorId[] {
-  return people
-    .filter(({ approves }) => approves.includes(plan.environment) || approves.includes('*'))
-    .filter(({ id }) => id !== plan.onBehalfOf && id !== plan.undoes?.askedBy)
-    .map(({ id }) => id);
 }
