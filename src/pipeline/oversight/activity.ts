@@ -61,6 +61,7 @@ export interface Activity {
 
 /** In one transaction: a gateway that appends to the ledger waits no longer than for this. */
 const FILED_AT_ONCE = 500;
+const MAX_PAUSE_MS = 250;
 /** A search holds the state store's thread no longer than this many entries take. */
 const SEARCHED_AT_ONCE = 20_000;
 /** How long a question waits for entries to be filed that came just now. */
@@ -86,6 +87,7 @@ export function createActivity(deps: {
 
   async function fileAll(): Promise<void> {
     while (!closed) {
+      const startedMs = performance.now();
       const from = await indexedEntries(store);
       const entries = await entriesFrom(store, from, FILED_AT_ONCE);
       const last = entries.at(-1);
@@ -94,6 +96,8 @@ export function createActivity(deps: {
       const words = entries.map(({ index, entry }) => ({ index, words: wordsOf(entry, began.get(entry.subject)) }));
       // Where another process came first there is nothing to do but to look again.
       await fileWords(store, { from, to: last.index + 1, words });
+      // As long as it took the store is left to those who wait for it: a long ledger is filed beside the work, not before.
+      if (entries.length === FILED_AT_ONCE) await pause(Math.min(MAX_PAUSE_MS, performance.now() - startedMs));
     }
   }
 
@@ -158,6 +162,8 @@ export function createActivity(deps: {
       };
     },
     async since(index, limit) {
+      // Somebody watches, and may filter next.
+      void file();
       return described(await entriesFrom(store, index, limit));
     },
     size: () => ledgerSize(store),

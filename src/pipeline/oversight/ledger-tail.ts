@@ -22,6 +22,8 @@ export interface LedgerTail {
 /** How soon a person sees what another gateway did, where nothing tells of it. */
 const LOOK_EVERY_MS = 100;
 const AT_ONCE = 200;
+/** A store that is gone is not asked ten times a second, and told of in the log as often. */
+const QUIET_AFTER_FAILURE_MS = 5000;
 
 /** Every change of the state has its entry in the ledger: who follows the ledger misses nothing. One loop for all. */
 export function createLedgerTail(deps: {
@@ -32,11 +34,15 @@ export function createLedgerTail(deps: {
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> | null = null;
   let seen: number | null = null;
+  let quietUntilMs = 0;
 
   function look(): Promise<void> {
-    if (followers.size === 0) return Promise.resolve();
+    if (followers.size === 0 || performance.now() < quietUntilMs) return Promise.resolve();
     looking ??= tell()
-      .catch(deps.onFailure)
+      .catch((error: unknown) => {
+        quietUntilMs = performance.now() + QUIET_AFTER_FAILURE_MS;
+        deps.onFailure(error);
+      })
       .finally(() => {
         looking = null;
       });
