@@ -1,8 +1,9 @@
 import { createPublicKey } from 'node:crypto';
-import { COSEALG, decodeCredentialPublicKey } from '@simplewebauthn/server/helpers';
+import type { COSEALG } from '@simplewebauthn/server/helpers';
 
+const [ES256, EDDSA]: readonly [COSEALG.ES256, COSEALG.EdDSA] = [-7, -8];
 /** What authenticators may sign with: what the ledger and the independent verifier verify too. */
-export const ALGORITHMS = [COSEALG.ES256, COSEALG.EdDSA] as const;
+export const ALGORITHMS = [ES256, EDDSA] as const;
 
 // Labels of COSE keys (RFC 9052 §7, RFC 9053 §7).
 const [KTY, CRV, X, Y] = [1, -1, -2, -3] as const;
@@ -10,7 +11,8 @@ const [OKP, EC2] = [1, 2] as const;
 const [P256, ED25519] = [1, 6] as const;
 
 /** A key as authenticators write it, as {@link Passkey.publicKey} does; `undefined` for kinds that aren't verified here. */
-export function publicKeyOf(cose: Uint8Array<ArrayBuffer>): string | undefined {
+export async function publicKeyOf(cose: Uint8Array<ArrayBuffer>): Promise<string | undefined> {
+  const { decodeCredentialPublicKey } = await import('@simplewebauthn/server/helpers');
   const key = decodeCredentialPublicKey(cose) as unknown as ReadonlyMap<number, unknown>;
   const [x, y] = [key.get(X), key.get(Y)];
   if (!(x instanceof Uint8Array) || x.length !== 32) return undefined;

@@ -1,13 +1,5 @@
 import { createHmac } from 'node:crypto';
-import {
-  allowInsecureRequests,
-  authorizationCodeGrant,
-  buildAuthorizationUrl,
-  type Configuration,
-  calculatePKCECodeChallenge,
-  discovery,
-  fetchUserInfo,
-} from 'openid-client';
+import type { Configuration } from 'openid-client';
 import type { Person, PersonRole } from '../domain/actor.ts';
 import type { ActorId } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
@@ -43,6 +35,9 @@ export const OIDC_CALLBACK = '/api/session/oidc/callback';
 const PURPOSE = 'openid connect';
 const TIMEOUT_S = 10;
 
+/** Loaded where there is a provider. */
+const client = () => import('openid-client');
+
 export function createOidcSignIn(deps: {
   readonly settings: () => OidcSettings | null;
   readonly sessions: PersonSessions;
@@ -56,18 +51,21 @@ export function createOidcSignIn(deps: {
   /** Asked once for each configuration; what fails is asked again. */
   function providerOf(settings: OidcSettings): Promise<Configuration> {
     if (known?.settings === settings) return known.provider;
-    const issuer = new URL(settings.issuer);
-    // Only a provider on this machine may be spoken to in the clear: the configuration refuses others.
-    const execute = issuer.protocol === 'http:' ? [allowInsecureRequests] : [];
-    const provider = discovery(issuer, settings.clientId, settings.clientSecret.reveal(), undefined, {
-      execute,
-      timeout: TIMEOUT_S,
-    });
+    const provider = discovered(settings);
     known = { settings, provider };
     provider.catch(() => {
       known = undefined;
     });
     return provider;
+  }
+
+  async function discovered(settings: OidcSettings): Promise<Configuration> {
+    const { allowInsecureRequests, discovery } = await client();
+    const issuer = new URL(settings.issuer);
+    // Only a provider on this machine may be spoken to in the clear: the configuration refuses others.
+    const execute = issuer.protocol === 'http:' ? [allowInsecureRequests] : [];
+    const secret = settings.clientSecret.reveal();
+    return discovery(issuer, settings.clientId, secret, undefined, { execute, timeout: TIMEOUT_S });
   }
 
   /** All that this sign-in is recognised by follows from the ticket, so that nobody has to remember it. */
@@ -85,6 +83,7 @@ export function createOidcSignIn(deps: {
       const settings = deps.settings();
       if (settings === null) return { refused: NOT_CONFIGURED };
       try {
+        const { buildAuthorizationUrl, calculatePKCECodeChallenge } = await client();
         const ticket = deps.challenges.issue(PURPOSE).toString('base64url');
         const { state, nonce, verifier } = secretsOf(ticket);
         const url = buildAuthorizationUrl(await providerOf(settings), {
@@ -109,6 +108,7 @@ export function createOidcSignIn(deps: {
       const { state, nonce, verifier } = secretsOf(ticket);
       let claims: Claims;
       try {
+        const { authorizationCodeGrant, fetchUserInfo } = await client();
         const provider = await providerOf(settings);
         // The address as the provider was told it, whatever a proxy has made of it.
         const current = new URL(`${origin}${OIDC_CALLBACK}${callback.search}`);

@@ -1,11 +1,8 @@
 import { createHash } from 'node:crypto';
-import {
-  generateAuthenticationOptions,
-  generateRegistrationOptions,
-  type PublicKeyCredentialCreationOptionsJSON,
-  type PublicKeyCredentialRequestOptionsJSON,
-  type RegistrationResponseJSON,
-  verifyRegistrationResponse,
+import type {
+  PublicKeyCredentialCreationOptionsJSON,
+  PublicKeyCredentialRequestOptionsJSON,
+  RegistrationResponseJSON,
 } from '@simplewebauthn/server';
 import { type PasskeyEnvelope, passkeyId, signPasskey, verifyPasskey } from '../approval/passkey.ts';
 import type { PersonKey } from '../approval/person-key.ts';
@@ -69,6 +66,9 @@ export interface Passkeys {
 
 const NAME = 'Countersign';
 
+/** Loaded when somebody has a passkey: no other command is to wait for its hundreds of files. */
+const webauthn = () => import('@simplewebauthn/server');
+
 export function createPasskeys(deps: {
   readonly store: Store;
   readonly proof: Proof;
@@ -106,6 +106,7 @@ export function createPasskeys(deps: {
       const rpId = nameOf(origin);
       if (rpId === undefined) return noName(origin);
       const taken = await passkeysOf(store, session.person);
+      const { generateRegistrationOptions } = await webauthn();
       return generateRegistrationOptions({
         rpName: NAME,
         rpID: rpId,
@@ -123,6 +124,7 @@ export function createPasskeys(deps: {
     async register(session, origin, response) {
       const rpId = nameOf(origin);
       if (rpId === undefined) return noName(origin);
+      const { verifyRegistrationResponse } = await webauthn();
       let spend: ReturnType<Challenges['accept']>;
       const verified = await verifyRegistrationResponse({
         response,
@@ -136,7 +138,9 @@ export function createPasskeys(deps: {
         supportedAlgorithmIDs: [...ALGORITHMS],
       }).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
       if (verified instanceof Error) return no(verified.message, 'Begin the registration again.');
-      const publicKey = verified.verified ? publicKeyOf(verified.registrationInfo.credential.publicKey) : undefined;
+      const publicKey = verified.verified
+        ? await publicKeyOf(verified.registrationInfo.credential.publicKey)
+        : undefined;
       if (!verified.verified || publicKey === undefined || spend === undefined)
         return no('the authenticator’s answer is not one to this registration', 'Begin it again.');
       const at = instantOf(deps.now());
@@ -172,6 +176,7 @@ export function createPasskeys(deps: {
       const rpID = nameOf(origin);
       if (rpID === undefined) return noName(origin);
       const challenge = new Uint8Array(challenges.issue('sign in'));
+      const { generateAuthenticationOptions } = await webauthn();
       return generateAuthenticationOptions({ rpID, challenge, userVerification: 'required' });
     },
 
