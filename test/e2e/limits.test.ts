@@ -140,10 +140,11 @@ describe.skipIf(newest === undefined)('limits that a session can’t change', ()
     await leave();
   });
 
-  it.each(['', 'SELECT pg_sleep(0.9)'])(
+  it.each(['', 'SELECT pg_sleep(15)'])(
     'let nobody wait for rows that a transaction holds, whatever it does: %j',
     async (sql) => {
-      const client = await connect();
+      const patient = await site.openTask(BOUNDED.replace('statementTimeout: 1s', 'statementTimeout: 20s'));
+      const client = await connect(patient.postgres);
       await client.query('BEGIN');
       await client.query('SELECT count(*) FROM (SELECT id FROM customers FOR UPDATE) AS locked');
       const neighbour = asSuperuser(site.databaseUrl, 'SELECT 1 FROM customers WHERE id = 1 FOR UPDATE');
