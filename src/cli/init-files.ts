@@ -67,11 +67,12 @@ export function writeConfiguration(
     readonly publicKey: string;
     readonly agentTokenHash: string;
     readonly secrets: Readonly<Record<'session' | 'apply', { user: string; file: string }>>;
+    readonly keepWrites: boolean;
   },
 ): void {
   const document = existsSync(file) ? parseDocument(readFileSync(file, 'utf8')) : new Document({ version: 1 });
   const { target, environment, tier, owner, agent } = names;
-  const { inspected, publicKey, agentTokenHash, secrets } = facts;
+  const { inspected, publicKey, agentTokenHash, secrets, keepWrites } = facts;
   const directory = dirname(file);
   const setIfMissing = (path: readonly string[], value: unknown): void => {
     if (!document.hasIn(path)) document.setIn(path, document.createNode(value));
@@ -101,6 +102,7 @@ export function writeConfiguration(
       },
       identity: identityDigest(inspected.identity),
       credentials: { session: credential(secrets.session), apply: credential(secrets.apply) },
+      undo: { writes: keepWrites ? 'kept' : 'not kept' },
     }),
   );
   setIfMissing(['actors', 'people', owner], { name: owner, publicKeys: [publicKey], approves: ['*'], mayHalt: true });

@@ -31,6 +31,7 @@ interface InitOptions extends CommonOptions {
   readonly tier?: string;
   readonly owner?: string;
   readonly agent: string;
+  readonly keepWrites: boolean;
   readonly yes?: boolean;
 }
 
@@ -48,6 +49,7 @@ export function registerInit(program: Command): void {
     )
     .option('--owner <person>', 'who answers for it (default: you)')
     .option('--agent <name>', 'the first agent', 'migrator')
+    .option('--no-keep-writes', 'lay no triggers: writes within limits can’t be undone then')
     .option('--yes', 'run the SQL without asking')
     .action((options: InitOptions) => answer(options, () => init(options)));
 }
@@ -61,7 +63,9 @@ async function init(options: InitOptions) {
     const names = namesOf(options, inspected, existing);
     const passwords = passwordsOf(existing, inspected);
     const known = existing?.targets.get(asId<TargetId>(names.target))?.target;
-    const statements = await setupOf(inspected, passwords, known?.keepsWrites === true);
+    // What the configuration says of a target stands; what it doesn't know yet keeps its writes, unless told not to (G8).
+    const keepWrites = known === undefined ? options.keepWrites : known.keepsWrites === true;
+    const statements = await setupOf(inspected, passwords, keepWrites);
     if (!(await agreed(options, names, inspected, statements))) {
       return { json: { done: false }, text: 'Nothing was changed.', exit: EXIT.refused };
     }
@@ -75,7 +79,13 @@ async function init(options: InitOptions) {
     const publicKey = await writeKeys(directory, names.owner);
     for (const purpose of ['session', 'apply'] as const) writeSecret(secrets[purpose].file, passwords[purpose]);
     const tokenFile = join(directory, 'keys', 'agents', `${names.agent}.token`);
-    writeConfiguration(file, names, { inspected, publicKey, agentTokenHash: writeAgentToken(tokenFile), secrets });
+    writeConfiguration(file, names, {
+      inspected,
+      publicKey,
+      agentTokenHash: writeAgentToken(tokenFile),
+      secrets,
+      keepWrites,
+    });
     const task = writeSampleTask(directory, names, inspected);
     await tryOut(await loadConfig(file), asId<TargetId>(names.target));
     return report({ file, names, task, tokenFile, inspected });

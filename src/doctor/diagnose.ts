@@ -20,6 +20,7 @@ import { checkRoles } from './roles.ts';
 import { checkServer } from './server.ts';
 import { checkStatePlace } from './state-place.ts';
 import { checkHttp, checkOwnTls, checkTls } from './tls.ts';
+import { checkUndoOfWrites } from './undo-of-writes.ts';
 import { checkWitnesses } from './witnesses.ts';
 
 /** Where the checks look, besides the configuration. */
@@ -102,6 +103,7 @@ async function diagnoseTarget(
           ...checkRoles(target.id, logins, examined, initAgain),
           ...checkMissingPowers(target.id, session.user, examined, (target.masks ?? []).length > 0, initAgain),
           ...checkGrants(target.id, logins, examined, reach, initAgain),
+          checkUndoOfWrites(target, examined, reach, initAgain),
           ...checkOtherWaysIn(target.id, target.endpoint, logins, examined),
           ...checkServer(target.id, examined, initAgain),
         ],

@@ -13,7 +13,9 @@ import { checkOtherWaysIn } from '../../src/doctor/other-ways-in.ts';
 import { checkServer } from '../../src/doctor/server.ts';
 import { checkStatePlace } from '../../src/doctor/state-place.ts';
 import { checkHttp, checkOwnTls, checkTls } from '../../src/doctor/tls.ts';
+import { checkUndoOfWrites } from '../../src/doctor/undo-of-writes.ts';
 import { checkWitnesses } from '../../src/doctor/witnesses.ts';
+import { asId, type TargetId } from '../../src/domain/ids.ts';
 import type { Target } from '../../src/domain/target.ts';
 import type { Examination, HbaRule } from '../../src/engines/postgres/examine.ts';
 
@@ -50,6 +52,30 @@ describe('witnesses', () => {
         found: expect.stringContaining('10 minutes for 2 of 2 witnesses: witness.example/one has cosigned 7 of 9'),
       },
     ]);
+  });
+});
+
+describe('the way back of writes within limits', () => {
+  const table = { schema: 'public', owner: 'o', kind: 'r', schemaUsable: true, readable: true, writable: true };
+  const examined = {
+    relations: [
+      { ...table, name: 'kept', changeable: true, kept: true },
+      { ...table, name: 'later', changeable: true, kept: false },
+      { ...table, name: 'others', schema: 'elsewhere', changeable: true, kept: false },
+    ],
+  };
+  const target = { id: asId<TargetId>('shop') };
+  const reach = { write: ['public.*'] };
+  it('is missing where it is off, and where a table was made past Countersign', () => {
+    const verdict = (keepsWrites: boolean, write: readonly string[]) =>
+      checkUndoOfWrites({ ...target, keepsWrites }, examined, { write }, 'init');
+    expect(verdict(false, [])).toMatchObject({ verdict: 'warn', fix: expect.stringContaining('undo.writes to kept') });
+    expect(verdict(true, reach.write)).toMatchObject({
+      verdict: 'warn',
+      found: 'nothing keeps the rows of writes to public.later',
+      fix: 'init',
+    });
+    expect(verdict(true, ['public.kept'])).toMatchObject({ id: 'undo.writes', verdict: 'ok' });
   });
 });
 

@@ -26,8 +26,6 @@ describe.each(servers.slice(0, 1))('G8 the way back of a write within limits, be
   let ada: Countersigner;
   beforeAll(async () => {
     site = await startSite(binaries, { schema: SCHEMA });
-    site.edit((text) => text.replace(/^( +)credentials:/m, '$1undo: { writes: kept }\n$1credentials:'));
-    await site.ask('init', '--database', site.databaseUrl, '--environment', 'production', '--owner', 'ada', '--yes');
     await site.serve();
     task = await site.openTask(TASK);
     client = new pg.Client({ connectionString: task.postgres });

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { CAPTURE_FUNCTION } from './capture-function.ts';
+import { KEEPING_TRIGGER } from './kept-writes.ts';
 
 /** What a PostgreSQL target says of itself, of the logins of Countersign, and of other ways into it. Plain data; nothing is changed. */
 export interface Examination {
@@ -56,6 +57,8 @@ export interface ExaminedRelation {
   readonly writable: boolean;
   /** Is the apply login a member of the owner? */
   readonly changeable: boolean;
+  /** Is the trigger there that keeps the rows of writes within limits? */
+  readonly kept: boolean;
 }
 
 export interface OtherLogin {
@@ -162,7 +165,8 @@ const RELATIONS = `
          pg_catalog.has_table_privilege($1, c.oid, 'INSERT WITH GRANT OPTION')
            AND pg_catalog.has_table_privilege($1, c.oid, 'UPDATE WITH GRANT OPTION')
            AND pg_catalog.has_table_privilege($1, c.oid, 'DELETE WITH GRANT OPTION') AS writable,
-         pg_catalog.pg_has_role($2, c.relowner, 'MEMBER') AS changeable
+         pg_catalog.pg_has_role($2, c.relowner, 'MEMBER') AS changeable,
+         EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname = '${KEEPING_TRIGGER}' AND t.tgenabled = 'A') AS kept
   FROM ${USER_TABLES} AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
   ORDER BY 1, 2`;
