@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
 import type { Config } from '../config/load.ts';
 import type { Channel } from '../config/scenario-schema.ts';
+import { asId, type TargetId } from '../domain/ids.ts';
 import { CATALOGUE_POLL_MS } from '../engines/engine.ts';
 import { identityDigest, readIdentity } from '../engines/postgres/connect.ts';
 import type { EmbeddedServer } from '../engines/postgres/embedded-server.ts';
@@ -65,6 +66,7 @@ export async function openGatewayLane(
   const { surroundings, database } = master;
   const secret = () => randomBytes(24).toString('base64url');
   const passwords = { session: secret(), apply: secret() };
+  const keepWrites = facts.config.targets.get(asId<TargetId>(facts.target))?.target.keepsWrites === true;
   const apart: Scenario[] = [];
   const open: string[] = [];
   mkdirSync(directory, { mode: 0o700 });
@@ -87,10 +89,10 @@ export async function openGatewayLane(
     throw error;
   });
 
-  /** The same roles and grants that `countersign init` makes. */
+  /** The same roles, grants and triggers that `countersign init` makes. */
   async function govern(client: pg.Client): Promise<void> {
     const ask = async (sql: string) => (await client.query<Record<string, unknown>>(sql)).rows;
-    for (const { sql } of await planSetup(ask, passwords)) await client.query(sql);
+    for (const { sql } of await planSetup(ask, passwords, { keepWrites })) await client.query(sql);
   }
 
   async function enter(actor: Scenario['actor'], limits: Scenario['limits'], purpose: string) {

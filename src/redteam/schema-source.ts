@@ -5,6 +5,7 @@ import type pg from 'pg';
 import { splitStatements } from '../analysis/parse.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import type { Endpoint } from '../domain/target.ts';
+import { KEEPING_TRIGGER } from '../engines/postgres/kept-writes.ts';
 import { quoteIdentifier } from '../engines/postgres/quote.ts';
 
 /** Statements of a schema that the copy could not be given, and why. */
@@ -88,6 +89,8 @@ export async function loadSchema(client: pg.Client, text: string): Promise<reado
   for (const role of rolesIn(sql)) await makeRole(client, role);
   const losses: SchemaLoss[] = [];
   for (const { text: statement } of statements) {
+    // Laid on the copy anew, as the configuration says, with all else that init makes.
+    if (OWN_TRIGGER.test(statement)) continue;
     if (
       /\b(?:cs_[0-9a-f]{16}_[rw]|countersign_(?:session|apply|owner))\b/.test(statement) &&
       /^\s*(?:GRANT|REVOKE|ALTER DEFAULT)/m.test(statement)
@@ -103,6 +106,8 @@ export async function loadSchema(client: pg.Client, text: string): Promise<reado
   await client.query('RESET ROLE; RESET ALL');
   return losses;
 }
+
+const OWN_TRIGGER = new RegExp(`^(?:CREATE TRIGGER|ALTER TABLE [^;]*? TRIGGER) "${KEEPING_TRIGGER}"`, 'm');
 
 const OWNER =
   /\b(?:OWNER TO|(?:GRANT|REVOKE)\s[^;]*?\s(?:TO|FROM)|FOR ROLE|AUTHORIZATION|SET ROLE|CREATE POLICY\s[^;]*?\sTO)\s+("(?:[^"]|"")+"|[a-z_][\w$]*)/gi;
