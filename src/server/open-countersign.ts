@@ -170,7 +170,8 @@ export async function openCountersign(
         session: { user: session.user, password: session.password.reveal() },
         apply: { user: apply.user, password: apply.password.reveal() },
       },
-      onTrouble: (error) => log.warn({ err: error, target: id }, 'the catalogue of the target could not be read'),
+      keepsWrites: () => rules(id)?.keepsWrites === true,
+      onTrouble: (error) => log.warn({ err: error, target: id }, 'the catalogue of the target could not be followed'),
     });
     return createGovernedTarget({
       rules: rulesInForce(id, () => rules(id)),

@@ -22,7 +22,7 @@ describe.each(newest)('changes that policy lets through, before $name', ({ binar
   let task: OpenedTask;
 
   beforeAll(async () => {
-    site = await startSite(binaries);
+    site = await startSite(binaries, { keepWrites: false });
     allowChanges(site);
     await site.serve();
     task = await site.openTask(TASK);

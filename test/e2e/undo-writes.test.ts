@@ -67,13 +67,30 @@ describe.each(servers.slice(0, 1))('G8 the way back of a write within limits, be
     expect(await ada.countersign.changes.of(change.id)).toMatchObject({ undoneBy: made.plan });
   });
 
-  it('becomes a plan where the table lacks the trigger, so that its rows are captured', async () => {
-    await asSuperuser(site.databaseUrl, 'ALTER TABLE customers DISABLE TRIGGER "~countersign_keep"');
-    await client.query("UPDATE customers SET full_name = 'By plan' WHERE id = 2");
-    expect(await newest()).toMatchObject({ plan: { state: 'applied' }, undo: { undo: 'row images' } });
-    await asSuperuser(site.databaseUrl, 'ALTER TABLE customers ENABLE ALWAYS TRIGGER "~countersign_keep"');
-    await client.query("UPDATE customers SET full_name = 'By itself' WHERE id = 2");
-    expect(await newest()).toMatchObject({ plan: null });
+  it('is kept in a table that was made past Countersign, and held where nothing can keep it', async () => {
+    const [owner] = await asSuperuser(
+      site.databaseUrl,
+      "SELECT relowner::regrole::text AS name FROM pg_class WHERE oid = 'public.customers'::regclass",
+    );
+    await asSuperuser(
+      site.databaseUrl,
+      `CREATE TABLE public.beside (id int PRIMARY KEY); GRANT ALL ON public.beside TO countersign_session WITH GRANT OPTION;
+       SET ROLE ${String(owner?.['name'])}; CREATE TABLE public.migrated (id int PRIMARY KEY)`,
+    );
+    const laid = () =>
+      asSuperuser(
+        site.databaseUrl,
+        "SELECT tgrelid::regclass::text AS t FROM pg_trigger WHERE tgrelid::regclass::text ~ '^(beside|migrated)$'",
+      );
+    await expect.poll(laid, { timeout: 10_000 }).toEqual([{ t: 'migrated' }]);
+    const later = new pg.Client({ connectionString: task.postgres });
+    await later.connect();
+    expect((await later.query('INSERT INTO migrated VALUES (1) RETURNING id')).rows).toEqual([{ id: 1 }]);
+    expect(await newest()).toMatchObject({ plan: null, undo: { undo: 'row images', rows: 1 } });
+    // What can’t be measured by the apply login either.
+    await expect(later.query('INSERT INTO beside VALUES (1)')).rejects.toMatchObject({ code: '42501' });
+    await later.end();
+    expect(await asSuperuser(site.databaseUrl, 'SELECT id FROM beside')).toEqual([]);
   });
 
   it('is kept of tables too that a plan has made', async () => {

@@ -53,12 +53,14 @@ export async function keepRowsOfMade(client: pg.Client, objects: readonly Object
 
 const TABLE = /^(?:partitioned )?table (.+)$/;
 
-/** Tables of users that this administrator may lay it on, and whether it is there. */
-export const KEEPABLE = `
+/** Tables of users that a login may lay it on, and whether it is there. @param login an SQL expression. */
+export const keepableBy = (login: string) => `
   SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, n.nspname || '.' || c.relname AS relation,
          EXISTS (SELECT FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname = '${KEEPING_TRIGGER}' AND t.tgenabled = 'A') AS kept
   FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND pg_catalog.pg_has_role(c.relowner, 'USAGE')
+  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND pg_catalog.pg_has_role(${login}, c.relowner, 'USAGE')
     AND n.nspname !~ '^(pg_|countersign_quarantine_)' AND n.nspname NOT IN ('information_schema', 'countersign', 'countersign_masks')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
   ORDER BY 1`;
+
+export const KEEPABLE = keepableBy('CURRENT_USER');

@@ -8,6 +8,7 @@ import { connectOwn, connectSession, readIdentity } from './connect.ts';
 import { readFingerprint } from './fingerprint.ts';
 import { inspect } from './health/inspect.ts';
 import { statementStatistics } from './health/statement-statistics.ts';
+import { keepNewTables } from './keep-new-tables.ts';
 import { appliedState, forgetMarks, settledWrite } from './marks.ts';
 import { measure } from './measure.ts';
 import { createWaitingLook } from './others-waiting.ts';
@@ -26,6 +27,8 @@ import { keptRows } from './undo/kept-rows.ts';
 export async function openPostgresTarget(deps: {
   readonly target: Target;
   readonly credentials: TargetCredentials;
+  /** Whether tables that come by another way are given what keeps the rows of writes to them; left out, they aren't. */
+  readonly keepsWrites?: () => boolean;
   /** Told when the catalogue could not be watched; it is tried again. */
   readonly onTrouble: (error: unknown) => void;
 }): Promise<TargetEngine> {
@@ -45,11 +48,19 @@ export async function openPostgresTarget(deps: {
       await client.end();
     }
   }
-  let current: Catalogue = await loadCatalogue(query);
+  let current: Catalogue = await catalogueNow();
+
+  async function catalogueNow(): Promise<Catalogue> {
+    if (deps.keepsWrites?.() === true) {
+      const { onTrouble } = deps;
+      await keepNewTables({ ask: query, applyLogin: credentials.apply.user, asApplier, onTrouble }).catch(onTrouble);
+    }
+    return loadCatalogue(query);
+  }
 
   async function refreshCatalogue(): Promise<Catalogue> {
     const version = await catalogueVersion(query);
-    if (version !== current.version) current = await loadCatalogue(query);
+    if (version !== current.version) current = await catalogueNow();
     return current;
   }
 
