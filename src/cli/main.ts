@@ -23,6 +23,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   demo: async () => (await import('./demo.ts')).registerDemo,
   backup: async () => (await import('./backup.ts')).registerBackup,
   drill: async () => (await import('./drill.ts')).registerDrill,
+  drift: async () => (await import('./drift.ts')).registerDrift,
   incident: async () => (await import('./incident.ts')).registerIncident,
   redteam: async () => (await import('./redteam.ts')).registerRedTeam,
 };

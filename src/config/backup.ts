@@ -72,7 +72,10 @@ export function backupOf(entry: ConfigDocument['targets'][string], directory: st
   };
 }
 
-function recurringOf(entry: { every: number } | { cron: string; timeZone: string } | undefined): Recurring | null {
+/** @returns `null` where nothing comes round by itself. */
+export function recurringOf(
+  entry: { every: number } | { cron: string; timeZone: string } | undefined,
+): Recurring | null {
   if (entry === undefined) return null;
   return 'every' in entry ? { everyMs: entry.every } : entry;
 }

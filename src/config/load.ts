@@ -5,9 +5,10 @@ import type { ChangeWindow, Freeze } from '../domain/change-time.ts';
 import type { Environment, Tier } from '../domain/environment.ts';
 import { type ActorId, asId, type Digest, type EnvironmentId, type RoleId, type TargetId } from '../domain/ids.ts';
 import { maskRule } from '../domain/masking.ts';
+import type { Recurring } from '../domain/recurring.ts';
 import type { StateLocation } from '../domain/state-location.ts';
 import type { Target } from '../domain/target.ts';
-import { backupOf, type ConfiguredBackup } from './backup.ts';
+import { backupOf, type ConfiguredBackup, recurringOf } from './backup.ts';
 import { readFreezes, readWindows } from './change-times.ts';
 import { ConfigError, type Problem, type ProblemAt, readYaml } from './parse-yaml.ts';
 import { type ConfiguredOidc, checkPeople, oidcOf, personOf, type Report } from './people.ts';
@@ -72,6 +73,8 @@ export interface ConfiguredTarget {
   readonly apply: { readonly user: string; readonly password: Secret };
   /** `null` where backups are somebody else's. */
   readonly backup: ConfiguredBackup | null;
+  /** When a gateway looks by itself whether the schema is as it is meant to be; `null`: never. */
+  readonly drift: Recurring | null;
 }
 
 export interface HostPort {
@@ -230,6 +233,7 @@ function targetOf(
     session: login(entry.credentials.session),
     apply: login(entry.credentials.apply),
     backup: backupOf(entry, directory),
+    drift: recurringOf(entry.drift),
   };
 }
 

@@ -205,6 +205,8 @@ const target = z.strictObject({
   /** Columns that actors see only through a mask; `none` takes one out that a wider pattern names. */
   masks: z.record(maskPattern, z.enum([...MASKS, 'none'])).default({}),
   backup: backup.optional(),
+  /** When a gateway looks by itself whether the schema is as it is meant to be; left out: never. */
+  drift: recurring.optional(),
 });
 
 const person = z.strictObject({

@@ -5,6 +5,7 @@ import { examine } from '../engines/postgres/examine.ts';
 import { checkBackupAge } from './backup-age.ts';
 import { checkBackups } from './backups.ts';
 import { checkDirectCredentials, type Reachable } from './direct-credentials.ts';
+import { checkDrift } from './drift.ts';
 import { checkBackupCredentials, checkFiles, checkPeopleKeys } from './files.ts';
 import { type Finding, findingsOf } from './finding.ts';
 import { checkGrants, type Reach } from './grants.ts';
@@ -14,6 +15,7 @@ import { checkMachine } from './machine.ts';
 import { checkMissingPowers } from './missing-powers.ts';
 import { checkOtherWaysIn } from './other-ways-in.ts';
 import { readBackupAge } from './read-backup-age.ts';
+import { readDrift } from './read-drift.ts';
 import { filesOf, peopleKeys, readMachine, readOwnTls } from './read-installation.ts';
 import { readWitnessing } from './read-witnessing.ts';
 import { checkRoles } from './roles.ts';
@@ -52,6 +54,7 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
     ...targets.flatMap(({ findings }) => findings),
     ...(await checkBackups([...config.targets.values()])),
     ...checkBackupAge(await readBackupAge(config), around.nowMs),
+    ...checkDrift(await readDrift(config)),
     ...checkSeparation(targets.flatMap(({ identified }) => (identified === null ? [] : [identified]))),
     ...(await diagnoseEnvironment([...config.targets.values()], around, false)),
   ];

@@ -46,5 +46,7 @@ export type Obligation =
   | { readonly obligation: 'in window'; readonly windows: readonly string[]; readonly next: Opening | null }
   /** What can't be taken back waits for a backup that a fresh drill has proven; `newest`: when one passed last. */
   | { readonly obligation: 'fresh drill'; readonly newest: Instant | null }
+  /** The target's schema must be as its baseline has it: what came another way is taken back, or a person accepts it. */
+  | { readonly obligation: 'no drift'; readonly objects: number; readonly since: Instant }
   /** The gateway's clock went back, so that what is open or frozen can't be told until it is past that time again. */
   | { readonly obligation: 'steady clock'; readonly until: Instant };

@@ -22,6 +22,8 @@ export function describeObligation(obligation: Obligation, nowMs: number): strin
       return `a change window; it may be applied in: ${describeNext(obligation.next, obligation.windows, nowMs)}`;
     case 'fresh drill':
       return `a fresh drill of a backup, because it can’t be taken back (${obligation.newest === null ? 'none has passed' : `the last one passed ${obligation.newest}`}): countersign backup create, countersign drill run`;
+    case 'no drift':
+      return `an end of the drift: ${obligation.objects} object${obligation.objects === 1 ? ' is' : 's are'} not as the baseline has them, since ${obligation.since}: countersign drift show, then drift accept, or have it taken back`;
     case 'steady clock':
       return `a clock that can be trusted: the gateway’s went back, and until it is past ${obligation.until} nothing is open`;
     default:

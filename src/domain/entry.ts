@@ -44,6 +44,10 @@ export const ENTRY_KINDS = [
   'passkey',
   /** A token was made with which programs act for a person, or taken back. */
   'token',
+  /** What a target's schema is meant to be: as it was first seen, as plans have made it since, or as a person accepts it. */
+  'baseline',
+  /** A target's schema deviates from its baseline, in another way than it did, or no longer. */
+  'drift',
 ] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 

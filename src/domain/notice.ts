@@ -17,6 +17,10 @@ export const NOTICE_TYPES = [
   /** A backup or drill that was due could not be made; or a drill found that its backup would not bring the target back. */
   'backup.failed',
   'drill.failed',
+  /** A target's schema is not as its baseline has it, in another way than before; it is again; or nobody can tell. */
+  'drift.found',
+  'drift.ended',
+  'drift.failed',
 ] as const;
 export type NoticeType = (typeof NOTICE_TYPES)[number];
 

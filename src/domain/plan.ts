@@ -31,6 +31,8 @@ export interface Plan {
   readonly undo: UndoPath;
   /** What would bring all of the target back, as it was when the plan was made; absent where no backup is proven. */
   readonly backup?: ProvenBackup;
+  /** What of the target's schema had come another way when the plan was made; absent where nothing had, as far as was looked. */
+  readonly drift?: { readonly objects: number; readonly since: Instant };
   /** Set on a plan that takes a change back: by its statements, or by putting rows back that were kept of the change. */
   readonly undoes?: Undoes;
   /** Set on a plan that lets go of what a drop has put into quarantine. */

@@ -17,6 +17,7 @@ export const RIGHTS = [
   'ledger.read',
   'values.erase',
   'code.vouch',
+  'drift.accept',
   'session.read',
   'session.revoke',
   'passkey.own',
@@ -31,7 +32,7 @@ const OWN = ['passkey.own', 'token.own'] as const;
 /** Role × action, whole: who isn't named may not. Where a person may countersign is narrowed by `approves`. */
 const TABLE: Readonly<Record<PersonRole, readonly Right[]>> = {
   requester: [...LOOK, ...OWN, 'task.open', 'task.close', 'plan.apply', 'change.undo'],
-  approver: [...LOOK, ...OWN, 'plan.decide', 'plan.apply', 'change.undo', 'code.vouch', 'ledger.read'],
+  approver: [...LOOK, ...OWN, 'plan.decide', 'plan.apply', 'change.undo', 'code.vouch', 'drift.accept', 'ledger.read'],
   operator: [
     ...LOOK,
     ...OWN,

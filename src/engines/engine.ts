@@ -1,4 +1,5 @@
 import type { DatabaseFailure } from '../domain/database-failure.ts';
+import type { DefinitionMove, Definitions } from '../domain/drift.ts';
 import type { MeasuredEffect } from '../domain/effect.ts';
 import type { Digest, PlanId } from '../domain/ids.ts';
 import type { Statement } from '../domain/intent.ts';
@@ -78,6 +79,9 @@ export interface TargetEngine {
 
   /** Digest over the definitions of objects as they are now, by which a change's `Inverse` tells whether it still fits. */
   definitionsNow(objects: readonly string[]): Promise<Digest>;
+
+  /** All of the schema as it is now, to be compared with what it should be. */
+  definitions(): Promise<Definitions>;
 
   /** What approved drops have put into quarantine, the oldest first. */
   quarantined(): Promise<readonly Quarantined[]>;
@@ -215,6 +219,8 @@ export interface ApplyRequest {
   readonly beforeCommit: (transaction: {
     readonly xid: string;
     readonly effect: MeasuredEffect | null;
+    /** What it makes of definitions; empty where that shows only afterwards. */
+    readonly moves: readonly DefinitionMove[];
   }) => Promise<void>;
   /** Aborted when it must stop: then it is cancelled and rolled back, unless it has begun to commit. */
   readonly signal?: AbortSignal;
@@ -227,6 +233,8 @@ export type ApplyOutcome =
       readonly effect: MeasuredEffect | null;
       /** One for each statement. */
       readonly answers: readonly StatementAnswer[];
+      /** What it has made of definitions, where that was not known before it took effect. */
+      readonly moves?: readonly DefinitionMove[];
     }
   /** It was in the target already: applied once, by somebody else or before a crash. */
   | { readonly outcome: 'already applied' }

@@ -1,5 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { BackupFigures } from '../domain/backup.ts';
+import type { DriftState } from '../domain/drift.ts';
 import type { HaltScope } from '../domain/halt.ts';
 import { PLAN_STATES, type PlanState } from '../domain/plan.ts';
 import type { RedTeamRun } from '../ledger/red-team-runs.ts';
@@ -23,6 +24,8 @@ export interface StateOfThings {
   redTeam(): Promise<readonly RedTeamRun[]>;
   /** Of the targets that have a store. */
   backups(): Promise<readonly BackupFigures[]>;
+  /** How targets stood when they were looked at last. */
+  drifts(): readonly DriftState[];
   needs(): Promise<readonly { readonly part: string; readonly missing: string | null }[]>;
   /** Left out where nobody cosigns checkpoints. */
   readonly witnesses?: {
@@ -164,6 +167,18 @@ export function addStateGauges(
         for (const { name, failures } of works) failing.set({ target, what: name }, failures);
     },
   );
+  gauge(
+    'countersign_drift_objects',
+    'Objects that are not as the baseline of the target has them',
+    ['target'],
+    (drift) => {
+      for (const { target, objects } of state.drifts()) drift.set({ target }, objects);
+    },
+  );
+  gauge('countersign_drift_age_seconds', 'Since a target was looked at for drift last', ['target'], (age) => {
+    for (const { target, checkedAt } of state.drifts())
+      age.set({ target }, Math.max(0, (state.nowMs() - Date.parse(checkedAt)) / 1000));
+  });
   gauge('countersign_ready', 'Whether what the gateway needs is there', ['part'], async (ready) => {
     for (const { part, missing } of await state.needs()) ready.set({ part }, missing === null ? 1 : 0);
   });

@@ -1,6 +1,7 @@
 import { verifyQuorum } from '../approval/quorum.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Json } from '../domain/digest.ts';
+import type { DefinitionMove } from '../domain/drift.ts';
 import type { ActorId, PlanId } from '../domain/ids.ts';
 import type { PlanRecord, PlanState } from '../domain/plan.ts';
 import { shortId } from '../domain/plan.ts';
@@ -12,9 +13,11 @@ import { GuardFailed } from '../ledger/ledger.ts';
 import { describeEffect } from '../planning/describe-effect.ts';
 import { rowsOf } from '../planning/rows-of.ts';
 import { approvalsOf } from '../store/approvals.ts';
+import { putMoves } from '../store/drift.ts';
 import { getPlan, stillApplying, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { releaseRows, taskById } from '../store/tasks.ts';
+import type { Write } from '../store/write.ts';
 import type { ApplyReply } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { PlanViews } from './plan-view.ts';
@@ -100,12 +103,12 @@ export function createApplyPlan(deps: {
         plan: id,
         ...request,
         signal: stopping.signal,
-        beforeCommit: async ({ xid, effect }) => {
+        beforeCommit: async ({ xid, effect, moves }) => {
           await proof.record({
             kind: 'intent',
             subject: id,
             body: { plan: id, target: record.plan.target, xid, effect: effect?.digest ?? null },
-            writes: [stillApplying(id, attempt, proof.now())],
+            writes: [stillApplying(id, attempt, proof.now()), ...moved(record, moves)],
           });
         },
       });
@@ -139,6 +142,7 @@ export function createApplyPlan(deps: {
         body: outcomeBody(id, outcome),
         writes: [
           transition(id, 'applying', state, { note, at: proof.now() }),
+          ...(outcome.outcome === 'applied' ? moved({ id, plan }, outcome.moves ?? []) : []),
           ...(given ? [releaseRows(plan.task, rowsOf(plan))] : []),
         ],
       });
@@ -158,6 +162,11 @@ export function createApplyPlan(deps: {
         ],
       });
     }
+  }
+
+  /** The baseline moves on by what a plan has made of definitions: that is no drift. */
+  function moved({ id, plan }: Pick<PlanRecord, 'id' | 'plan'>, moves: readonly DefinitionMove[]): readonly Write[] {
+    return moves.length === 0 ? [] : [putMoves(id, { target: plan.target, moves, at: proof.now() })];
   }
 
   async function applied(

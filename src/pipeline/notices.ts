@@ -1,4 +1,5 @@
 import type { Json } from '../domain/digest.ts';
+import type { Deviation } from '../domain/drift.ts';
 import type { Entry } from '../domain/entry.ts';
 import type { Notice, NoticeType } from '../domain/notice.ts';
 import { type Plan, type PlanRecord, shortId, type UndoPath } from '../domain/plan.ts';
@@ -31,13 +32,28 @@ export async function noticeOf(
       entry.kind === 'halt' ? (['halt.set', 'halted'] as const) : (['halt.lifted', 'let go on'] as const);
     return made(type, `${what} was ${did} by ${body['by']}: ${body['reason']}`, body);
   }
+  if (entry.kind === 'drift') {
+    const [target, objects] = [String(body['target']), Number(body['objects'])];
+    const changes = body['changes'] as readonly { readonly change: Deviation['change']; readonly object: string }[];
+    const named = changes.slice(0, 3).map(({ change, object }) => `${object} ${change}`);
+    const more = objects - named.length;
+    const headline =
+      objects === 0
+        ? `${target} is as its baseline has it again`
+        : `${target} drifts: ${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}, not by a plan`;
+    return made(objects === 0 ? 'drift.ended' : 'drift.found', headline, {
+      ...body,
+      owner: deps.owner(target) ?? null,
+    });
+  }
   if (entry.kind === 'not done' || (entry.kind === 'drill' && body['outcome'] === 'failed')) {
     const [target, what] = [String(body['target']), entry.kind === 'drill' ? 'drill' : String(body['what'])];
     const headline =
       entry.kind === 'drill'
         ? `${body['backup']} would not bring ${target} back: ${(body['problems'] as readonly string[]).join('; ')}`
-        : `The ${what} of ${target} that was due could not be made: ${body['why']}`;
-    return made(what === 'drill' ? 'drill.failed' : 'backup.failed', headline, {
+        : `The ${what === 'drift' ? 'look for drift' : what} of ${target} that was due could not be made: ${body['why']}`;
+    const failed = what === 'drift' ? 'drift.failed' : what === 'drill' ? 'drill.failed' : 'backup.failed';
+    return made(failed, headline, {
       ...body,
       owner: deps.owner(target) ?? null,
     });

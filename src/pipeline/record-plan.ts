@@ -45,6 +45,7 @@ export async function recordPlan(deps: RecordPlanDeps, draft: Draft, decision: H
   const state = decision.decision === 'hold' ? 'held' : 'approved';
   const nowMs = deps.now();
   const proven = target.provenBackup();
+  const drift = target.drift();
   const plan: Plan = {
     version: 1,
     task: task.id,
@@ -63,6 +64,7 @@ export async function recordPlan(deps: RecordPlanDeps, draft: Draft, decision: H
     baseState: draft.baseState,
     undo: undoPath(effects, measurement),
     ...(proven === undefined ? {} : { backup: proven }),
+    ...(drift === null ? {} : { drift }),
     ...(undoes === undefined ? {} : { undoes }),
     ...(purges === undefined ? {} : { purges }),
     held: { policies: decision.policies, missing },
@@ -156,6 +158,7 @@ function planEntry(
       : null,
     undo: undoTold(plan.undo),
     ...(plan.backup === undefined ? {} : { backup: { ...plan.backup } }),
+    ...(plan.drift === undefined ? {} : { drift: { ...plan.drift } }),
     expiresAt: plan.expiresAt,
   };
 }

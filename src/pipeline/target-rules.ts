@@ -3,6 +3,7 @@ import type { ProvenBackup } from '../domain/backup.ts';
 import type { ChangeTime, Freeze } from '../domain/change-time.ts';
 import type { Allowed, Decision, Denied, Held } from '../domain/decision.ts';
 import { describeObligation } from '../domain/describe-change-time.ts';
+import type { DriftState } from '../domain/drift.ts';
 import { type Analysis, type Effect, rowsChanged, type TableEffect } from '../domain/effect.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { ActorId, Digest, TargetId } from '../domain/ids.ts';
@@ -33,6 +34,8 @@ export interface TargetRules {
   readonly keepsWrites: boolean;
   /** How long what is dropped stays in quarantine. */
   readonly quarantineMs: number | undefined;
+  /** What the last look at the target found; `null` where its schema is as its baseline has it, or nobody has looked. */
+  drift(): Extent['drift'];
   /** The newest backup that a drill has proven. */
   provenBackup(): ProvenBackup | undefined;
   /** Whether now is a time to change the environment. Equal objects mean equal decisions. */
@@ -79,6 +82,7 @@ export function createTargetRules(deps: {
   readonly changeTime: ChangeCalendar;
   /** `null` where Countersign makes no backups of the target. */
   readonly backup: () => { readonly proven: ProvenBackup | undefined } | null;
+  readonly drift: () => DriftState | undefined;
   readonly decide: Decide;
   readonly masks: readonly MaskRule[];
   readonly secrets: SecretMode;
@@ -104,7 +108,16 @@ export function createTargetRules(deps: {
 
   function extentNow(rows: number): Extent {
     const time = deps.changeTime();
-    return { rows, measured: true, reversible: true, backup: null, approvals: 0, time, freezeOverridden: false };
+    return {
+      rows,
+      measured: true,
+      reversible: true,
+      backup: null,
+      drift: null,
+      approvals: 0,
+      time,
+      freezeOverridden: false,
+    };
   }
 
   function drillNow(): Extent['backup'] {
@@ -127,6 +140,7 @@ export function createTargetRules(deps: {
       measured: measurement.measured,
       reversible: undoPath(effects, measurement).undo !== 'irreversible',
       backup: drillNow(),
+      drift: rules.drift(),
       ...approved,
     });
   }
@@ -143,6 +157,10 @@ export function createTargetRules(deps: {
     withheld: (analysis) => withheld(analysis, { masks: deps.masks.length > 0, policyDigest: deps.policyDigest }),
     keepsWrites: deps.keepsWrites,
     quarantineMs: deps.quarantineMs,
+    drift() {
+      const { since, objects } = deps.drift() ?? { since: null, objects: 0 };
+      return since === null ? null : { since, objects };
+    },
     provenBackup: () => deps.backup()?.proven,
     changeTime: deps.changeTime,
     reach(task) {
@@ -220,6 +238,7 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     get quarantineMs() {
       return rules().quarantineMs;
     },
+    drift: () => rules().drift(),
     provenBackup: () => rules().provenBackup(),
     changeTime: () => rules().changeTime(),
     reach: (task) => rules().reach(task),

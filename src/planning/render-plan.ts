@@ -28,6 +28,7 @@ export function renderPlan(plan: Plan): readonly string[] {
     ...(plan.measurement.measured ? sampleLines(plan.measurement.effect.samples) : []),
     ...section('way back', undoLines(plan.undo)),
     ...section('backup', backupLines(plan.backup)),
+    ...section('drift', driftLines(plan)),
     ...section(
       'held by',
       plan.held.policies.map(({ policy, reason }) => `${policy}: ${reason}`),
@@ -138,6 +139,14 @@ function backupLines(backup: Plan['backup']): readonly string[] {
   return [
     `${backup.backup}, of ${backup.at}; a drill restored it ${backup.drilledAt}, in ${took} s`,
     `to recover: countersign backup show ${backup.backup}`,
+  ];
+}
+
+/** What was tried was tried on a schema that is not the one that people have in mind. */
+function driftLines({ drift, target }: Plan): readonly string[] {
+  if (drift === undefined) return [];
+  return [
+    `${drift.objects} object${drift.objects === 1 ? ' is' : 's are'} not as the baseline has them, since ${drift.since}; look: countersign drift show ${target}`,
   ];
 }
 

@@ -27,6 +27,8 @@ export interface Extent {
   readonly reversible: boolean;
   /** Since a backup of the target has passed a drill; `null` where it has no backups of Countersign's, or it is no plan yet. */
   readonly backup: { readonly drillAgeHours: number; readonly drilledAt: Instant | null } | null;
+  /** Since when so many objects are not as the target's baseline has them; `null` where none is, or it is no plan yet. */
+  readonly drift: { readonly objects: number; readonly since: Instant } | null;
   readonly approvals: number;
   /** Whether now is a time to change the environment. */
   readonly time: ChangeTime;
@@ -81,6 +83,7 @@ export function questionOf(standing: Standing, effect: Effect, extent: Extent): 
       reversible: extent.reversible,
       backedUp: extent.backup !== null,
       drillAgeHours: Math.min(extent.backup?.drillAgeHours ?? NEVER_HOURS, NEVER_HOURS),
+      drifting: extent.drift !== null,
       approvals: extent.approvals,
       approvalsNeeded: approvalsNeeded(environment, extent),
       frozen: extent.time.freezes.length > 0,

@@ -31,8 +31,10 @@ export function createDecide(set: PolicySet): Decide {
     if (approvals === undefined) return { ...denial(set, standing, refused, extent), policyDigest };
     const missing: Obligation[] = [];
     if (approvals > extent.approvals) missing.push({ obligation: 'approvals', count: approvals });
-    missing.push(...otherTime(set, standing, open, drilledNow({ ...extent, approvals })));
-    missing.push(...freshDrill(set, standing, open, { ...extent, approvals, time: ANY_TIME }));
+    missing.push(...otherTime(set, standing, open, atBest({ ...extent, approvals })));
+    const soon = { ...extent, approvals, time: ANY_TIME };
+    missing.push(...freshDrill(set, standing, open, { ...soon, drift: null }));
+    missing.push(...noDrift(set, standing, open, drilledNow(soon)));
     return { decision: 'hold', policies: reasons(set, refused), missing, policyDigest };
   };
 }
@@ -64,7 +66,7 @@ function ask(set: PolicySet, standing: Standing, effect: Effect, extent: Extent)
 /** How many people would make all of it allowed at a time when anything may be changed; `undefined` when no number does. */
 function needed(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): number | undefined {
   for (let approvals = extent.approvals; approvals <= Math.max(MAX_APPROVALS, extent.approvals); approvals++) {
-    if (allowed(set, standing, effects, drilledNow({ ...extent, approvals, time: ANY_TIME }))) return approvals;
+    if (allowed(set, standing, effects, atBest({ ...extent, approvals, time: ANY_TIME }))) return approvals;
   }
   return undefined;
 }
@@ -94,6 +96,11 @@ function otherTime(set: PolicySet, standing: Standing, effects: readonly Effect[
   return missing;
 }
 
+/** As it would be once everything but people's countersignatures and the time has come about. */
+function atBest(extent: Extent): Extent {
+  return drilledNow({ ...extent, drift: null });
+}
+
 /** As it would be if a backup had just been proven. */
 function drilledNow(extent: Extent): Extent {
   return extent.backup === null ? extent : { ...extent, backup: { ...extent.backup, drillAgeHours: 0 } };
@@ -102,6 +109,11 @@ function drilledNow(extent: Extent): Extent {
 function freshDrill(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): Obligation[] {
   if (extent.backup === null || allowed(set, standing, effects, extent)) return [];
   return [{ obligation: 'fresh drill', newest: extent.backup.drilledAt }];
+}
+
+function noDrift(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): Obligation[] {
+  if (extent.drift === null || allowed(set, standing, effects, extent)) return [];
+  return [{ obligation: 'no drift', ...extent.drift }];
 }
 
 function allowed(set: PolicySet, standing: Standing, effects: readonly Effect[], extent: Extent): boolean {
@@ -116,7 +128,7 @@ function denial(
 ): { decision: 'deny'; policies: readonly PolicyReason[]; instead: string } {
   // Those that stand against it whoever countersigns are the reason; the others would only distract.
   const final = refused.flatMap(({ effect }) => {
-    const answer = ask(set, standing, effect, drilledNow({ ...extent, approvals: MAX_APPROVALS, time: ANY_TIME }));
+    const answer = ask(set, standing, effect, atBest({ ...extent, approvals: MAX_APPROVALS, time: ANY_TIME }));
     return answer.allowed ? [] : [{ effect, by: answer.by }];
   });
   const instead = final.flatMap(({ by }) => by).flatMap((id) => set.policies.get(id)?.instead ?? []);

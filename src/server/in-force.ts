@@ -1,6 +1,7 @@
 import type { Config } from '../config/load.ts';
 import type { Agent, Person, Role, Service } from '../domain/actor.ts';
 import type { ProvenBackup } from '../domain/backup.ts';
+import type { DriftState } from '../domain/drift.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { ActorId, EnvironmentId, TargetId } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
@@ -36,6 +37,7 @@ export function inForce(
     readonly now: () => number;
     /** With the passkeys that count. */
     readonly withPasskeys: (people: ReadonlyMap<ActorId, Person>) => ReadonlyMap<ActorId, Person>;
+    readonly drift: (target: TargetId) => DriftState | undefined;
     readonly provenBackup: (target: TargetId) => ProvenBackup | undefined;
   },
 ): InForce {
@@ -88,6 +90,7 @@ export function inForce(
           actor,
           changeTime: calendarOf(environment),
           backup: () => (backups.has(id) ? { proven: deps.provenBackup(id) } : null),
+          drift: () => deps.drift(id),
           decide,
           masks: target.masks ?? [],
           secrets: target.secrets ?? 'off',

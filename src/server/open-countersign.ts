@@ -20,6 +20,7 @@ import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
 import { createChangeReader } from '../pipeline/change-facts.ts';
 import { type Changes, createChanges } from '../pipeline/changes.ts';
 import type { KnownTarget } from '../pipeline/create-gateway.ts';
+import { createDrifts, type Drifts } from '../pipeline/drift.ts';
 import { createDrills } from '../pipeline/drills.ts';
 import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
 import { createHalts, type HaltSubject, type Halts } from '../pipeline/halts.ts';
@@ -62,6 +63,7 @@ export interface Countersign {
   readonly tasks: Tasks;
   readonly halts: Halts;
   readonly vouchers: Vouchers;
+  readonly drifts: Drifts;
   readonly agreement: Agreement;
   readonly views: PlanViews;
   readonly observer: Observer;
@@ -112,11 +114,23 @@ export async function openCountersign(
   const now = () => clock.now();
   const analyse = createAnalysisCache(observer.analysing(analyseStatement));
   const drills = await createDrills(store);
+  const drifts = await createDrifts({
+    store,
+    proof,
+    target: (id) => target(id),
+    question(id) {
+      const configured = governing.config.targets.get(id)?.target;
+      if (configured === undefined) return undefined;
+      const { environment, identity } = configured;
+      return { target: id, environment, identity, people: governing.people };
+    },
+  });
   const passkeys = await createKnownPasskeys({ store, verifierKey: ledger.verifierKey });
   const { withPasskeys } = passkeys;
   const parts = {
     withPasskeys,
     provenBackup: drills.proven,
+    drift: drifts.known,
     watched: observer.deciding,
     clock: steadyClock(clock),
     now,
@@ -221,6 +235,7 @@ export async function openCountersign(
     proof,
     halts,
     vouchers,
+    drifts,
     agreement,
     views,
     observer,
@@ -315,13 +330,18 @@ export async function openCountersign(
       announced = addresses;
       // Who acts must know when to stop.
       store.onChange(() => {
-        Promise.all([halts.refresh(), vouchers.refresh(), drills.refresh(), passkeys.refresh()]).catch(
-          (error: unknown) =>
-            log.error({ err: error }, 'halts and vouchers could not be read, as something has changed'),
+        Promise.all([
+          halts.refresh(),
+          vouchers.refresh(),
+          drills.refresh(),
+          drifts.refresh(),
+          passkeys.refresh(),
+        ]).catch((error: unknown) =>
+          log.error({ err: error }, 'halts and vouchers could not be read, as something has changed'),
         );
       });
       // What came since they were first read has told nobody here.
-      await Promise.all([halts.refresh(), vouchers.refresh(), drills.refresh(), passkeys.refresh()]);
+      await Promise.all([halts.refresh(), vouchers.refresh(), drills.refresh(), drifts.refresh(), passkeys.refresh()]);
       await agreement.adopt();
       lease = await holdLease({
         leaseMs: store.leaseMs,
@@ -334,6 +354,7 @@ export async function openCountersign(
               halts.refresh(),
               vouchers.refresh(),
               drills.refresh(),
+              drifts.refresh(),
               passkeys.refresh(),
               agreement.check(),
               ledger.check(),

@@ -34,6 +34,7 @@ import type { Countersign } from './open-countersign.ts';
 import { createReadiness } from './readiness.ts';
 import { createReload } from './reload.ts';
 import { scheduleBackups } from './schedule-backups.ts';
+import { scheduleDrift } from './schedule-drift.ts';
 import { watchFiles } from './watch-files.ts';
 import type { Workers } from './workers.ts';
 
@@ -123,6 +124,7 @@ export async function serve(
       return runs.filter((run) => run !== undefined);
     },
     backups: () => backupFigures(store, backedUp(countersign.config)),
+    drifts: () => [...countersign.targets.keys()].flatMap((id) => countersign.drifts.known(id) ?? []),
     needs: readiness.needs,
     ...(witnesses === null ? {} : { witnesses }),
     nowMs: now,
@@ -256,6 +258,7 @@ export async function serve(
   const lettingGo = setInterval(() => void expireKept(), EXPIRE_UNDO_EVERY_MS);
   lettingGo.unref();
   const schedule = isFirst && own !== undefined ? scheduleBackups(countersign, own) : undefined;
+  const drifting = isFirst ? scheduleDrift(countersign) : undefined;
   const warm = warmUp();
   await recoverNow();
   const watching = watchFiles({
@@ -272,7 +275,7 @@ export async function serve(
     },
     async close() {
       readiness.drain();
-      await Promise.all([watching.close(), schedule?.close()]);
+      await Promise.all([watching.close(), schedule?.close(), drifting?.close()]);
       clearInterval(recovering);
       clearInterval(expiring);
       clearInterval(retiring);

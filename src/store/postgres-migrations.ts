@@ -116,4 +116,13 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   DELETE FROM person_sessions;
   ALTER TABLE person_sessions ADD COLUMN seal word NOT NULL DEFAULT '';
   `,
+  `
+  CREATE TABLE baselines (target word PRIMARY KEY, digest word NOT NULL, major bigint NOT NULL, definitions text NOT NULL, at word NOT NULL);
+  CREATE TABLE baseline_moves (plan word PRIMARY KEY, target word NOT NULL, moves text NOT NULL, at word NOT NULL);
+  CREATE INDEX baseline_moves_by_target ON baseline_moves (target, at);
+  CREATE TABLE drifts (
+    target word PRIMARY KEY, checked_at word NOT NULL, since word, objects bigint NOT NULL, digest word NOT NULL, listed text NOT NULL
+  );
+  CREATE TRIGGER tell AFTER INSERT OR UPDATE OF digest OR DELETE ON drifts FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
+  `,
 ];

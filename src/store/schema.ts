@@ -26,6 +26,18 @@ export interface StateSchema {
   outbox_position: { id: number; next: number };
   activity_head: { id: number; size: number };
   activity_words: { word: string; idx: number };
+  baselines: { target: string; digest: string; major: number; definitions: string; at: string };
+  baseline_moves: { plan: string; target: string; moves: string; at: string };
+  drifts: DriftRow;
+}
+
+export interface DriftRow {
+  target: string;
+  checked_at: string;
+  since: string | null;
+  objects: number;
+  digest: string;
+  listed: string;
 }
 
 export interface ProvenBackupRow {

@@ -100,4 +100,12 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   DELETE FROM person_sessions;
   ALTER TABLE person_sessions ADD COLUMN seal TEXT NOT NULL DEFAULT '';
   `,
+  `
+  CREATE TABLE baselines (target TEXT PRIMARY KEY, digest TEXT NOT NULL, major INTEGER NOT NULL, definitions TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+  CREATE TABLE baseline_moves (plan TEXT PRIMARY KEY, target TEXT NOT NULL, moves TEXT NOT NULL, at TEXT NOT NULL) STRICT;
+  CREATE INDEX baseline_moves_by_target ON baseline_moves (target, at);
+  CREATE TABLE drifts (
+    target TEXT PRIMARY KEY, checked_at TEXT NOT NULL, since TEXT, objects INTEGER NOT NULL, digest TEXT NOT NULL, listed TEXT NOT NULL
+  ) STRICT;
+  `,
 ];

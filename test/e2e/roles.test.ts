@@ -12,7 +12,7 @@ import { type Countersigner, openCountersigner } from '../fixtures/countersigner
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
-const BY_COMMAND = ['task.open', 'values.erase', 'code.vouch', 'passkey.revoke', 'token.own'] as const;
+const BY_COMMAND = ['task.open', 'values.erase', 'code.vouch', 'drift.accept', 'passkey.revoke', 'token.own'] as const;
 const NO_PLAN = `sha256:${'0'.repeat(64)}`;
 
 /** What each right lets somebody ask of a gateway; the rights of `BY_COMMAND` have no address there. */

@@ -20,6 +20,7 @@ const BEFORE: Extent = {
   measured: true,
   reversible: true,
   backup: null,
+  drift: null,
   approvals: 0,
   time: ANY_TIME,
   freezeOverridden: false,
@@ -237,6 +238,29 @@ describe('what can’t be taken back', () => {
   });
 });
 
+const DRIFT = { objects: 2, since: asId<Instant>('2026-11-21T12:00:00.000Z') };
+
+describe('while a target drifts', () => {
+  const asked = [effect('drop', 'reservations')];
+  const missing = (with_: Decide, drift: Extent['drift'], approvals = 0) => {
+    const decision = with_(standing(), asked, { ...BEFORE, drift, approvals });
+    return decision.decision === 'hold' ? decision.missing.map(({ obligation }) => obligation) : decision.decision;
+  };
+
+  it('waits for nothing more by the policies that come along, and for its end where a policy says so', async () => {
+    expect(missing(decide, DRIFT)).toEqual(['approvals']);
+    const shipped = await readPolicies(SHIPPED_POLICIES);
+    const own = `@id("no-loss-while-it-drifts")\n@reason("The target drifts")\nforbid (principal, action in [Action::"drop", Action::"truncate"], resource) when { context.drifting };`;
+    const strict = createDecide(
+      parsePolicies({ ...shipped, files: [...shipped.files, { name: 'own.cedar', text: own }] }),
+    );
+    expect(missing(strict, DRIFT)).toEqual(['approvals', 'no drift']);
+    expect(missing(strict, DRIFT, 2)).toEqual(['no drift']);
+    expect(missing(strict, null)).toEqual(['approvals']);
+    expect(missing(strict, null, 2)).toBe('allow');
+  });
+});
+
 const anyEffect = fc.record({
   verb: fc.constantFrom(...VERBS),
   name: fc.constantFrom('customers', 'reservations', 'payments'),
@@ -248,6 +272,7 @@ const anyExtent = fc.record({
   measured: fc.boolean(),
   reversible: fc.boolean(),
   backup: fc.constantFrom(null, NEVER_DRILLED, JUST_DRILLED),
+  drift: fc.constantFrom(null, DRIFT),
   approvals: fc.integer({ min: 0, max: 5 }),
   time: fc.constantFrom(ANY_TIME, FROZEN, CLOSED, FROZEN_AND_CLOSED),
   freezeOverridden: fc.boolean(),

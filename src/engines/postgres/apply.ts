@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import type { DefinitionMove, Definitions } from '../../domain/drift.ts';
 import type { MeasuredEffect } from '../../domain/effect.ts';
 import type { PlanId } from '../../domain/ids.ts';
 import type { Statement } from '../../domain/intent.ts';
@@ -7,6 +8,7 @@ import type { AppliedState, ApplyOutcome, ApplyRequest } from '../engine.ts';
 import { type CallOff, endWhenCalledOff } from './call-off.ts';
 import { liftCapture } from './capture.ts';
 import { TABLE } from './changes-between.ts';
+import { movesBetween, readDefinitions } from './definitions.ts';
 import { readFingerprint } from './fingerprint.ts';
 import { keepRowsOfMade } from './kept-writes.ts';
 import { baseStateOf, setBounds } from './measure.ts';
@@ -59,6 +61,7 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
       await client.query('ROLLBACK');
       return { outcome: 'stale', changed: ['the definition of an object that the plan names has changed'] };
     }
+    const were = await definitionsOf(client, request);
     const { effect, changed, answers } = await runCompared(client, request);
     if (changed.length > 0) {
       await client.query('ROLLBACK');
@@ -66,7 +69,8 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
     }
     await liftCapture(client);
     if (request.keepsWrites === true && effect !== null) await keepRowsOfMade(client, effect.objects);
-    await request.beforeCommit({ xid, effect });
+    const moves = were === null ? [] : movesBetween(were, await readDefinitions(client));
+    await request.beforeCommit({ xid, effect, moves });
     // The last moment at which it can be called off: a COMMIT is short, and is not disturbed.
     await callOff.stop();
     request.signal?.throwIfAborted();
@@ -81,6 +85,12 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
     }
     return concludeFailure(error, request.plan, committing, client, deps);
   }
+}
+
+/** `null` where it is known, and approved, that nothing but rows changes. */
+function definitionsOf(client: pg.Client, { approved, statements }: ApplyRequest): Promise<Definitions> | null {
+  const onlyRows = approved.measured && approved.effect.objects.length === 0 && approved.effect.tables.length > 0;
+  return onlyRows && statements.length === 1 ? null : readDefinitions(client);
 }
 
 const MARK_APPLIED = `
@@ -217,11 +227,12 @@ async function applyOutside(client: pg.Client, request: ApplyRequest, deps: Appl
   if (baseStateOf(await readFingerprint(client), request.baseObjects) !== request.baseState) {
     return { outcome: 'stale', changed: ['the definition of an object that the plan names has changed'] };
   }
+  const were = await readDefinitions(client);
   const { rows: marked } = await client.query<{ xid: string }>(MARK_APPLIED, [request.plan, 'started']);
   const xid = marked[0]?.xid;
   if (xid === undefined) return { outcome: 'already applied' };
   try {
-    await request.beforeCommit({ xid, effect: null });
+    await request.beforeCommit({ xid, effect: null, moves: [] });
     request.signal?.throwIfAborted();
   } catch (error) {
     // Nothing has run yet: the mark must not stand for something that never was.
@@ -232,6 +243,7 @@ async function applyOutside(client: pg.Client, request: ApplyRequest, deps: Appl
   return runOutside(client, request, {
     statement,
     xid,
+    were,
     callOff: endWhenCalledOff(client, request.signal, deps.connect),
   });
 }
@@ -239,7 +251,17 @@ async function applyOutside(client: pg.Client, request: ApplyRequest, deps: Appl
 async function runOutside(
   client: pg.Client,
   request: ApplyRequest,
-  { statement, xid, callOff }: { readonly statement: Statement; readonly xid: string; readonly callOff: CallOff },
+  {
+    statement,
+    xid,
+    were,
+    callOff,
+  }: {
+    readonly statement: Statement;
+    readonly xid: string;
+    readonly were: Definitions;
+    readonly callOff: CallOff;
+  },
 ): Promise<ApplyOutcome> {
   try {
     await client.query('SET statement_timeout = 0; SET client_min_messages = notice');
@@ -249,7 +271,7 @@ async function runOutside(
     const answer = await answered(client, () => client.query(statement.text));
     await callOff.stop();
     await client.query("UPDATE countersign.applied SET state = 'done' WHERE plan = $1", [request.plan]);
-    return { outcome: 'applied', xid, effect: null, answers: [answer] };
+    return { outcome: 'applied', xid, effect: null, answers: [answer], moves: await movesSince(client, were) };
   } catch (error) {
     await callOff.stop();
     const failure = failureFrom(error);
@@ -258,5 +280,16 @@ async function runOutside(
     }
     await client.query('DELETE FROM countersign.applied WHERE plan = $1', [request.plan]);
     return { outcome: 'failed', failure, halfWay: true };
+  }
+}
+
+/** It has taken effect, whatever comes now: what can't be read shows as drift, which a person accepts. */
+async function movesSince(client: pg.Client, were: Definitions): Promise<readonly DefinitionMove[]> {
+  try {
+    await client.query("SELECT pg_catalog.set_config('search_path', '', false)");
+    return movesBetween(were, await readDefinitions(client));
+  } catch (error) {
+    if (error instanceof Error) return [];
+    throw error;
   }
 }

@@ -5,6 +5,7 @@ import { CATALOGUE_POLL_MS, type TargetCredentials, type TargetEngine } from '..
 import { apply } from './apply.ts';
 import { catalogueVersion, loadCatalogue } from './catalogue.ts';
 import { connectOwn, connectSession, readIdentity } from './connect.ts';
+import { readDefinitions } from './definitions.ts';
 import { readFingerprint } from './fingerprint.ts';
 import { inspect } from './health/inspect.ts';
 import { statementStatistics } from './health/statement-statistics.ts';
@@ -101,6 +102,15 @@ export async function openPostgresTarget(deps: {
     apply: (request) => apply(request, { connect: connectApply, appliedState: (plan) => engine.appliedState(plan) }),
     keptRows: (change) => asApplier((client) => keptRows(client, change)),
     definitionsNow: (objects) => asApplier(async (client) => definitionsDigest(await readFingerprint(client), objects)),
+    async definitions() {
+      // Of a large schema this takes its time: whoever halts must not wait for it.
+      const client = await connectHealth();
+      try {
+        return await readDefinitions(client);
+      } finally {
+        await client.end();
+      }
+    },
     quarantined: () => asApplier(quarantined),
     beyondKeeping: (bounds) => asApplier((client) => beyondKeeping(client, bounds)),
     dropKept: (expired) => asApplier((client) => dropKept(client, expired)),
