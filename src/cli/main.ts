@@ -24,6 +24,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   backup: async () => (await import('./backup.ts')).registerBackup,
   drill: async () => (await import('./drill.ts')).registerDrill,
   drift: async () => (await import('./drift.ts')).registerDrift,
+  breaker: async () => (await import('./breaker.ts')).registerBreaker,
   incident: async () => (await import('./incident.ts')).registerIncident,
   redteam: async () => (await import('./redteam.ts')).registerRedTeam,
 };

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Actor, Agent, Role } from '../domain/actor.ts';
+import type { Breaker } from '../domain/breaker.ts';
 import type { ChangeWindow, Freeze } from '../domain/change-time.ts';
 import type { Environment, Tier } from '../domain/environment.ts';
 import { type ActorId, asId, type Digest, type EnvironmentId, type RoleId, type TargetId } from '../domain/ids.ts';
@@ -9,6 +10,7 @@ import type { Recurring } from '../domain/recurring.ts';
 import type { StateLocation } from '../domain/state-location.ts';
 import type { Target } from '../domain/target.ts';
 import { backupOf, type ConfiguredBackup, recurringOf } from './backup.ts';
+import { breakersOf, type ConfiguredBreaker } from './breakers.ts';
 import { readFreezes, readWindows } from './change-times.ts';
 import { ConfigError, type Problem, type ProblemAt, readYaml } from './parse-yaml.ts';
 import { type ConfiguredOidc, checkPeople, oidcOf, personOf, type Report } from './people.ts';
@@ -62,6 +64,8 @@ export interface Config {
   readonly oidc: ConfiguredOidc | null;
   /** For how long people stay signed in, in milliseconds. */
   readonly session: { readonly idleMs: number; readonly longestMs: number };
+  /** What stops an agent, a task or a target by itself. */
+  readonly breakers: ReadonlyMap<Breaker, ConfiguredBreaker>;
   readonly freezes: readonly Freeze[];
   /** Every file that was read, this one first. */
   readonly files: readonly string[];
@@ -119,6 +123,7 @@ export async function loadConfig(file: string): Promise<Config> {
     metricsToken: value.metrics === undefined ? null : secretReference(value.metrics.token, directory),
     ledgerKey: within(value.keys.ledger),
     origin: value.origin,
+    breakers: breakersOf(value.breakers),
     witnesses:
       value.witnesses === undefined
         ? null

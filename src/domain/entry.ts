@@ -48,6 +48,8 @@ export const ENTRY_KINDS = [
   'baseline',
   /** A target's schema deviates from its baseline, in another way than it did, or no longer. */
   'drift',
+  /** A breaker stopped a task, an agent or a target, and why: an incident, with what led to it. */
+  'trip',
 ] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 

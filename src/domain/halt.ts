@@ -1,12 +1,15 @@
+import type { Breaker } from './breaker.ts';
 import type { ActorId, HaltId, Instant } from './ids.ts';
 
-/** A manual stop. Scope `global` stops everything. */
+/** A stop: by a person, or by a breaker. Scope `global` stops everything. */
 export interface Halt {
   readonly id: HaltId;
   readonly scope: HaltScope;
   readonly reason: string;
   readonly by: ActorId;
   readonly at: Instant;
+  /** Which breaker tripped; left out where a person halted. */
+  readonly breaker?: Breaker;
 }
 
 export type HaltScope =

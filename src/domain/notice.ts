@@ -21,6 +21,8 @@ export const NOTICE_TYPES = [
   'drift.found',
   'drift.ended',
   'drift.failed',
+  /** A breaker has stopped a task, an agent or a target. */
+  'breaker.tripped',
 ] as const;
 export type NoticeType = (typeof NOTICE_TYPES)[number];
 

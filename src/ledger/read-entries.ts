@@ -29,3 +29,21 @@ export async function readEntries(store: Reader, filter: EntryFilter): Promise<r
   const found = rows.map((row) => ({ index: row.idx, entry: JSON.parse(row.entry) as Entry }));
   return filter.from === undefined ? found.reverse() : found;
 }
+
+/** Those of some kinds between two indexes, in their order. */
+export async function readEntriesOf(
+  store: Reader,
+  { kinds, from, before, limit }: { kinds: readonly EntryKind[]; from: number; before: number; limit: number },
+): Promise<readonly StoredEntry[]> {
+  const rows = await store.all(
+    statements
+      .selectFrom('ledger_entries')
+      .selectAll()
+      .where('idx', '>=', from)
+      .where('idx', '<', before)
+      .where('kind', 'in', kinds)
+      .orderBy('idx')
+      .limit(limit),
+  );
+  return rows.map((row) => ({ index: Number(row.idx), entry: JSON.parse(row.entry) as Entry }));
+}

@@ -1,5 +1,6 @@
 import { Gauge, type Registry } from 'prom-client';
 import type { BackupFigures } from '../domain/backup.ts';
+import { BREAKERS, type Breaker } from '../domain/breaker.ts';
 import type { DriftState } from '../domain/drift.ts';
 import type { HaltScope } from '../domain/halt.ts';
 import { PLAN_STATES, type PlanState } from '../domain/plan.ts';
@@ -14,7 +15,7 @@ export interface StateOfThings {
   waitingSince(): Promise<number | null>;
   /** How many gateways work on this state. */
   gateways(): Promise<number>;
-  halts(): readonly { readonly scope: HaltScope }[];
+  halts(): readonly { readonly scope: HaltScope; readonly breaker?: Breaker }[];
   readsWaiting(): number;
   /** The files that were changed last are not in force. */
   reloadFailed(): boolean;
@@ -105,6 +106,10 @@ export function addStateGauges(
   gauge('countersign_halts', 'Halts in force', ['scope'], (halts) => {
     for (const scope of ['global', 'agent', 'task', 'target']) halts.set({ scope }, 0);
     for (const { scope } of state.halts()) halts.inc({ scope: scope.scope });
+  });
+  gauge('countersign_breakers_tripped', 'Stops by breakers that nobody has lifted', ['breaker'], (tripped) => {
+    for (const breaker of BREAKERS) tripped.set({ breaker }, 0);
+    for (const { breaker } of state.halts()) if (breaker !== undefined) tripped.inc({ breaker });
   });
   gauge(
     'countersign_reads_unrecorded',

@@ -136,6 +136,13 @@ export async function createHalts(deps: { readonly store: Store; readonly proof:
 }
 
 export function haltRefusal(halt: Halt): Refusal {
+  const { breaker, scope } = halt;
+  if (breaker !== undefined && scope.scope !== 'global')
+    return {
+      refused: 'halted',
+      message: `The breaker ${breaker} tripped at ${halt.at} and has stopped the ${scope.scope} ${scope.id}: ${halt.reason}`,
+      hint: `Stop, and tell a person. Only one who may halt lets it go on: countersign resume --${scope.scope} ${scope.id}`,
+    };
   return {
     refused: 'halted',
     message: `Halted by ${halt.by} at ${halt.at}: ${halt.reason}`,

@@ -32,6 +32,14 @@ export async function noticeOf(
       entry.kind === 'halt' ? (['halt.set', 'halted'] as const) : (['halt.lifted', 'let go on'] as const);
     return made(type, `${what} was ${did} by ${body['by']}: ${body['reason']}`, body);
   }
+  if (entry.kind === 'trip') {
+    const again = body['again'] === true ? ' again' : '';
+    const headline = `The breaker ${body['breaker']} tripped${again}: ${body['scope']} ${body['id']} is stopped, ${body['reason']}`;
+    return made('breaker.tripped', headline, {
+      ...body,
+      resume: `countersign resume --${body['scope']} ${body['id']} --reason '…'`,
+    });
+  }
   if (entry.kind === 'drift') {
     const [target, objects] = [String(body['target']), Number(body['objects'])];
     const changes = body['changes'] as readonly { readonly change: Deviation['change']; readonly object: string }[];

@@ -135,6 +135,7 @@ function planEntry(
     identity: digestOf(plan.identity as unknown as Json),
     channel: plan.channel,
     statements: withoutSalts(told),
+    verbs: [...new Set(plan.effects.map(({ verb }) => verb))],
     ...(plan.undoes === undefined
       ? {}
       : {

@@ -128,6 +128,7 @@ export function createSteps(deps: {
             channel: session.channel,
             statements: withoutSalts(told),
             decision: refusal.refused,
+            verbs: [...new Set(judgement.analysis.effects.map(({ verb }) => verb))],
             policies: judgement.verdict === 'deny' ? judgement.decision.policies.map((reason) => reason.policy) : [],
             ...(judgement.verdict === 'deny' ? { policyDigest: judgement.decision.policyDigest } : {}),
           },

@@ -31,6 +31,8 @@ export function writeCopyConfig(config: Config, text: string, facts: CopyFacts):
   document.set('state', `sqlite:${join(directory, 'state.db')}`);
   document.set('listen', { pg: '127.0.0.1:0', http: '127.0.0.1:0' });
   for (const key of ['tls', 'metrics', 'freezes']) document.delete(key);
+  // Each attack is tried by itself: what a breaker would stop after the tenth says nothing of the others.
+  document.set('breakers', 'off');
   document.set('keys', { ledger: join(directory, 'ledger.key') });
   document.set('policies', config.policies);
   for (const id of config.targets.keys()) if (id !== target) document.deleteIn(['targets', id]);

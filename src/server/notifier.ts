@@ -83,6 +83,7 @@ function mailsTo(person: Person, server: MailServer): readonly Receiver[] {
   if (person.email === undefined) return [];
   const concerns = ({ type, data }: Notice): boolean => {
     if (type === 'halt.set' || type === 'halt.lifted') return mayDo(person, 'halt.set');
+    if (type === 'breaker.tripped') return data['owner'] === person.id || mayDo(person, 'halt.set');
     if (type !== 'plan.held') return data['owner'] === person.id || data['onBehalfOf'] === person.id;
     const environment = String(data['environment']);
     return (

@@ -17,6 +17,7 @@ import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { loadSigningKey } from '../ledger/signing-key.ts';
 import { type Agreement, createAgreement } from '../pipeline/agreement.ts';
 import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
+import { type Breakers, createBreakers } from '../pipeline/breakers.ts';
 import { createChangeReader } from '../pipeline/change-facts.ts';
 import { type Changes, createChanges } from '../pipeline/changes.ts';
 import type { KnownTarget } from '../pipeline/create-gateway.ts';
@@ -64,6 +65,7 @@ export interface Countersign {
   readonly halts: Halts;
   readonly vouchers: Vouchers;
   readonly drifts: Drifts;
+  readonly breakers: Breakers;
   readonly agreement: Agreement;
   readonly views: PlanViews;
   readonly observer: Observer;
@@ -159,6 +161,26 @@ export async function openCountersign(
   await heedWitnesses?.();
   // A command, too, decides nothing by policies that are no longer those of the gateways.
   if (store.leaseMs !== null) await agreement.check();
+  const breakers = createBreakers({
+    store,
+    proof,
+    halts,
+    configured: () => governing.config.breakers,
+    rowsPerTask: (agent) => governing.actor(asId(agent))?.role.maxRowsPerTask,
+    owner({ agent, target: id }) {
+      if (id !== undefined) return governing.config.targets.get(asId(id))?.target.owner ?? null;
+      return governing.actor(asId(agent ?? ''))?.actor.owner ?? null;
+    },
+    now,
+  });
+  /** Only who serves stops others: a command that reaches the wrong server is told so, and that is all. */
+  function seenElsewhere(id: TargetId, error: unknown): void {
+    if (announced === undefined || !(error instanceof RefusalError) || error.refusal.refused !== 'identityMismatch')
+      return;
+    breakers
+      .misplaced(id, error.refusal)
+      .catch((failed: unknown) => log.error({ err: failed, target: id }, 'a breaker could not stop a target'));
+  }
   const rules = (id: string): TargetRules | undefined => governing.rules.get(asId(id));
   const engines = new Map<TargetId, Promise<GovernedTarget>>();
   const views = createPlanViews({ store, rules, now });
@@ -185,7 +207,10 @@ export async function openCountersign(
         apply: { user: apply.user, password: apply.password.reveal() },
       },
       keepsWrites: () => rules(id)?.keepsWrites === true,
-      onTrouble: (error) => log.warn({ err: error, target: id }, 'the catalogue of the target could not be followed'),
+      onTrouble(error) {
+        seenElsewhere(id, error);
+        log.warn({ err: error, target: id }, 'the catalogue of the target could not be followed');
+      },
     });
     return createGovernedTarget({
       rules: rulesInForce(id, () => rules(id)),
@@ -202,6 +227,7 @@ export async function openCountersign(
       return await opening;
     } catch (error) {
       engines.delete(id);
+      seenElsewhere(id, error);
       if (error instanceof RefusalError) return error.refusal;
       log.error({ err: error, target: id }, 'the target could not be opened');
       return {
@@ -236,6 +262,7 @@ export async function openCountersign(
     halts,
     vouchers,
     drifts,
+    breakers,
     agreement,
     views,
     observer,

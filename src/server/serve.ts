@@ -29,6 +29,7 @@ import { countPlans, waitingSince } from '../store/plans.ts';
 import { openTasks, taskById } from '../store/tasks.ts';
 import { askWitnesses } from './ask-witnesses.ts';
 import type { OwnCommand } from './begin-command.ts';
+import { followBreakers } from './follow-breakers.ts';
 import { startNotifier } from './notifier.ts';
 import type { Countersign } from './open-countersign.ts';
 import { createReadiness } from './readiness.ts';
@@ -153,6 +154,8 @@ export async function serve(
     store,
     views: countersign.views,
     halts,
+    breakers: countersign.breakers,
+    drifts: countersign.drifts,
     changes: countersign.changes,
     applyPlan: countersign.applyPlan,
     gateway,
@@ -258,6 +261,7 @@ export async function serve(
   const lettingGo = setInterval(() => void expireKept(), EXPIRE_UNDO_EVERY_MS);
   lettingGo.unref();
   const schedule = isFirst && own !== undefined ? scheduleBackups(countersign, own) : undefined;
+  const stopping = isFirst ? followBreakers(countersign) : undefined;
   const drifting = isFirst ? scheduleDrift(countersign) : undefined;
   const warm = warmUp();
   await recoverNow();
@@ -275,7 +279,7 @@ export async function serve(
     },
     async close() {
       readiness.drain();
-      await Promise.all([watching.close(), schedule?.close(), drifting?.close()]);
+      await Promise.all([watching.close(), schedule?.close(), drifting?.close(), stopping?.close()]);
       clearInterval(recovering);
       clearInterval(expiring);
       clearInterval(retiring);

@@ -1,3 +1,4 @@
+import type { Breaker } from '../domain/breaker.ts';
 import type { Halt, HaltScope } from '../domain/halt.ts';
 import type { ActorId, HaltId, Instant } from '../domain/ids.ts';
 import { statements } from './schema.ts';
@@ -13,6 +14,7 @@ export function insertHalt(halt: Halt): Write {
       reason: halt.reason,
       by: halt.by,
       at: halt.at,
+      breaker: halt.breaker ?? null,
       lifted_at: null,
       lifted_by: null,
     }),
@@ -38,5 +40,6 @@ export async function activeHalts(store: Store): Promise<readonly Halt[]> {
     reason: row.reason,
     by: row.by as ActorId,
     at: row.at as Instant,
+    ...(row.breaker === null ? {} : { breaker: row.breaker as Breaker }),
   }));
 }

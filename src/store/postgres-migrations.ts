@@ -125,4 +125,7 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   );
   CREATE TRIGGER tell AFTER INSERT OR UPDATE OF digest OR DELETE ON drifts FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
   `,
+  `
+  ALTER TABLE halts ADD COLUMN breaker word;
+  `,
 ];

@@ -101,6 +101,8 @@ export interface HaltRow {
   at: string;
   lifted_at: string | null;
   lifted_by: string | null;
+  /** Which breaker tripped; `null` where a person halted. */
+  breaker: string | null;
 }
 
 export interface IntentRow {

@@ -108,4 +108,7 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
     target TEXT PRIMARY KEY, checked_at TEXT NOT NULL, since TEXT, objects INTEGER NOT NULL, digest TEXT NOT NULL, listed TEXT NOT NULL
   ) STRICT;
   `,
+  `
+  ALTER TABLE halts ADD COLUMN breaker TEXT;
+  `,
 ];
