@@ -128,7 +128,7 @@ function Page({ path, session }: { readonly path: string; readonly session: Sess
   if (section === 'tasks' && id !== undefined) return <TaskPage key={id} id={id} session={session} />;
   if (section === 'tasks') return <TasksPage />;
   if (section === 'actors') return <ActorsPage />;
-  if (section === 'targets') return <TargetsPage />;
+  if (section === 'targets') return <TargetsPage session={session} />;
   if (section === 'halt') return <HaltPage session={session} />;
   if (section === 'passkeys') return <PasskeysPage session={session} />;
   if (section === 'sign-in') return <SignedInAlready />;

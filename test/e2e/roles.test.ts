@@ -37,7 +37,10 @@ const ASKED: Record<
   ],
   'task.close': [['POST', '/api/tasks/task_0000000000000000/close']],
   'target.read': [['GET', '/api/targets']],
-  'halt.read': [['GET', '/api/halts']],
+  'halt.read': [
+    ['GET', '/api/halts'],
+    ['GET', '/api/breakers'],
+  ],
   'halt.set': [
     ['POST', '/api/halts'],
     ['POST', '/api/halts/resume'],

@@ -4,6 +4,7 @@ import type { ActorLine, TargetLine } from '../../../src/pipeline/oversight/over
 import { send } from '../api.ts';
 import { refetchAll, useLive } from '../live.ts';
 import { Failed } from '../parts/decide.tsx';
+import { Resume } from '../parts/resume.tsx';
 import { Shown } from '../parts/states.tsx';
 import { Ago } from '../parts/time.tsx';
 import { visible } from '../parts/words.ts';
@@ -37,39 +38,13 @@ export function HaltPage({ session }: { readonly session: Session }) {
 }
 
 function Active({ halt, may }: { readonly halt: Halt; readonly may: boolean }) {
-  const [reason, setReason] = useState('');
-  const [trouble, setTrouble] = useState<Error | null>(null);
   return (
     <section className="banner" aria-label={`Halt of ${named(halt.scope)}`}>
       <strong>{capital(named(halt.scope))} is halted.</strong>
       <span>
         {halt.by}, <Ago at={halt.at} />: {visible(halt.reason)}
       </span>
-      {may ? (
-        <form
-          className="resume"
-          onSubmit={(event) => {
-            event.preventDefault();
-            send('/api/halts/resume', { ...halt.scope, reason }).then(refetchAll, (error: Error) => setTrouble(error));
-          }}
-        >
-          <label className="unseen" htmlFor={`resume-${halt.id}`}>
-            Why it may go on
-          </label>
-          <input
-            id={`resume-${halt.id}`}
-            required
-            minLength={3}
-            placeholder="Why it may go on"
-            value={reason}
-            onChange={(event) => setReason(event.target.value)}
-          />
-          <button type="submit" className="button">
-            Let it go on
-          </button>
-        </form>
-      ) : null}
-      {trouble === null ? null : <Failed error={trouble} />}
+      {may ? <Resume halt={halt} /> : null}
     </section>
   );
 }

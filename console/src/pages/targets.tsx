@@ -1,13 +1,15 @@
 import type { TargetLine } from '../../../src/pipeline/oversight/oversight.ts';
 import { useLive } from '../live.ts';
+import { Breakers } from '../parts/breakers.tsx';
 import { Link } from '../parts/link.tsx';
 import { EnvironmentMark } from '../parts/marks.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
 import { Ago } from '../parts/time.tsx';
-import { grouped, span } from '../parts/words.ts';
+import { grouped, span, visible } from '../parts/words.ts';
+import type { Session } from '../session.ts';
 
 /** The governed databases: which exactly, whose, what needs a countersignature, and what would bring each back. */
-export function TargetsPage() {
+export function TargetsPage({ session }: { readonly session: Session }) {
   const known = useLive<{ targets: readonly TargetLine[] }>('/api/targets');
   return (
     <>
@@ -25,6 +27,7 @@ export function TargetsPage() {
           )
         }
       </Shown>
+      {session.rights.includes('halt.read') ? <Breakers may={session.rights.includes('halt.set')} /> : null}
     </>
   );
 }
@@ -42,6 +45,9 @@ function Target({ target }: { readonly target: TargetLine }) {
         </p>
         <p className="small">
           <Link href={`/activity?kind=drill&target=${encodeURIComponent(target.id)}`}>Its drills</Link>
+        </p>
+        <p className="small">
+          <Link href={`/activity?kind=drift&target=${encodeURIComponent(target.id)}`}>Its drift</Link>
         </p>
       </div>
       <div>
@@ -71,6 +77,9 @@ function Target({ target }: { readonly target: TargetLine }) {
               {line}
             </Fact>
           ))}
+          <Fact name="drift">
+            <Drift drift={target.drift} />
+          </Fact>
           <Fact name="backup">
             {target.backup === null ? (
               <span className="warn-text">
@@ -86,6 +95,42 @@ function Target({ target }: { readonly target: TargetLine }) {
         </dl>
       </div>
     </section>
+  );
+}
+
+/** What of the schema came another way than by a plan. */
+function Drift({ drift }: { readonly drift: TargetLine['drift'] }) {
+  if (drift === null)
+    return (
+      <span className="quiet">
+        nobody has looked; <code>countersign drift check</code> does
+      </span>
+    );
+  if (drift.since === null)
+    return (
+      <>
+        none: the schema is as its baseline has it, seen <Ago at={drift.checkedAt} />
+      </>
+    );
+  return (
+    <details>
+      <summary>
+        <span className="bad">
+          {grouped(drift.objects)} {drift.objects === 1 ? 'object is' : 'objects are'} not as the baseline has them
+        </span>
+        , since <Ago at={drift.since} />
+      </summary>
+      <ul>
+        {drift.listed.map(({ object, change }) => (
+          <li key={object}>
+            {change}: <code>{visible(object)}</code>
+          </li>
+        ))}
+      </ul>
+      <p className="small">
+        What of each: <code>countersign drift show</code>. Seen <Ago at={drift.checkedAt} />.
+      </p>
+    </details>
   );
 }
 

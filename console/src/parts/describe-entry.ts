@@ -65,6 +65,21 @@ export function describeEntry(entry: ActivityEntry): DescribedEntry {
         body['passed'] === true ? 'passed: all of it was restored and compared' : `failed: ${list(body['problems'])}`,
         body['passed'] === true ? 'good' : 'bad',
       );
+    case 'drift':
+      return body['objects'] === 0
+        ? say('Drift', `${text(body['target'])} is as its baseline has it again`, 'good')
+        : say(
+            'Drift',
+            `${grouped(Number(body['objects']))} objects of ${text(body['target'])} are not as its baseline has them: ${changed(body)}`,
+            'bad',
+          );
+    case 'baseline':
+      return say(
+        'Baseline',
+        `of ${text(body['target'])}: ${text(body['how'])}${body['person'] === undefined ? '' : ` by ${text(body['person'])}`}${because(body)}`,
+      );
+    case 'trip':
+      return say('Breaker', `${text(body['breaker'])} has stopped ${scopeOf(body)}${because(body)}`, 'bad');
     case 'voucher':
       return say('Voucher', `${text(body['person'])} on ${text(body['signature'])}`);
     case 'reload':
@@ -78,6 +93,15 @@ export function describeEntry(entry: ActivityEntry): DescribedEntry {
     default:
       return say(`${entry.kind[0]?.toUpperCase() ?? ''}${entry.kind.slice(1)}`, shortId(entry.subject));
   }
+}
+
+function changed(body: Body): string {
+  const changes = (Array.isArray(body['changes']) ? body['changes'] : []) as readonly {
+    object: string;
+    change: string;
+  }[];
+  const named = changes.slice(0, 5).map(({ object, change }) => `${object} ${change}`);
+  return [...named, ...(changes.length > 5 ? ['…'] : [])].join(', ');
 }
 
 function session(body: Body, say: (kind: string, said: string) => DescribedEntry): DescribedEntry {

@@ -1,6 +1,7 @@
 import type { Actor, Person, Role } from '../../domain/actor.ts';
 import type { ProvenBackup } from '../../domain/backup.ts';
 import { describeChangeTime } from '../../domain/describe-change-time.ts';
+import type { DriftState } from '../../domain/drift.ts';
 import type { Halt, HaltScope } from '../../domain/halt.ts';
 import { type ActorId, asId, type PlanId, type TargetId, type TaskId } from '../../domain/ids.ts';
 import type { Refusal } from '../../domain/refusal.ts';
@@ -11,8 +12,10 @@ import type { Store } from '../../store/store.ts';
 import { tasksByExpiry } from '../../store/task-lists.ts';
 import { taskById } from '../../store/tasks.ts';
 import type { ApplyPlan } from '../apply-plan.ts';
+import type { BreakerStatus, Breakers } from '../breakers.ts';
 import type { Changes } from '../changes.ts';
 import type { KnownTarget } from '../create-gateway.ts';
+import type { Drifts } from '../drift.ts';
 import type { ApplyReply, Gateway, PlanView, Refused } from '../gateway.ts';
 import type { Halts } from '../halts.ts';
 import { type PlanViews, planNamed } from '../plan-view.ts';
@@ -31,6 +34,7 @@ export interface Oversight {
   task(id: string): Promise<TaskLine | undefined>;
   actors(): readonly ActorLine[];
   targets(): readonly TargetLine[];
+  breakers(): Promise<readonly BreakerStatus[]>;
   halts(): readonly Halt[];
   halt(scope: HaltScope, reason: string, by: ActorId): Promise<Halt | Refused>;
   resume(scope: HaltScope, reason: string, by: ActorId): Promise<readonly Halt[] | Refused>;
@@ -81,6 +85,8 @@ export interface TargetLine {
   readonly keepsWrites: boolean;
   readonly masks: number;
   readonly time: readonly string[];
+  /** How its schema was when it was looked at last; `null` where nobody has. */
+  readonly drift: DriftState | null;
   readonly backup: ProvenBackup | null;
   readonly halted: string | null;
 }
@@ -89,6 +95,8 @@ export interface OversightDeps {
   readonly store: Store;
   readonly views: PlanViews;
   readonly halts: Halts;
+  readonly breakers: Pick<Breakers, 'status'>;
+  readonly drifts: Pick<Drifts, 'known'>;
   readonly changes: Changes;
   readonly applyPlan: ApplyPlan;
   readonly gateway: Pick<Gateway, 'closeTask'>;
@@ -156,6 +164,7 @@ export function createOversight(deps: OversightDeps): Oversight {
     task: taskLine,
     actors: () => [...deps.actors().values()].map((actor) => actorLine(actor)),
     targets: () => [...deps.targets().values()].map(targetLine),
+    breakers: () => deps.breakers.status(),
     halts: () => halts.active(),
     async halt(scope, reason, by) {
       const refused = mayHalt(by);
@@ -209,6 +218,7 @@ export function createOversight(deps: OversightDeps): Oversight {
       keepsWrites: target.keepsWrites === true,
       masks: target.masks?.length ?? 0,
       time: rules === undefined ? [] : describeChangeTime(rules.changeTime(), deps.now()),
+      drift: deps.drifts.known(target.id) ?? null,
       backup: rules?.provenBackup() ?? null,
       halted: halts.covering({ agent: '', task: '', target: target.id })?.message ?? null,
     };

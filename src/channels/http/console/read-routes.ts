@@ -67,5 +67,6 @@ export function serveOversight(app: FastifyInstance, oversight: Oversight, guard
 
   app.get('/api/actors', may('task.read'), async () => ({ actors: oversight.actors() }));
   app.get('/api/targets', may('target.read'), async () => ({ targets: oversight.targets() }));
+  app.get('/api/breakers', may('halt.read'), async () => ({ breakers: await oversight.breakers() }));
   app.get('/api/halts', may('halt.read'), async () => ({ halts: oversight.halts() }));
 }
