@@ -18,9 +18,11 @@ export async function connectionEnvironment(
   const { host, port, database, tls } = endpoint;
   const passwords = join(directory, 'pgpass');
   const field = (text: string | number) => String(text).replaceAll(/[\\:]/g, '\\$&');
-  await writeFile(passwords, `${[host, port, database, credential.user, credential.password].map(field).join(':')}\n`, {
-    mode: 0o600,
-  });
+  // Who copies a server's files asks for no database.
+  const lines = [database, 'replication'].map((asked) =>
+    [host, port, asked, credential.user, credential.password].map(field).join(':'),
+  );
+  await writeFile(passwords, `${lines.join('\n')}\n`, { mode: 0o600 });
   const authorities = join(directory, 'authorities.pem');
   if (tls === 'verify-full') await writeFile(authorities, endpoint.tlsAuthorities ?? rootCertificates.join('\n'));
   return {

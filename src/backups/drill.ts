@@ -1,22 +1,20 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import type { BackupManifest, DrillResult } from '../domain/backup.ts';
 import type { Digest } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { readContent } from '../engines/postgres/content.ts';
-import { startEmbeddedServer } from '../engines/postgres/embedded-server.ts';
-import { quoteIdentifier } from '../engines/postgres/quote.ts';
 import { findServerBinaries } from '../engines/postgres/server-binaries.ts';
 import { differences } from './compare.ts';
 import { BackupBroken, fetchBackup, readManifest } from './fetch-backup.ts';
-import { findProgram, runProgram } from './programs.ts';
+import { restoreCopy, unseenIn } from './physical/restore-copy.ts';
+import { restoreDump } from './restore-dump.ts';
 import { checkRoom } from './room.ts';
 import { BackupMissing, type BackupStore } from './store.ts';
 import { makeWorkDirectory, takeLeftDirectories, type WorkDirectory } from './work-directory.ts';
 
-const DATABASE = 'drill';
 const KIND = 'drill';
 const MAX_PROBLEMS = 20;
 
@@ -100,63 +98,37 @@ async function restoreAndCompare(
   manifest: BackupManifest,
   { server: data, dump, result }: { readonly server: string; readonly dump: string; readonly result: DrillResult },
 ): Promise<DrillResult> {
-  const { serverMajor } = manifest;
-  const pgRestore = findProgram('pg_restore', serverMajor);
+  const { serverMajor, physical } = manifest;
   const binaries = findServerBinaries(serverMajor);
   if (binaries === undefined) throw new RefusalError(noServer(serverMajor));
-  const startedMs = Date.now();
-  onProgress(`starting a scratch server of PostgreSQL ${serverMajor}`);
-  const server = await startEmbeddedServer({ dataDirectory: data, binaries, durable: false });
+  const restored =
+    physical === undefined
+      ? await restoreDump(manifest, { binaries, data, dump, jobs, onProgress })
+      : await restoreCopy(manifest, physical, { binaries, data, archives: dump, onProgress });
   try {
-    await prepare(server.url('postgres'), manifest.roles, server.superuser);
-    onProgress(`restoring ${manifest.files.length} files`);
-    const url = new URL(server.url(DATABASE));
-    await runProgram(pgRestore, ['-j', String(jobs), '--exit-on-error', '-d', DATABASE, dump], {
-      env: {
-        PGHOST: url.hostname,
-        PGPORT: url.port,
-        PGUSER: url.username,
-        PGPASSWORD: url.password,
-        PGSSLMODE: 'disable',
-      },
-    }).catch((error: unknown) => {
-      throw new BackupBroken(error instanceof Error ? error.message : String(error), { cause: error });
-    });
-    const restoredMs = Date.now();
+    const beganMs = Date.now();
     onProgress('comparing what was restored with what was backed up');
-    const client = new pg.Client({ connectionString: url.href });
-    await client.connect();
-    try {
-      await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY');
-      const restored = await readContent(client);
-      const problems = [...differences(manifest.content, restored), ...(await unanswered(client, probes))];
-      return {
-        ...result,
-        passed: problems.length === 0,
-        problems: problems.slice(0, MAX_PROBLEMS),
-        tables: restored.tables.length,
-        rows: restored.tables.reduce((sum, { rows }) => sum + rows, 0),
-        restoreMs: restoredMs - startedMs,
-        compareMs: Date.now() - restoredMs,
-      };
-    } finally {
-      await client.end();
-    }
+    const { client } = restored;
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY');
+    const content = await readContent(client);
+    const differing = differences(manifest.content, content, physical === undefined ? 'same' : 'not behind');
+    const problems = [
+      ...(physical === undefined || differing.length === 0 ? [] : await unseenIn(client, physical)),
+      ...differing,
+      ...(await unanswered(client, probes)),
+    ];
+    return {
+      ...result,
+      passed: problems.length === 0,
+      problems: problems.slice(0, MAX_PROBLEMS),
+      tables: content.tables.length,
+      rows: content.tables.reduce((sum, { rows }) => sum + rows, 0),
+      restoreMs: restored.restoreMs,
+      compareMs: restored.verifyMs + Date.now() - beganMs,
+    };
   } finally {
-    await server.stop();
-  }
-}
-
-async function prepare(admin: string, roles: readonly string[], superuser: string): Promise<void> {
-  const client = new pg.Client({ connectionString: admin });
-  await client.connect();
-  try {
-    await client.query(`CREATE DATABASE ${DATABASE} TEMPLATE template0`);
-    // Nobody can log in as any of them: they are there to own things.
-    for (const role of roles)
-      if (role !== superuser) await client.query(`CREATE ROLE ${quoteIdentifier(role)} NOLOGIN`);
-  } finally {
-    await client.end();
+    await restored.client.end();
+    await restored.stop();
   }
 }
 

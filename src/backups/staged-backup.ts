@@ -1,11 +1,14 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { BackupManifest } from '../domain/backup.ts';
+import type { BackupFile, BackupManifest } from '../domain/backup.ts';
 import { canonicalJson, type Json } from '../domain/digest.ts';
+import type { Target } from '../domain/target.ts';
+import type { Credential } from '../engines/engine.ts';
+import { encryptFile } from './encryption.ts';
 import { keepFile } from './keep-file.ts';
 import type { BackupStore } from './store.ts';
 import type { WorkDirectory } from './work-directory.ts';
@@ -13,6 +16,37 @@ import type { WorkDirectory } from './work-directory.ts';
 const MANIFEST = 'manifest.json';
 /** Within a work directory: what is encrypted already, and goes to the store. */
 export const STAGED = 'staged';
+
+/** What is to be backed up, by whom, and for whom it is to be readable. */
+export interface StageRequest {
+  readonly target: Target;
+  readonly credential: Credential;
+  readonly recipients: readonly string[];
+  readonly jobs: number;
+  readonly onProgress: (said: string) => void;
+}
+
+/** @param at when its snapshot was taken. */
+export function nameBackup(at: Date): string {
+  return `backup-${at.toISOString().replaceAll(/[-:]|\.\d+/g, '')}-${randomBytes(4).toString('hex')}`;
+}
+
+/** Encrypts all files of a directory into what is staged, and leaves none of them in the clear. */
+export async function stageFiles(
+  from: string,
+  staged: string,
+  { recipients, onProgress }: Pick<StageRequest, 'recipients' | 'onProgress'>,
+): Promise<readonly BackupFile[]> {
+  await mkdir(staged);
+  const files: BackupFile[] = [];
+  for (const name of (await readdir(from)).sort()) {
+    onProgress(`encrypting ${name}`);
+    const plain = join(from, name);
+    files.push({ name: `${name}.age`, ...(await encryptFile(plain, join(staged, `${name}.age`), recipients)) });
+    await rm(plain);
+  }
+  return files;
+}
 
 /** Ends the staging of a backup: from here on it is whole, and what is left of the way is to be stored. */
 export async function stageManifest(staged: string, manifest: BackupManifest): Promise<void> {

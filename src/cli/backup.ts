@@ -1,22 +1,21 @@
 import { existsSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { generateIdentity, identityToRecipient } from 'age-encryption';
 import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import { type BackupMade, createBackup } from '../backups/create-backup.ts';
-import { fetchBackup, readManifest } from '../backups/fetch-backup.ts';
 import { openStore } from '../backups/open-store.ts';
 import { tryStore } from '../backups/try-store.ts';
-import { backedUp, type ConfiguredBackup } from '../config/backup.ts';
-import type { ConfiguredTarget } from '../config/load.ts';
-import { asId, type TargetId } from '../domain/ids.ts';
+import { backedUp } from '../config/backup.ts';
+import type { BackupManifest, BackupMethod } from '../domain/backup.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { backupFigures } from '../ledger/backup-figures.ts';
 import { knownBackups } from '../ledger/known-backups.ts';
 import type { Countersign } from '../server/open-countersign.ts';
+import { registerFetch } from './backup-fetch.ts';
 import { registerKeep } from './backup-keep.ts';
 import { backupNamed } from './backup-named.ts';
+import { backupOf } from './backup-of.ts';
 import { megabytes, outOfReach, proven, scheduleLines, seconds, tell } from './backup-texts.ts';
 import { besideGateway } from './beside-gateway.ts';
 import {
@@ -33,6 +32,11 @@ interface TargetOptions extends CommonOptions {
   readonly target?: string;
 }
 
+interface CreateOptions extends TargetOptions {
+  readonly besideGateway?: boolean;
+  readonly physical?: boolean;
+}
+
 /** Adds `countersign backup key|create|list|show|fetch|keep`. */
 export function registerBackup(program: Command): void {
   const backup = program.command('backup').description('what brings a target back when nothing else does');
@@ -44,8 +48,9 @@ export function registerBackup(program: Command): void {
     .action((file: string, options: CommonOptions) => answer(options, () => makeKey(file)));
   withCommonOptions(backup.command('create').description('make a consistent, encrypted backup of a target'))
     .option('--target <name>', 'which (default: the only one that has a store)')
+    .option('--physical', 'copy the files of its server, whatever `method` says')
     .addOption(new Option('--beside-gateway').hideHelp())
-    .action((options: TargetOptions & { readonly besideGateway?: boolean }) => {
+    .action((options: CreateOptions) => {
       if (options.besideGateway === true) besideGateway();
       return answerWith(options, (countersign) => create(countersign, options), 'not needed');
     });
@@ -59,13 +64,7 @@ export function registerBackup(program: Command): void {
   ).action((id: string, options: CommonOptions) =>
     answerWith(options, (countersign) => show(countersign, id), 'not needed'),
   );
-  withCommonOptions(
-    backup.command('fetch <backup>').description('bring a backup here, decrypted, as pg_restore reads it'),
-  )
-    .requiredOption('--to <directory>', 'an empty directory, or one that is to be made')
-    .action((id: string, options: CommonOptions & { readonly to: string }) =>
-      answerWith(options, (countersign) => fetch(countersign, id, options.to), 'not needed'),
-    );
+  registerFetch(backup);
   registerKeep(backup);
 }
 
@@ -80,7 +79,7 @@ async function makeKey(file: string): Promise<Answer> {
   };
 }
 
-async function create(countersign: Countersign, options: TargetOptions): Promise<Answer> {
+async function create(countersign: Countersign, options: CreateOptions): Promise<Answer> {
   const { configured, backup } = backupOf(countersign, options.target);
   const { target } = configured;
   if (backup.login === null)
@@ -97,6 +96,7 @@ async function create(countersign: Countersign, options: TargetOptions): Promise
     credential: { user: backup.login.user, password: backup.login.password.reveal() },
     store,
     recipients: backup.recipients,
+    method: options.physical === true ? 'physical' : backup.method,
     jobs: backup.jobs,
     workDirectory: backup.workDirectory,
     onProgress: tell,
@@ -112,6 +112,7 @@ async function create(countersign: Countersign, options: TargetOptions): Promise
     json: {
       backup: manifest.id,
       manifest: made.digest,
+      method: methodOf(manifest),
       bytes: made.bytes,
       rows: made.rows,
       durationMs: made.durationMs,
@@ -122,7 +123,7 @@ async function create(countersign: Countersign, options: TargetOptions): Promise
     text: [
       ...resumed.map((id) => `${pc.green('Finished')} ${id}, which had been cut off on its way to the store`),
       `${pc.green('Backed up')} ${target.id} as of ${manifest.at}: ${manifest.id}`,
-      `  ${made.rows} rows in ${manifest.content.tables.length} tables, ${megabytes(made.bytes)} in ${seconds(made.durationMs)}, at ${store.place}`,
+      `  ${manifest.physical === undefined ? '' : 'the files of its server, every database; here '}${made.rows} rows in ${manifest.content.tables.length} tables, ${megabytes(made.bytes)} in ${seconds(made.durationMs)}, at ${store.place}`,
       outOfReach(destroyable),
       `→ It counts once a drill has restored it: countersign drill run --target ${target.id}`,
     ].join('\n'),
@@ -147,6 +148,10 @@ async function record(
       environment: manifest.environment,
       identity: manifest.identity,
       manifest: made.digest,
+      method: methodOf(manifest),
+      ...(manifest.physical === undefined
+        ? {}
+        : { server: { major: manifest.serverMajor, superuser: manifest.physical.superuser } }),
       at: manifest.at,
       bytes: made.bytes,
       rows: made.rows,
@@ -166,7 +171,7 @@ async function list(countersign: Countersign, options: TargetOptions): Promise<A
   const figures = await backupFigures(store, targets);
   const made = known.map(
     (backup) =>
-      `${backup.at}  ${backup.target}  ${backup.backup}  ${megabytes(backup.bytes).padStart(9)}  ${proven(backup)}`,
+      `${backup.at}  ${backup.target}  ${backup.backup}  ${backup.method.padEnd(8)}  ${megabytes(backup.bytes).padStart(9)}  ${proven(backup)}`,
   );
   return {
     json: { backups: known, targets: figures },
@@ -184,6 +189,7 @@ async function show(countersign: Countersign, id: string): Promise<Answer> {
     text: [
       pc.bold(backup.backup),
       `of        ${backup.target} as of ${backup.at}`,
+      `kind      ${backup.method === 'physical' ? 'physical: the files of its server (pg_basebackup), every database of it' : 'logical: a dump of the database (pg_dump)'}`,
       `holds     ${backup.rows} rows in ${backup.tables} tables, ${megabytes(backup.bytes)} encrypted; made in ${seconds(backup.durationMs)}`,
       `lies at   ${backup.place}`,
       `reach     ${outOfReach(backup.destroyable)}`,
@@ -200,54 +206,6 @@ async function show(countersign: Countersign, id: string): Promise<Answer> {
   };
 }
 
-async function fetch(countersign: Countersign, id: string, to: string): Promise<Answer> {
-  const known = await backupNamed(countersign, undefined, id);
-  const { backup } = backupOf(countersign, known.target);
-  const identity = identityOf(known.target, backup);
-  await mkdir(to, { recursive: true, mode: 0o700 });
-  if ((await readdir(to)).length > 0)
-    throw new UsageError(`${to} is not empty.`, 'Nothing was written. Name another directory.');
-  const store = openStore(backup.store);
-  const manifest = await readManifest(store, { target: known.target, id: known.backup, digest: known.manifest });
-  await fetchBackup(store, manifest, { directory: to, identity, onProgress: tell });
-  return {
-    json: { backup: known.backup, directory: resolve(to), serverMajor: manifest.serverMajor },
-    text: `${known.backup} is in ${to}, as it was made.\n→ pg_restore --list ${to}      shows what is in it; countersign incident playbook says how it goes on.`,
-  };
-}
-
-/** A target's configuration of backups. @throws RefusalError when it has none, or several have and none is named. */
-export function backupOf(
-  { config }: Countersign,
-  named: string | undefined,
-): { readonly configured: ConfiguredTarget; readonly backup: ConfiguredBackup } {
-  const having = [...config.targets.values()].filter(({ backup }) => backup !== null);
-  const configured =
-    named === undefined ? (having.length === 1 ? having[0] : undefined) : config.targets.get(asId<TargetId>(named));
-  if (configured?.backup != null) return { configured, backup: configured.backup };
-  throw new RefusalError({
-    refused: 'denied',
-    message:
-      named === undefined
-        ? having.length === 0
-          ? 'No target has a store for backups.'
-          : `Several targets have backups: ${having.map(({ target }) => target.id).join(', ')}.`
-        : configured === undefined
-          ? `There is no target ${named}.`
-          : `${named} has no store for backups.`,
-    hint:
-      having.length > 1
-        ? 'Name one with --target.'
-        : 'Say in the configuration where backups lie: targets.<name>.backup (docs/backups.md).',
-  });
-}
-
-/** @throws RefusalError where this machine can't open backups, as a gateway best can't. */
-export function identityOf(target: string, { identity }: ConfiguredBackup): string {
-  if (identity !== null) return identity.reveal();
-  throw new RefusalError({
-    refused: 'denied',
-    message: `Nothing here opens the backups of ${target}.`,
-    hint: `Do this on the machine that has the key, and name it there: targets.${target}.backup.identity.`,
-  });
+function methodOf({ physical }: BackupManifest): BackupMethod {
+  return physical === undefined ? 'logical' : 'physical';
 }

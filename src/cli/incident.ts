@@ -5,21 +5,13 @@ import { asId, type TargetId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { type KnownBackup, knownBackups } from '../ledger/known-backups.ts';
 import type { Countersign } from '../server/open-countersign.ts';
-import { seconds } from './backup-texts.ts';
 import { type Answer, answerWith, type CommonOptions, withCommonOptions } from './command.ts';
+import { fromCopy, fromDump, type PlaybookStep } from './playbook-steps.ts';
 
 interface PlaybookOptions extends CommonOptions {
   readonly target: string;
   readonly table?: string;
   readonly change?: string;
-}
-
-/** What is done in an incident, by whom, and with what exactly. */
-interface PlaybookStep {
-  readonly what: string;
-  readonly owner: string;
-  readonly commands: readonly string[];
-  readonly note?: string;
 }
 
 /** Adds `countersign incident playbook`. */
@@ -73,8 +65,7 @@ function stepsFor(
   proven: KnownBackup | undefined,
   { table, change }: PlaybookOptions,
 ): readonly PlaybookStep[] {
-  const { id, owner, endpoint } = target;
-  const server = `-h ${endpoint.host} -p ${endpoint.port}`;
+  const { id, owner } = target;
   const stop: PlaybookStep = {
     what: 'Stop what is still running',
     owner,
@@ -100,35 +91,6 @@ function stepsFor(
     commands: [`countersign resume --target ${id} --reason '…'`],
   };
   if (proven?.drill == null) return [stop, look, undo, resume];
-  const fetched = `./${proven.backup}`;
-  const restored = 'recovered';
-  const fetch: PlaybookStep = {
-    what:
-      table === undefined
-        ? 'Else bring the backup beside the live database'
-        : `Else bring ${table} beside the live one`,
-    owner,
-    commands: [
-      `countersign backup fetch ${proven.backup} --to ${fetched}`,
-      `createdb ${server} -T template0 ${restored}`,
-      `pg_restore -j 2 --no-owner --no-privileges --exit-on-error ${server} -d ${restored} ${table === undefined ? '' : `${only(table)} `}${fetched}`,
-    ],
-    note: `The drill of ${proven.drill.at} took ${seconds(proven.drill.fetchMs)} to fetch and ${seconds(proven.drill.restoreMs)} to restore all of it. What was committed after ${proven.at} is not in it.`,
-  };
-  const copy: PlaybookStep = {
-    what: 'Compare, and put back what is missing',
-    owner,
-    commands: [
-      `pg_dump ${server} -d ${restored} --data-only ${table === undefined ? '-t SCHEMA.TABLE' : `-t ${table}`} > missing.sql`,
-      `psql ${server} -d ${endpoint.database} -1 -f missing.sql`,
-    ],
-    note: 'Rows that are still there make it fail as a whole (-1): then copy only those that are missing. A database that was replaced as a whole is another one to Countersign: pin it with countersign init.',
-  };
-  return [stop, look, undo, fetch, copy, resume];
-}
-
-/** Only its rows and definition: what points to it is in the live database. */
-function only(table: string): string {
-  const dot = table.indexOf('.');
-  return dot === -1 ? `-t ${table}` : `-n ${table.slice(0, dot)} -t ${table.slice(dot + 1)}`;
+  const bring = proven.server === undefined ? fromDump : fromCopy;
+  return [stop, look, undo, ...bring(target, proven, table), resume];
 }

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { BackupMethod } from '../domain/backup.ts';
 import type { TargetId } from '../domain/ids.ts';
 import type { Recurring } from '../domain/recurring.ts';
 import type { ConfigDocument } from './schema.ts';
@@ -34,6 +35,7 @@ export interface ConfiguredBackup {
   /** For what is under way; `null` for a private directory of this account below the system's temporary one. */
   readonly workDirectory: string | null;
   readonly identity: Secret | null;
+  readonly method: BackupMethod;
   readonly jobs: number;
   readonly probes: readonly { readonly name: string; readonly sql: string }[];
   /** When a gateway makes one by itself, and when it drills the newest; `null`: never. */
@@ -57,7 +59,7 @@ export function backedUp(config: {
 export function backupOf(entry: ConfigDocument['targets'][string], directory: string): ConfiguredBackup | null {
   const { backup, credentials } = entry;
   if (backup === undefined) return null;
-  const { store, recipients, identity, jobs, probes, workDirectory, create, drill } = backup;
+  const { store, recipients, identity, method, jobs, probes, workDirectory, create, drill } = backup;
   const login = credentials.backup;
   return {
     store: placeOf(store, directory),
@@ -65,6 +67,7 @@ export function backupOf(entry: ConfigDocument['targets'][string], directory: st
     recipients,
     workDirectory: workDirectory === undefined ? null : resolve(directory, workDirectory),
     identity: identity === undefined ? null : secretReference(identity, directory),
+    method,
     jobs,
     probes: Object.entries(probes).map(([name, sql]) => ({ name, sql })),
     create: recurringOf(create),

@@ -1,6 +1,7 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
 import { PERSON_ROLES } from '../domain/actor.ts';
+import { BACKUP_METHODS } from '../domain/backup.ts';
 import { TIERS } from '../domain/environment.ts';
 import { MASKS } from '../domain/masking.ts';
 import { HOW_SCOPE_IS_WRITTEN, SCOPE_PATTERN } from '../domain/scope.ts';
@@ -159,6 +160,8 @@ const backup = z
       .min(1),
     /** Only drills need it, best on a machine of their own. */
     identity: reference.optional(),
+    /** A dump of the database, or a copy of the server's files, which is restored in a fraction of the time. */
+    method: z.enum(BACKUP_METHODS).default('logical'),
     jobs: z.int().min(1).max(64).default(2),
     /** For what is under way: room for a dump and its encrypted copy, on a disk that only this account reads. */
     workDirectory: z.string().min(1).optional(),

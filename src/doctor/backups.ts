@@ -1,12 +1,15 @@
 import { openStore } from '../backups/open-store.ts';
+import { obstaclesToCopy } from '../backups/physical/obstacles.ts';
 import { tryStore } from '../backups/try-store.ts';
 import type { ConfiguredTarget } from '../config/load.ts';
+import { connectOwn } from '../engines/postgres/connect.ts';
 import { type Finding, findingsOf } from './finding.ts';
 
 /** Whether backups are out of the reach of this account (G10): not believed, but tried, on a file that is added for it. */
 export async function checkBackups(targets: readonly ConfiguredTarget[]): Promise<readonly Finding[]> {
-  const found = await Promise.all(
-    targets.map(async ({ target, backup }) => {
+  const found = await Promise.all([
+    ...targets.map(checkPhysical),
+    ...targets.map(async ({ target, backup }) => {
       if (backup === null) return [];
       const { ok, bad } = findingsOf(`backups of ${target.id}`);
       try {
@@ -30,6 +33,36 @@ export async function checkBackups(targets: readonly ConfiguredTarget[]): Promis
         ];
       }
     }),
-  );
+  ]);
   return found.flat();
+}
+
+/** Whether the files of its server can be copied, where that is how a target is backed up. */
+async function checkPhysical({ target, backup }: ConfiguredTarget): Promise<readonly Finding[]> {
+  if (backup?.method !== 'physical' || backup.login === null) return [];
+  const { ok, bad } = findingsOf(`backups of ${target.id}`);
+  const credential = { user: backup.login.user, password: backup.login.password.reveal() };
+  try {
+    const client = await connectOwn(target, credential);
+    try {
+      const obstacles = await obstaclesToCopy(target, credential, client);
+      if (obstacles.length === 0)
+        return [
+          ok('backups.physical', `${credential.user} can copy the files of the server, and this machine verify them`),
+        ];
+      return obstacles.map(({ found, fix }) =>
+        bad('fail', 'backups.physical', { found, why: 'No physical backup can be made until it can be.', fix }),
+      );
+    } finally {
+      await client.end();
+    }
+  } catch (error) {
+    return [
+      bad('unknown', 'backups.physical', {
+        found: error instanceof Error ? error.message : String(error),
+        why: 'Whether the files of the server can be copied is not known.',
+        fix: `see that the login of targets.${target.id}.credentials.backup can connect`,
+      }),
+    ];
+  }
 }

@@ -20,10 +20,16 @@ export interface TableContent {
   readonly hash: string;
 }
 
+export interface SequenceContent {
+  readonly sequence: string;
+  /** `null` where none was taken yet. */
+  readonly lastValue: string | null;
+}
+
 /** What was in a database at one moment: two of them are equal when nothing is missing and nothing is another. */
 export interface Content {
   readonly tables: readonly TableContent[];
-  readonly sequences: readonly { readonly sequence: string; readonly lastValue: string | null }[];
+  readonly sequences: readonly SequenceContent[];
   readonly largeObjects: number;
   /** Of all of them by their ids; `null` where there are none. Backups from before it was taken have none. */
   readonly largeObjectsHash?: string | null;
@@ -37,6 +43,27 @@ export interface BackupFile {
   /** Of the encrypted file. */
   readonly bytes: number;
   readonly sha256: string;
+}
+
+/** `logical`: what `pg_dump` writes of one database. `physical`: the files of the whole server (`pg_basebackup`). */
+export const BACKUP_METHODS = ['logical', 'physical'] as const;
+export type BackupMethod = (typeof BACKUP_METHODS)[number];
+
+/** What a copy of a server's files needs to be brought to the very moment that its hashes were taken at. */
+export interface PhysicalCopy {
+  readonly systemIdentifier: string;
+  readonly databaseOid: number;
+  readonly database: string;
+  /** The role that the server was made with: the only one that is sure to be there. */
+  readonly superuser: string;
+  /** Recovery ends before the first record from here on. */
+  readonly untilLsn: string;
+  /** Which transactions the hashes saw, as `pg_current_snapshot()` writes it. */
+  readonly snapshot: string;
+  /** Tables that come back empty, because their rows are in no log ("Unlogged tables"). */
+  readonly unlogged: readonly string[];
+  /** Recovery needs no less than the server had. */
+  readonly settings: Readonly<Record<string, string>>;
 }
 
 /** What a backup says of itself. Written last: a backup without it was never finished, and is none. */
@@ -55,6 +82,8 @@ export interface BackupManifest {
   /** Roles that own or may use something in it; a scratch server needs them to restore. */
   readonly roles: readonly string[];
   readonly content: Content;
+  /** Of a copy of the server's files; a dump has none. */
+  readonly physical?: PhysicalCopy;
   readonly files: readonly BackupFile[];
 }
 

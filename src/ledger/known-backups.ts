@@ -1,4 +1,4 @@
-import type { DrillResult } from '../domain/backup.ts';
+import type { BackupMethod, DrillResult } from '../domain/backup.ts';
 import type { Digest, Instant } from '../domain/ids.ts';
 import type { Reader } from '../store/store.ts';
 import { readEntries } from './read-entries.ts';
@@ -8,6 +8,9 @@ export interface KnownBackup {
   readonly backup: string;
   readonly target: string;
   readonly manifest: Digest;
+  readonly method: BackupMethod;
+  /** What a physical one is started with. */
+  readonly server?: { readonly major: number; readonly superuser: string };
   readonly at: Instant;
   readonly bytes: number;
   readonly rows: number;
@@ -38,7 +41,9 @@ export async function knownBackups(
   );
   return made
     .map(({ entry }) => ({
-      ...(entry.body as unknown as Omit<KnownBackup, 'drill'>),
+      // Before there was another, none was named.
+      method: 'logical' as const,
+      ...(entry.body as unknown as Omit<KnownBackup, 'drill' | 'method'>),
       drill: drills.get(entry.subject) ?? null,
     }))
     .filter((backup) => target === undefined || backup.target === target)

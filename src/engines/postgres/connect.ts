@@ -80,7 +80,8 @@ interface WireConnection extends NodeJS.EventEmitter {
   on(event: 'parameterStatus', listener: (status: { parameterName: string; parameterValue: string }) => void): this;
 }
 
-function clientConfig(endpoint: Endpoint, credential: Credential): pg.ClientConfig {
+/** How node-postgres reaches a target. */
+export function clientConfig(endpoint: Endpoint, credential: Credential): pg.ClientConfig {
   return {
     host: endpoint.host,
     port: endpoint.port,

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import type { Content, TableContent } from '../../domain/backup.ts';
+import type { Content, SequenceContent, TableContent } from '../../domain/backup.ts';
 import { FINGERPRINT } from './fingerprint.ts';
 
 /**
@@ -22,7 +22,7 @@ export async function readContent(
     const { rows } = await client.query<{ rows: string; hash: string }>(hashOf(quoted));
     contents.push({ table, rows: Number(rows[0]?.rows ?? 0), hash: rows[0]?.hash ?? '' });
   }
-  const { rows: sequences } = await client.query<{ sequence: string; lastValue: string | null }>(SEQUENCES);
+  const sequences = await readSequences(client);
   const { rows: counted } = await client.query<{ n: string }>(
     'SELECT count(*) AS n FROM pg_catalog.pg_largeobject_metadata',
   );
@@ -47,6 +47,11 @@ export async function readContent(
         ]),
     ),
   };
+}
+
+/** Where each sequence is now: no snapshot holds it still. */
+export async function readSequences(client: pg.Client): Promise<readonly SequenceContent[]> {
+  return (await client.query<SequenceContent & pg.QueryResultRow>(SEQUENCES)).rows;
 }
 
 const PINNED = `

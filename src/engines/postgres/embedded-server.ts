@@ -29,6 +29,8 @@ export interface EmbeddedServerOptions {
   /** `false` only for servers whose data may be lost. */
   readonly durable?: boolean;
   readonly settings?: Readonly<Record<string, string>>;
+  /** How long recovery may take before it is given up. */
+  readonly startTimeoutMs?: number;
   /** Gets the server's log as it is written. */
   readonly onLog?: (text: string) => void;
 }
@@ -64,13 +66,13 @@ export async function startEmbeddedServer(options: EmbeddedServerOptions): Promi
   }
 }
 
-interface Account {
+export interface Account {
   readonly uid: number;
   readonly gid: number;
 }
 
-/** The user to run as: ourselves, or for root `postgres`, else `nobody`. */
-function serverAccount(): Account | undefined {
+/** The user that servers run as: ourselves, or for root `postgres`, else `nobody`. */
+export function serverAccount(): Account | undefined {
   if (process.getuid?.() !== 0) return undefined;
   for (const name of ['postgres', 'nobody']) {
     const id = (flag: string) => spawnSync('id', [flag, name], { encoding: 'utf8' });
@@ -83,7 +85,12 @@ function serverAccount(): Account | undefined {
 /** Initialises the data directory where that isn't done, and returns the superuser's password, which is kept in it. */
 function initialise(binaries: ServerBinaries, dataDirectory: string, account: Account | undefined): string {
   const passwordFile = join(dataDirectory, 'countersign.superuser');
-  if (existsSync(join(dataDirectory, 'PG_VERSION'))) return readFileSync(passwordFile, 'utf8');
+  if (existsSync(join(dataDirectory, 'PG_VERSION'))) {
+    // A copy of somebody else's server has no password of ours: it is reached through its socket.
+    if (!existsSync(passwordFile)) return '';
+    handTo(account, passwordFile);
+    return readFileSync(passwordFile, 'utf8');
+  }
   const password = randomBytes(24).toString('base64url');
   mkdirSync(dataDirectory, { recursive: true, mode: 0o700 });
   chmodSync(dataDirectory, 0o700);
@@ -116,7 +123,13 @@ function initialise(binaries: ServerBinaries, dataDirectory: string, account: Ac
     throw new Error(`initdb failed: ${made.error?.message ?? ''}${made.stderr}${made.stdout}`);
   }
   writeFileSync(passwordFile, password, { mode: 0o600 });
+  handTo(account, passwordFile);
   return password;
+}
+
+/** Whatever lies in its directory the server must be able to read: a base backup takes all of it. */
+function handTo(account: Account | undefined, file: string): void {
+  if (account !== undefined) chownSync(file, account.uid, account.gid);
 }
 
 /** A server whose Node process died lives on; a second one on the same directory would refuse to start. */
@@ -161,7 +174,7 @@ function start(
   );
   return new Promise((resolve) => {
     let log = '';
-    const timer = setTimeout(() => server.kill('SIGQUIT'), START_TIMEOUT_MS);
+    const timer = setTimeout(() => server.kill('SIGQUIT'), options.startTimeoutMs ?? START_TIMEOUT_MS);
     server.on('error', (error) => resolve({ log: error.message }));
     server.once('exit', () => {
       clearTimeout(timer);
