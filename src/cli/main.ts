@@ -19,6 +19,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   session: async () => (await import('./session.ts')).registerSession,
   notification: async () => (await import('./notification.ts')).registerNotification,
   doctor: async () => (await import('./doctor.ts')).registerDoctor,
+  credentials: async () => (await import('./credentials.ts')).registerCredentials,
   mcp: async () => (await import('./mcp.ts')).registerMcp,
   demo: async () => (await import('./demo.ts')).registerDemo,
   backup: async () => (await import('./backup.ts')).registerBackup,

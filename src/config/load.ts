@@ -79,6 +79,8 @@ export interface ConfiguredTarget {
   readonly backup: ConfiguredBackup | null;
   /** When a gateway looks by itself whether the schema is as it is meant to be; `null`: never. */
   readonly drift: Recurring | null;
+  /** Logins of others that have to be there, with what for. */
+  readonly knownLogins: ReadonlyMap<string, string>;
 }
 
 export interface HostPort {
@@ -239,6 +241,7 @@ function targetOf(
     apply: login(entry.credentials.apply),
     backup: backupOf(entry, directory),
     drift: recurringOf(entry.drift),
+    knownLogins: new Map(Object.entries(entry.logins)),
   };
 }
 

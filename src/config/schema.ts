@@ -189,6 +189,8 @@ const target = z.strictObject({
   }),
   identity: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'the pinned identity: countersign init writes it'),
   credentials: z.strictObject({ session: credential, apply: credential, backup: credential.optional() }),
+  /** Logins that reach it past the gateway and have to, each with what for: `credentials audit` says nothing of them. */
+  logins: z.record(z.string().min(1), z.string().min(1)).default({}),
   /** Sessions of all tasks together, on each gateway: what is left of the server's connections is for others. */
   maxSessions: z.int().positive().default(DEFAULT_MAX_SESSIONS),
   /** Values that look like keys, tokens and passwords in what MCP answers: left, told, or taken out. */

@@ -35,3 +35,14 @@ export async function openIntents(store: Store): Promise<readonly OpenIntent[]> 
     at: row.at as Instant,
   }));
 }
+
+/** When each task last began to write. */
+export async function lastWrites(store: Pick<Store, 'all'>): Promise<ReadonlyMap<string, Instant>> {
+  const rows = await store.all(
+    statements
+      .selectFrom('intents')
+      .select(['task', ({ fn }) => fn.max('at').as('at')])
+      .groupBy('task'),
+  );
+  return new Map(rows.map(({ task, at }) => [task, at as Instant]));
+}
