@@ -4,18 +4,22 @@ from canonical import Unsound, fields
 from notes import open_envelope
 
 _APPROVAL = ("type", "plan", "environment", "identity", "person", "verdict", "reason", "at")
+_CLICK = ("team", "user", "conversation", "message", "at", "callback")
+_SIGNED, _ATTESTED = (f"application/vnd.countersign.{kind}+json" for kind in ("approval", "attested-approval"))
 _COUNTS = ("inserted", "updated", "deleted", "truncated")
 
 
 class History:
-    """Takes entries in the ledger's order. `trust` says whose signatures count, and where."""
+    """Takes entries in the ledger's order. `trust` says whose signatures count, and where; `keys` are the log's own."""
 
-    def __init__(self, trust):
-        self.trust = trust
+    def __init__(self, trust, keys):
+        self.trust, self.keys = trust, keys
+        self.attested, self.index = [], 0
         self.tasks, self.plans, self.writes = {}, {}, {}
         self.counted = {"approvals": 0, "applied": 0, "open": 0}
 
-    def take(self, entry):
+    def take(self, entry, index):
+        self.index = index
         fields(entry, ("v", "kind", "at", "subject", "body"), "entry")
         act = {
             "task opened": self._task,
@@ -35,7 +39,8 @@ class History:
 
     def finish(self):
         everything = [*self.plans.values(), *self.writes.values()]
-        return {**self.counted, "open": sum(each["state"] == "under way" for each in everything)}
+        counted = {**self.counted, "open": sum(each["state"] == "under way" for each in everything)}
+        return {**counted, "attested": self.attested} if self.attested else counted
 
     def _task(self, subject, body, _):
         if subject in self.tasks or body["id"] != subject:
@@ -64,10 +69,12 @@ class History:
             raise Unsound(f"is a verdict on plan {subject}, which was not made")
         if "envelope" not in body:
             return
-        signed, signed_by = open_envelope(body["envelope"], "application/vnd.countersign.approval+json")
-        fields(signed, _APPROVAL, "approval")
+        attested = body["envelope"]["payloadType"] == _ATTESTED
+        signed, signed_by = open_envelope(body["envelope"], _ATTESTED if attested else _SIGNED)
+        fields(signed, (*_APPROVAL, "via", "click") if attested else _APPROVAL, "approval")
         person, about = signed["person"], plan["body"]
-        if signed["type"] != "https://countersign.dev/approval/v1" or signed["plan"] != subject:
+        kind = "attested-approval" if attested else "approval"
+        if signed["type"] != f"https://countersign.dev/{kind}/v1" or signed["plan"] != subject:
             raise Unsound("holds an approval of another plan")
         if signed["environment"] != about["environment"] or signed["identity"] != about["identity"]:
             raise Unsound("holds an approval for another environment or target")
@@ -81,7 +88,12 @@ class History:
             raise Unsound(f"is signed by {person}, whom the trust policy does not name")
         if "*" not in known["approves"] and about["environment"] not in known["approves"]:
             raise Unsound(f"is signed by {person}, who may not countersign in {about['environment']}")
-        key = next((public for public in known["keys"] if signed_by(public)), None)
+        if attested != (body.get("via") is not None) or signed.get("via") != body.get("via"):
+            raise Unsound("does not say whether somebody signed it or only clicked")
+        if attested:
+            key = self._clicked(signed, signed_by, known, about)
+        else:
+            key = next((public for public in known["keys"] if signed_by(public)), None)
         if key is None:
             raise Unsound(f"has no valid signature of {person}")
         if not signed["at"] < about["expiresAt"]:
@@ -91,6 +103,33 @@ class History:
         plan["people"][person] = key if verdict == "approve" else None
         plan["refused"] |= verdict == "reject"
         self.counted["approvals"] += 1
+
+    def _clicked(self, signed, signed_by, known, about):
+        """Who is counted for a click that the gateway attested; refused where the policy does not let clicks count."""
+        person, click = signed["person"], fields(signed["click"], _CLICK, "click")
+        said = f"a click in Slack (user {click['user']} of {click['team']}), attested by the gateway, not signed by {person}"
+        if signed["via"] != "slack" or not signed_by(self.keys.at(self.index + 1).public):
+            raise Unsound(f"has no valid attestation of {self.keys.origin} that {person} clicked")
+        if self.trust.slack is None or known["slack"] is None or (click["team"], click["user"]) != (self.trust.slack, known["slack"]):
+            raise Unsound(f"is {said}, and the trust policy does not name this Slack user as {person}")
+        why = self._why_no_click(about)
+        if why is not None:
+            raise Unsound(f"is {said}, which does not count in {about['environment']}: {why}")
+        verdict = "approval" if signed["verdict"] == "approve" else "rejection"
+        self.attested.append(f"entry {self.index}: the {verdict} of {person} is {said}")
+        return ("slack", click["team"], click["user"])
+
+    def _why_no_click(self, about):
+        clicks = self.trust.environments[about["environment"]]["clicks"]
+        if clicks == "never":
+            return "it takes a signature"
+        if any(each["obligation"] == "after freeze" for each in about.get("missing", [])):
+            return "there was a freeze"
+        if clicks == "any":
+            return None
+        if about["measured"] is None:
+            return "its effect was not measured"
+        return "it can't be undone" if about.get("undo", {}).get("undo") in (None, "irreversible") else None
 
     def _apply(self, subject, body, _):
         plan = self.plans.get(subject)

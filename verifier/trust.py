@@ -20,6 +20,7 @@ class Trust:
             name: {
                 "keys": [_person_key(key) for key in person["keys"]] + [passkey(each) for each in person.get("passkeys", [])],
                 "approves": person["approves"],
+                "slack": person.get("slack"),
             }
             for name, person in said.pop("people").items()
         }
@@ -28,15 +29,18 @@ class Trust:
                 "quorum": _count(each["quorum"]),
                 "quorumUnmeasured": max(_count(each["quorum"]), _count(each.get("quorumUnmeasured", 0))),
                 "identities": list(each.get("identities", {}).values()),
+                "clicks": _clicks(each.get("clicks", "never")),
             }
             for name, each in said.pop("environments").items()
         }
+        self.slack = said.pop("slack", {"team": None})["team"]
         witnesses = said.pop("witnesses", {"keys": [], "quorum": 0})
         self.witnesses = [verifier_key(key, WITNESS) for key in witnesses["keys"]]
         self.quorum, self.unwitnessed = _count(witnesses["quorum"]), _count(witnesses.get("unwitnessed", 0))
         keys = [key for person in self.people.values() for key in person["keys"]]
         _all_different([key.public if isinstance(key, Passkey) else key for key in keys])
         _all_different([key.public for key in self.witnesses])
+        _all_different([person["slack"] for person in self.people.values() if person["slack"] is not None])
         if said:
             raise ValueError(f"it says {', '.join(said)}, which means nothing here")
 
@@ -45,6 +49,12 @@ def _person_key(text):
     if not text.startswith("ed25519:"):
         raise ValueError(f"{text!r} is no key of a person")
     return from_base64(text[len("ed25519:") :], 32)
+
+
+def _clicks(word):
+    if word not in ("never", "reversible", "any"):
+        raise ValueError(f"{word!r} does not say what clicks are worth")
+    return word
 
 
 def _count(number):

@@ -47,11 +47,11 @@ def verify_proof(lines, trust, keys, kept):
         with lines.at():
             earlier = _earlier(fields(following, ("earlier", "consistency"), "earlier checkpoint"), checkpoint, keys)
         following = lines.next("entry")
-    entries, history = [], History(trust)
+    entries, history = [], History(trust, keys)
     while following is not None:
         with lines.at():
             entries.append(_included(following, checkpoint, entries))
-            history.take(entries[-1][2])
+            history.take(entries[-1][2], entries[-1][0])
         following = lines.next(None)
     about = header["about"]
     if not any(entry["subject"] == about for _, _, entry in entries):
@@ -81,7 +81,7 @@ def verify_archive(lines, trust, keys, kept):
     if last is None or last.size != max(checkpoints) or last.size != header["size"]:
         raise Unsound(f"it says that it has {header['size']} entries, and no checkpoint is signed for so many")
     witnesses = _witnessed(checkpoints.values(), last.size, trust)
-    tree, history = merkle.Tree(), History(trust)
+    tree, history = merkle.Tree(), History(trust, keys)
     roots = {each.size for each in kept} | set(checkpoints)
     roots, wanted = {}, roots
     while following is not None:
@@ -96,7 +96,7 @@ def verify_archive(lines, trust, keys, kept):
                 roots[tree.size] = tree.root()
             if tree.size in checkpoints and checkpoints[tree.size].root != roots[tree.size]:
                 raise Unsound(f"or one before it was changed: at {tree.size} entries the root is not the signed one")
-            history.take(read(data))
+            history.take(read(data), tree.size - 1)
         following = lines.next(None)
     if tree.size != last.size:
         raise Unsound(f"it ends at {tree.size} entries, and a checkpoint is signed for {last.size}")
@@ -214,8 +214,9 @@ def main():
 
 
 def _end(asked, code, answer):
-    said = ", ".join(f"{name} {value}" for name, value in answer.items() if name != "verdict")
-    print(json.dumps(answer) if asked.json else f"{answer['verdict'].upper()}: {said}")
+    told = answer.get("attested", [])
+    said = ", ".join(f"{name} {value}" for name, value in answer.items() if name not in ("verdict", "attested"))
+    print(json.dumps(answer) if asked.json else "\n  ".join([f"{answer['verdict'].upper()}: {said}", *told]))
     return code
 
 

@@ -1,6 +1,8 @@
 import type { Person } from '../domain/actor.ts';
 import type { ApprovalEnvelope, ApprovalStatement, Approved } from '../domain/approval.ts';
+import { whyNoClick } from '../domain/clicks.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
+import type { Clicks } from '../domain/environment.ts';
 import type { ActorId, PlanId } from '../domain/ids.ts';
 import type { Plan } from '../domain/plan.ts';
 import { mayDo } from '../domain/rights.ts';
@@ -16,6 +18,17 @@ export interface QuorumQuestion {
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly needed: number;
+  /** What clicks are worth, by the configuration of now; `null` where there is nobody to attest them. */
+  readonly clicks: ClickRules | null;
+}
+
+/** What the gateway is believed when it says that somebody clicked. */
+export interface ClickRules {
+  readonly count: Clicks;
+  /** The workspace whose users the configuration knows. */
+  readonly team: string;
+  /** With which gateways attest now: what another key said before it counts no longer. */
+  readonly gatewayKey: Uint8Array;
 }
 
 export type Quorum =
@@ -75,13 +88,34 @@ export function verifyVerdict(
   if (!person.approves.includes('*') && !person.approves.includes(plan.environment)) {
     return no(`${person.id} may not countersign in ${plan.environment}`);
   }
-  if (!opened.verifiedByPerson(person)) return no(`no key of ${person.id} signed it`);
+  const unsigned = statement.via === undefined ? whyUnsigned(opened, person) : whyUnattested(opened, person, question);
+  if (unsigned !== undefined) return no(unsigned);
   const at = Date.parse(statement.at);
   if (at > now + CLOCK_SKEW_MS) return no('it is dated in the future');
   if (at < Date.parse(plan.createdAt) - CLOCK_SKEW_MS) return no('it is older than the plan');
   if (at >= Date.parse(plan.expiresAt) || now >= Date.parse(plan.expiresAt))
     return no(`the plan expired at ${plan.expiresAt}`);
   return { valid: true, statement };
+}
+
+type OpenedApproval = Extract<ReturnType<typeof openEnvelope>, { opened: true }>;
+
+function whyUnsigned(opened: OpenedApproval, person: Person): string | undefined {
+  return opened.verifiedByPerson(person) ? undefined : `no key of ${person.id} signed it`;
+}
+
+/** A click is the gateway's word for a person: worth what the environment makes of it, and only as long as it is their user. */
+function whyUnattested(
+  { statement: { click }, verifiedBy }: OpenedApproval,
+  person: Person,
+  { clicks, plan }: Pick<QuorumQuestion, 'clicks' | 'plan'>,
+): string | undefined {
+  if (clicks === null) return 'clicks count for nothing, as no Slack is configured';
+  if (click === undefined || !verifiedBy(clicks.gatewayKey)) return 'the gateway has not attested it';
+  if (person.slack === undefined || click.user !== person.slack || click.team !== clicks.team)
+    return `${click.user} of ${click.team} is not the Slack user of ${person.id}`;
+  const why = whyNoClick(clicks.count, plan);
+  return why === undefined ? undefined : `a click does not decide here: ${why}`;
 }
 
 function no(why: string): Verdict {

@@ -76,7 +76,18 @@ function line({ index, entry }: StoredEntry): string {
   return `${String(index).padStart(7)}  ${entry.at}  ${entry.kind.padEnd(11)}  ${entry.subject}  ${pc.dim(gist(entry.body))}`;
 }
 
-const GIST = ['actor', 'target', 'decision', 'person', 'outcome', 'reason', 'why', 'shape', 'statements'] as const;
+const GIST = [
+  'actor',
+  'target',
+  'decision',
+  'person',
+  'via',
+  'outcome',
+  'reason',
+  'why',
+  'shape',
+  'statements',
+] as const;
 
 /** What of an entry's body tells people most, in a line. */
 function gist(body: unknown): string {

@@ -5,7 +5,7 @@ import type { ActorId } from '../domain/ids.ts';
 /** A trust policy as the independent verifier reads it (verifier/README.md), made from a configuration. @param known its people, with their passkeys. */
 export function trustPolicy(config: Config, known: ReadonlyMap<ActorId, Person>, verifierKey: string) {
   const people = [...known.values()].flatMap((actor) =>
-    actor.publicKeys.length + actor.passkeys.length > 0
+    actor.publicKeys.length + actor.passkeys.length > 0 || (config.slack !== null && actor.slack !== undefined)
       ? [
           [
             actor.id,
@@ -21,6 +21,7 @@ export function trustPolicy(config: Config, known: ReadonlyMap<ActorId, Person>,
                       origin,
                     })),
                   }),
+              ...(config.slack === null || actor.slack === undefined ? {} : { slack: actor.slack }),
               approves: [...actor.approves],
             },
           ] as const,
@@ -28,15 +29,24 @@ export function trustPolicy(config: Config, known: ReadonlyMap<ActorId, Person>,
       : [],
   );
   const targets = [...config.targets.values()].map(({ target }) => target);
-  const environments = [...config.environments.values()].map(({ id, quorum, quorumUnmeasured }) => {
+  const environments = [...config.environments.values()].map(({ id, quorum, quorumUnmeasured, clicks }) => {
     const identities = targets.filter(({ environment }) => environment === id).map((one) => [one.id, one.identity]);
-    return [id, { quorum, quorumUnmeasured, identities: Object.fromEntries(identities) }] as const;
+    return [
+      id,
+      {
+        quorum,
+        quorumUnmeasured,
+        clicks: config.slack === null ? 'never' : clicks,
+        identities: Object.fromEntries(identities),
+      },
+    ] as const;
   });
   return {
     countersign: 'trust/v1',
     log: verifierKey,
     people: Object.fromEntries(people),
     environments: Object.fromEntries(environments),
+    ...(config.slack === null ? {} : { slack: { team: config.slack.team } }),
     witnesses: {
       keys: (config.witnesses?.known ?? []).map(({ key }) => key),
       quorum: config.witnesses?.quorum ?? 0,

@@ -16,6 +16,7 @@ import { ConfigError, type Problem, type ProblemAt, readYaml } from './parse-yam
 import { type ConfiguredOidc, checkPeople, oidcOf, personOf, type Report } from './people.ts';
 import { type ConfigDocument, configSchema } from './schema.ts';
 import { type Secret, secretReference } from './secret.ts';
+import { type ConfiguredSlack, checkSlack, slackOf } from './slack.ts';
 import { stateOf } from './state.ts';
 import { type ConfiguredWorkloads, checkWorkloads, workloadsOf } from './workloads.ts';
 
@@ -50,6 +51,8 @@ export interface Config {
   readonly agentTokens: ReadonlyMap<string, ActorId>;
   readonly roles: ReadonlyMap<RoleId, Role>;
   /** Who is told of what nobody may miss. */
+  /** `null` where there is none. */
+  readonly slack: ConfiguredSlack | null;
   /** Where mail is handed over; `null` where nobody gets any. */
   readonly mail: {
     readonly url: string;
@@ -89,10 +92,12 @@ export interface HostPort {
 }
 
 /** Safe by tier: what needs no approval, and how many must countersign what can't be measured. */
-const DEFAULTS: Readonly<Record<Tier, { rowsWithoutApproval: number; quorum: number; quorumUnmeasured: number }>> = {
-  development: { rowsWithoutApproval: 100_000, quorum: 1, quorumUnmeasured: 1 },
-  staging: { rowsWithoutApproval: 10_000, quorum: 1, quorumUnmeasured: 1 },
-  production: { rowsWithoutApproval: 100, quorum: 1, quorumUnmeasured: 2 },
+const DEFAULTS: Readonly<
+  Record<Tier, Pick<Environment, 'rowsWithoutApproval' | 'quorum' | 'quorumUnmeasured' | 'clicks'>>
+> = {
+  development: { rowsWithoutApproval: 100_000, quorum: 1, quorumUnmeasured: 1, clicks: 'reversible' },
+  staging: { rowsWithoutApproval: 10_000, quorum: 1, quorumUnmeasured: 1, clicks: 'reversible' },
+  production: { rowsWithoutApproval: 100, quorum: 1, quorumUnmeasured: 2, clicks: 'never' },
 };
 const PLAN_LIFETIME_MS = 24 * 3_600_000;
 
@@ -163,6 +168,7 @@ export async function loadConfig(file: string): Promise<Config> {
       url,
       secret: secretReference(secret, directory),
     })),
+    slack: slackOf(value, directory),
     mail: mailOf(value.notifications.email, directory),
     escalation: value.notifications.escalation.map(({ after, to }) => ({
       afterMs: after,
@@ -201,6 +207,7 @@ function environmentOf(
     quorum: entry.quorum ?? defaults.quorum,
     quorumUnmeasured: entry.quorumUnmeasured ?? Math.max(defaults.quorumUnmeasured, entry.quorum ?? 1),
     planLifetimeMs: entry.planLifetime ?? PLAN_LIFETIME_MS,
+    clicks: entry.clicks ?? defaults.clicks,
     windows,
   };
 }
@@ -344,6 +351,7 @@ function crossCheck(value: ConfigDocument, problem: ProblemAt): Problem[] {
     }
   }
   checkPeople(value, report, needEnvironment);
+  checkSlack(value, report, needEnvironment);
   checkWorkloads(value, report);
   checkMachines(value, report, needPerson);
   for (const [index, freeze] of value.freezes.entries()) {

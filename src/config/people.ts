@@ -24,6 +24,7 @@ export function personOf(id: string, entry: PersonEntry): Person {
     name: entry.name,
     ...(entry.email === undefined ? {} : { email: entry.email }),
     ...(entry.subject === undefined ? {} : { subject: entry.subject }),
+    ...(entry.slack === undefined ? {} : { slack: entry.slack }),
     publicKeys: entry.publicKeys.map((key) => Buffer.from(key.slice('ed25519:'.length), 'base64')),
     passkeys: [],
     approves: entry.approves,
@@ -67,11 +68,11 @@ export function checkPeople(value: ConfigDocument, report: Report, needEnvironme
       );
     if (person.roles?.includes('approver') === true && person.approves.length === 0)
       report(['actors', 'people', id, 'approves'], 'an approver needs environments to approve in');
-    for (const key of ['email', 'subject'] as const) {
+    for (const key of ['email', 'subject', 'slack'] as const) {
       const name = person[key] === undefined ? undefined : `${key} ${person[key].toLowerCase()}`;
       const other = name === undefined ? undefined : keys.get(name);
       if (other !== undefined)
-        report(['actors', 'people', id, key], `this is ${other}'s: they would sign in as one another`);
+        report(['actors', 'people', id, key], `this is ${other}'s: one would pass for the other`);
       if (name !== undefined) keys.set(name, id);
     }
     for (const key of ['approves', 'requests'] as const) {

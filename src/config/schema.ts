@@ -2,7 +2,7 @@ import { Cron } from 'croner';
 import { z } from 'zod';
 import { PERSON_ROLES } from '../domain/actor.ts';
 import { BACKUP_METHODS } from '../domain/backup.ts';
-import { TIERS } from '../domain/environment.ts';
+import { CLICKS, TIERS } from '../domain/environment.ts';
 import { MASKS } from '../domain/masking.ts';
 import { HOW_SCOPE_IS_WRITTEN, SCOPE_PATTERN } from '../domain/scope.ts';
 import { SECRET_MODES } from '../domain/secrets.ts';
@@ -101,6 +101,8 @@ const environment = z.strictObject({
   quorum: z.int().min(1).max(5).optional(),
   quorumUnmeasured: z.int().min(1).max(5).optional(),
   planLifetime: duration.optional(),
+  /** What a click in Slack is worth; left out: `never` in production, `reversible` elsewhere. */
+  clicks: z.enum(CLICKS).optional(),
   windows: z.record(name, window).default({}),
 });
 
@@ -219,6 +221,11 @@ const person = z.strictObject({
   email: z.email().optional(),
   /** What the OpenID Connect provider calls them (`sub`). */
   subject: z.string().min(1).max(255).optional(),
+  /** What Slack calls them, in the workspace under `notifications.slack`. */
+  slack: z
+    .string()
+    .regex(/^[UW][A-Z0-9]{2,30}$/, 'the member ID of their profile in Slack, as in U012AB3CD')
+    .optional(),
   publicKeys: z
     .array(z.string().regex(/^ed25519:[A-Za-z0-9+/]{43}=$/, 'write ed25519: and 32 bytes in base64'))
     .default([]),
@@ -288,6 +295,20 @@ const role = z.strictObject({
   maxRowsPerReply: z.int().positive().optional(),
   maxBytesPerReply: z.int().positive().optional(),
   maxSessions: z.int().positive().optional(),
+});
+
+const channel = z.string().regex(/^[CGD][A-Z0-9]{2,30}$/, 'the ID of a channel, as in C012AB3CD');
+
+const slack = z.strictObject({
+  /** Of the app's bot user: `xoxb-…`. */
+  token: reference,
+  /** With which Slack signs what it calls the gateway with. */
+  signingSecret: reference,
+  team: z.string().regex(/^T[A-Z0-9]{2,30}$/, 'the ID of the workspace, as in T012AB3CD'),
+  channel,
+  /** For environments whose plans go elsewhere. */
+  channels: z.record(name, channel).default({}),
+  api: overTls.default('https://slack.com/api/'),
 });
 
 const STATE_URL = /^postgres(ql)?:\/\/[^:@/?#\s]+@(\[[0-9a-f:]+\]|[^:@/?#\s]+)(:\d{1,5})?\/[^/?#\s]+$/i;
@@ -430,6 +451,8 @@ export const configSchema = z.strictObject({
           'user and password go together',
         )
         .optional(),
+      /** Plans in channels of Slack, to be clicked on where the environment lets clicks count. */
+      slack: slack.optional(),
       /** Who is told, by mail, of a plan that still waits after so long. */
       escalation: z.array(z.strictObject({ after: duration, to: z.array(name).min(1) })).default([]),
     })

@@ -22,6 +22,8 @@ export interface Person {
   readonly email?: string;
   /** What the OpenID Connect provider calls them; without it they are found by their verified e-mail address. */
   readonly subject?: string;
+  /** What Slack calls them (`U…`), in the workspace of the configuration. Their clicks are worth what the environment says. */
+  readonly slack?: string;
   /** Raw Ed25519 public keys (RFC 8032), 32 bytes each. Whoever holds the private key of one speaks as this person. */
   readonly publicKeys: readonly Uint8Array[];
   /** Those that somebody has vouched for; they count as much as keys. The configuration knows of none. */

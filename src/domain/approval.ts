@@ -4,7 +4,7 @@ import type { Plan } from './plan.ts';
 
 /** What a person signs: this plan, on this target identity, by me, now. */
 export interface ApprovalStatement {
-  readonly type: 'https://countersign.dev/approval/v1';
+  readonly type: 'https://countersign.dev/approval/v1' | 'https://countersign.dev/attested-approval/v1';
   readonly plan: PlanId;
   readonly environment: EnvironmentId;
   /** Digest of the plan's target identity: an approval for staging is worth nothing in production. */
@@ -13,11 +13,30 @@ export interface ApprovalStatement {
   readonly verdict: 'approve' | 'reject';
   readonly reason: string;
   readonly at: Instant;
+  /** Set where the gateway says this of a person, and not the person themself: nobody but the gateway has signed it. */
+  readonly via?: 'slack';
+  readonly click?: SlackClick;
+}
+
+/** What the gateway has seen of a click, and vouches for with its own key. */
+export interface SlackClick {
+  /** Slack's ids of workspace and user. */
+  readonly team: string;
+  readonly user: string;
+  /** The message whose button it was: where it stands, and what Slack calls it (`ts`). */
+  readonly conversation: string;
+  readonly message: string;
+  readonly at: Instant;
+  /** Digest of what Slack signed: `v0:`, the moment of the signature, `:` and the raw body. */
+  readonly callback: Digest;
 }
 
 /** A DSSE envelope (secure-systems-lab/dsse v1) around a canonical approval statement. */
 export interface ApprovalEnvelope {
-  readonly payloadType: 'application/vnd.countersign.approval+json';
+  /** The second is signed by the gateway. As another type of payload no signature of one kind fits the other. */
+  readonly payloadType:
+    | 'application/vnd.countersign.approval+json'
+    | 'application/vnd.countersign.attested-approval+json';
   /** Base64 of the canonical statement. */
   readonly payload: string;
   /** By a key, or by a passkey whose challenge was the digest of what is signed. */

@@ -5,6 +5,10 @@ import type { ActorId, EnvironmentId } from './ids.ts';
 export const TIERS = ['development', 'staging', 'production'] as const;
 export type Tier = (typeof TIERS)[number];
 
+/** What a click in a chat is worth: nothing; enough for what was measured and can be undone; enough for every plan. */
+export const CLICKS = ['never', 'reversible', 'any'] as const;
+export type Clicks = (typeof CLICKS)[number];
+
 export interface Environment {
   readonly id: EnvironmentId;
   readonly tier: Tier;
@@ -15,6 +19,8 @@ export interface Environment {
   readonly quorum: number;
   /** How many when the effect could not be measured, or can't be undone. */
   readonly quorumUnmeasured: number;
+  /** What a click in Slack is worth here. */
+  readonly clicks: Clicks;
   /** How long a plan may wait for its approvals, in milliseconds. */
   readonly planLifetimeMs: number;
   /** When it may be changed; at any time where there are none. */

@@ -85,7 +85,7 @@ function verdictOf({ index, entry }: PlacedEntry): Json[] {
       entry: index,
       at: entry.at,
       verdict: entry.kind,
-      ...picked(body, ['person', 'reason']),
+      ...picked(body, ['person', 'via', 'reason']),
       envelope: `sha256:${sha256(canonicalJson(envelope))}`,
     },
   ];

@@ -1,5 +1,6 @@
 import type { PostgresState } from '../domain/state-location.ts';
 import { isOfAKey, type LedgerCopy, openFileCopy, UnreadableLine } from './archive.ts';
+import { wrongAttestation } from './attested-approvals.ts';
 import { type KeySuccession, successionOf } from './key-succession.ts';
 import { createPasskeyApprovals } from './passkey-approvals.ts';
 import { openPostgresCopy } from './postgres-copy.ts';
@@ -81,7 +82,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
       return tampered(index, `entry ${index} was changed: it is not one of a key`);
     }
     if (problem !== undefined) return tampered(index, `entry ${index} was changed: ${problem}`);
-    const wrongly = approvals.take(entry);
+    const wrongly = approvals.take(entry) ?? wrongAttestation(entry, index, succession);
     if (wrongly !== undefined) return tampered(index, `entry ${index} counts for nothing: ${wrongly}`);
     const grown = grow(frontier, [computed]);
     frontier = grown.frontier;

@@ -61,6 +61,7 @@ export function createApplyPlan(deps: {
       planId: record.id,
       envelopes: await approvalsOf(store, id),
       people: target.people,
+      clicks: target.clicks,
       now: deps.now(),
       needed: target.approvalsNeeded(stored.task, record.plan),
     });

@@ -157,7 +157,13 @@ export type CostliestStatements =
 
 /** A plan as shown: what it is, where it stands, what it waits for. */
 export interface PlanView extends PlanRecord {
-  readonly approvals: readonly { readonly person: ActorId; readonly at: Instant; readonly reason: string }[];
+  readonly approvals: readonly {
+    readonly person: ActorId;
+    readonly at: Instant;
+    readonly reason: string;
+    /** The gateway has seen them click, and they have signed nothing. */
+    readonly via?: 'slack';
+  }[];
   /** How many more people must countersign. */
   readonly approvalsMissing: number;
   /** Who can countersign it; who asked for it can't. */

@@ -85,6 +85,9 @@ export function createGovernedTarget(deps: {
     get people() {
       return rules.people;
     },
+    get clicks() {
+      return rules.clicks;
+    },
     get masks() {
       return rules.masks;
     },

@@ -37,6 +37,7 @@ export function createPlanViews(deps: {
         planId: record.id,
         envelopes,
         people: rules?.people ?? new Map(),
+        clicks: rules?.clicks ?? null,
         // What has been approved stays to be seen after its time.
         now: Math.min(deps.now(), Date.parse(record.plan.expiresAt) - 1),
         needed,
@@ -103,8 +104,8 @@ function stateNow(record: PlanRecord, nowMs: number): PlanRecord['state'] {
 function approvalOf(envelope: ApprovalEnvelope, verified: readonly string[]): PlanView['approvals'] {
   const opened = openEnvelope(envelope);
   if (!opened.opened || opened.statement.verdict !== 'approve') return [];
-  const { person, at, reason } = opened.statement;
-  return verified.includes(person) ? [{ person, at, reason }] : [];
+  const { person, at, reason, via } = opened.statement;
+  return verified.includes(person) ? [{ person, at, reason, ...(via === undefined ? {} : { via }) }] : [];
 }
 
 /** A plan as people name it: by its whole id or a beginning that only one plan has. */

@@ -1,3 +1,4 @@
+import type { ClickRules } from '../approval/quorum.ts';
 import type { Agent, Person, Role, Service } from '../domain/actor.ts';
 import type { ProvenBackup } from '../domain/backup.ts';
 import type { ChangeTime, Freeze } from '../domain/change-time.ts';
@@ -26,6 +27,8 @@ export interface TargetRules {
   readonly id: TargetId;
   readonly environment: Environment;
   readonly people: ReadonlyMap<ActorId, Person>;
+  /** What clicks in Slack are worth here; `null` where there are none. */
+  readonly clicks: ClickRules | null;
   /** Another object after each reload: what was decided under another one no longer counts. */
   readonly edition: object;
   readonly masks: readonly MaskRule[];
@@ -78,6 +81,7 @@ export function createTargetRules(deps: {
   readonly id: TargetId;
   readonly environment: Environment;
   readonly people: () => ReadonlyMap<ActorId, Person>;
+  readonly clicks: ClickRules | null;
   readonly actor: (id: ActorId) => { readonly actor: Agent | Service; readonly role: Role } | undefined;
   readonly changeTime: ChangeCalendar;
   /** `null` where Countersign makes no backups of the target. */
@@ -151,6 +155,7 @@ export function createTargetRules(deps: {
     get people() {
       return deps.people();
     },
+    clicks: deps.clicks,
     edition: deps.edition,
     masks: deps.masks,
     secrets: deps.secrets,
@@ -222,6 +227,9 @@ export function rulesInForce(id: TargetId, current: () => TargetRules | undefine
     },
     get people() {
       return rules().people;
+    },
+    get clicks() {
+      return rules().clicks;
     },
     get edition() {
       return rules().edition;

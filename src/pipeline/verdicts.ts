@@ -45,7 +45,13 @@ export function createReceiveVerdict(deps: {
     }
     if (!isLive(record, deps.now())) return over(record);
 
-    const question = { plan: record.plan, planId: record.id, people: rules.people, now: deps.now() };
+    const question = {
+      plan: record.plan,
+      planId: record.id,
+      people: rules.people,
+      clicks: rules.clicks,
+      now: deps.now(),
+    };
     const verdict = verifyVerdict(envelope, question);
     if (!verdict.valid) return no(`This does not count: ${verdict.why}.`, 'Nothing was recorded but this attempt.');
 
@@ -72,6 +78,7 @@ export function createReceiveVerdict(deps: {
           person: statement.person,
           reason: statement.reason,
           environment: statement.environment,
+          ...(statement.via === undefined ? {} : { via: statement.via }),
           envelope: envelope as unknown as Json,
         },
         writes,

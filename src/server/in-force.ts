@@ -39,6 +39,8 @@ export function inForce(
     readonly withPasskeys: (people: ReadonlyMap<ActorId, Person>) => ReadonlyMap<ActorId, Person>;
     readonly drift: (target: TargetId) => DriftState | undefined;
     readonly provenBackup: (target: TargetId) => ProvenBackup | undefined;
+    /** With which gateways attest clicks. */
+    readonly gatewayKey: Uint8Array;
   },
 ): InForce {
   const { config, policies } = governance;
@@ -87,6 +89,10 @@ export function inForce(
           id,
           environment,
           people: () => deps.withPasskeys(configured),
+          clicks:
+            config.slack === null
+              ? null
+              : { count: environment.clicks, team: config.slack.team, gatewayKey: deps.gatewayKey },
           actor,
           changeTime: calendarOf(environment),
           backup: () => (backups.has(id) ? { proven: deps.provenBackup(id) } : null),

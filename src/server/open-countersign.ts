@@ -133,6 +133,7 @@ export async function openCountersign(
     withPasskeys,
     provenBackup: drills.proven,
     drift: drifts.known,
+    gatewayKey: key.publicKey,
     watched: observer.deciding,
     clock: steadyClock(clock),
     now,

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { openEnvelope, signApproval } from '../../src/approval/envelope.ts';
+import { type Attested, attestApproval, openEnvelope, signApproval } from '../../src/approval/envelope.ts';
 import { createPersonKey, loadPersonKey, type PersonKey } from '../../src/approval/person-key.ts';
-import { verifyQuorum, verifyVerdict } from '../../src/approval/quorum.ts';
+import { type ClickRules, verifyQuorum, verifyVerdict } from '../../src/approval/quorum.ts';
 import type { Person } from '../../src/domain/actor.ts';
 import type { ApprovalEnvelope, ApprovalStatement } from '../../src/domain/approval.ts';
 import { digestOf, type Json } from '../../src/domain/digest.ts';
@@ -80,7 +80,7 @@ function signed(person: string, change: Partial<ApprovalStatement> = {}, by = pe
   return signApproval(statement(person, change), key);
 }
 
-const question = { plan, planId, people, now: NOW };
+const question = { plan, planId, people, clicks: null, now: NOW };
 const approvedBy = (needed: number, ...envelopes: ApprovalEnvelope[]) => {
   const quorum = verifyQuorum({ ...question, envelopes, needed });
   return 'approved' in quorum ? `approved by ${quorum.by.join(', ')}` : `${quorum.missing} missing`;
@@ -185,3 +185,127 @@ describe('a person’s key', () => {
     expect(() => createPersonKey(file)).toThrow(/EEXIST/);
   });
 });
+
+describe('G4 a click that the gateway attests', () => {
+  const TEAM = 'T012AB3CD';
+  const gateway = keys.get('stranger') as PersonKey;
+  /** What can be undone; the plan above can't. */
+  const mild: Plan = {
+    ...plan,
+    environment: asId('staging'),
+    undo: { undo: 'row images', rows: 3 },
+    measurement: measured(),
+  };
+  const mildId: PlanId = digestOf(mild as unknown as Json);
+  const withSlack = new Map(
+    [...people.values()].map(
+      (person) => [person.id, { ...person, approves: ['*'], slack: slackOf(person.id) }] as const,
+    ),
+  );
+  const rules = (count: ClickRules['count']): ClickRules => ({ count, team: TEAM, gatewayKey: gateway.publicKey });
+  const asked = { plan: mild, planId: mildId, people: withSlack, now: NOW, clicks: rules('reversible') };
+
+  function clicked(person: string, change: Partial<Attested> = {}, by = gateway): ApprovalEnvelope {
+    const click = {
+      team: TEAM,
+      user: slackOf(person),
+      conversation: 'C1',
+      message: '1.2',
+      at: instantOf(NOW),
+      callback: asId<Attested['identity']>(`sha256:${'2'.repeat(64)}`),
+    };
+    const { type: _type, ...said } = statement(person, { plan: mildId, environment: asId('staging') });
+    const type = 'https://countersign.dev/attested-approval/v1';
+    return attestApproval({ ...said, type, via: 'slack', click, ...change }, by);
+  }
+  const clickOf = (person: string) => {
+    const opened = openEnvelope(clicked(person));
+    if (!opened.opened || opened.statement.click === undefined) throw new Error('it is no click');
+    return opened.statement.click;
+  };
+  const said = (envelope: ApprovalEnvelope, change: Partial<typeof asked> | { clicks: null } = {}) => {
+    const verdict = verifyVerdict(envelope, { ...asked, ...change });
+    return verdict.valid ? 'valid' : verdict.why;
+  };
+
+  it('counts where the environment says so, for the person whose user it is', () => {
+    const quorum = verifyQuorum({ ...asked, envelopes: [clicked('ada')], needed: 1 });
+    expect(quorum).toMatchObject({ approved: mild, by: ['ada'] });
+    const both = [clicked('ada'), clicked('ada')];
+    expect(verifyQuorum({ ...asked, envelopes: both, needed: 2 })).toMatchObject({ missing: 1 });
+  });
+
+  it.each<[why: string, envelope: () => ApprovalEnvelope, said: RegExp]>([
+    ['that the person signed as if they were the gateway', () => clicked('ada', {}, keys.get('ada')), /not attested/],
+    ['of another user', () => clicked('ada', { click: clickOf('grace') }), /not the Slack user of ada/],
+    ['of a user of another workspace', () => clicked('ada', { click: { ...clickOf('ada'), team: 'T9' } }), /T9/],
+    ['of who asked for it', () => clicked('asker'), /their own intent/],
+    ['of an agent', () => clicked('migrator'), /no person/],
+    ['on another plan', () => clicked('ada', { plan: planId }), /another plan/],
+  ])('counts nothing %s', (_, envelope, why) => {
+    expect(said(envelope())).toMatch(why);
+    expect(verifyQuorum({ ...asked, envelopes: [envelope()], needed: 1 })).toEqual({ missing: 1, by: [] });
+  });
+
+  it('counts nothing once user, Slack or the gateway’s key are others, or the environment asks for more', () => {
+    const envelope = clicked('ada');
+    expect(said(envelope)).toBe('valid');
+    const unmapped = new Map([...withSlack].map(([id, { slack: _slack, ...person }]) => [id, person] as const));
+    expect(said(envelope, { people: unmapped as typeof withSlack })).toMatch(/not the Slack user/);
+    expect(said(envelope, { clicks: null })).toMatch(/no Slack is configured/);
+    expect(said(envelope, { clicks: { ...rules('any'), gatewayKey: keyOf('grace') } })).toMatch(/not attested/);
+    expect(said(envelope, { clicks: rules('never') })).toMatch(/own key or passkey/);
+  });
+
+  it('counts for what can’t be undone or measured, or is frozen, only where that is allowed', () => {
+    const of = (change: Partial<Plan>, count: ClickRules['count']) => {
+      const other = { ...mild, ...change };
+      const id: PlanId = digestOf(other as unknown as Json);
+      return said(clicked('ada', { plan: id }), { plan: other, planId: id, clicks: rules(count) });
+    };
+    const irreversible = { undo: { undo: 'irreversible', why: 'a test' } } as const;
+    expect(of(irreversible, 'reversible')).toMatch(/can’t be undone/);
+    expect(of(irreversible, 'any')).toBe('valid');
+    expect(of({ measurement: plan.measurement }, 'reversible')).toMatch(/not be measured/);
+    const freeze = {
+      obligation: 'after freeze',
+      until: instantOf(NOW),
+      reason: 'r',
+      override: [asId<ActorId>('ada')],
+    } as const;
+    expect(of({ held: { policies: [], missing: [freeze] } }, 'any')).toMatch(/freeze/);
+  });
+
+  it('is no signature of a person, and a signature of a person is no click', () => {
+    const own = clicked('ada', {}, keys.get('ada'));
+    const asSigned = { ...own, payloadType: 'application/vnd.countersign.approval+json' } as const;
+    expect(said(asSigned)).toMatch(/malformed/);
+    const signedByGateway = signed('ada', { plan: mildId, environment: asId('staging') }, 'stranger');
+    expect(said(signedByGateway)).toMatch(/no key of ada/);
+  });
+});
+
+function slackOf(person: string): string {
+  return `U${person.toUpperCase()}`;
+}
+
+function keyOf(person: string): Uint8Array {
+  return keys.get(person)?.publicKey ?? Buffer.alloc(0);
+}
+
+function measured(): Plan['measurement'] {
+  const digest = asId<Plan['baseState']>(`sha256:${'3'.repeat(64)}`);
+  return {
+    measured: true,
+    effect: {
+      tables: [],
+      objects: [],
+      samples: [],
+      locks: [],
+      walBytes: 0,
+      durationMs: 1,
+      digest,
+      volatileColumns: {},
+    },
+  };
+}

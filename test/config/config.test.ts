@@ -115,6 +115,22 @@ describe('countersign.yaml', () => {
       /13 targets\.rental\.credentials\.apply\.password: a secret is never written here/,
     ],
     [
+      'clicks on whatever can’t be undone in production',
+      (text) => text.replace('tier: production,', 'tier: production, clicks: any,'),
+      /3 environments\.production\.clicks: in production what can’t be undone takes a signature/,
+    ],
+    [
+      'one user of Slack for two people',
+      (text) => text.replace('    ada: { ', '    eve: { name: Eve, slack: U012AB3CD }\n    ada: { slack: U012AB3CD, '),
+      /17 actors\.people\.ada\.slack: this is eve's/,
+    ],
+    [
+      'a channel of Slack for an environment that there isn’t',
+      (text) =>
+        `${text}notifications: { slack: { token: "\${env:A}", signingSecret: "\${env:B}", team: T012, channel: C012, channels: { prod: C013 } } }\n`,
+      /21 notifications\.slack\.channels\.prod: there is no environment prod/,
+    ],
+    [
       'an environment that there isn’t',
       (text) => text.replace('environment: production', 'environment: prod'),
       /7 targets\.rental\.environment: there is no environment prod/,
@@ -316,6 +332,7 @@ describe('countersign.yaml', () => {
 
   it('gives what isn’t written its safe value, tier by tier', async () => {
     const config = await loadConfig(file(GOOD.replace('staging: { tier: staging', 'staging: { tier: development')));
+    expect(config.environments.get('production' as never)?.clicks).toBe('never');
     expect(config.environments.get('staging' as never)).toEqual({
       id: 'staging',
       tier: 'development',
@@ -323,6 +340,7 @@ describe('countersign.yaml', () => {
       rowsWithoutApproval: 100_000,
       quorum: 2,
       quorumUnmeasured: 2,
+      clicks: 'reversible',
       planLifetimeMs: 86_400_000,
       windows: [],
     });

@@ -61,6 +61,7 @@ function standing(change: { readonly tier?: Tier; readonly propose?: Standing['r
       rowsWithoutApproval: 100,
       quorum: 1,
       quorumUnmeasured: 2,
+      clicks: 'never',
       planLifetimeMs: 1,
       windows: [],
     },
