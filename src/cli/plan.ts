@@ -17,6 +17,7 @@ import type { Countersign } from '../server/open-countersign.ts';
 import { getPlan, listPlans } from '../store/plans.ts';
 import { keyOf, personNamed } from './as-person.ts';
 import { answerWith, type CommonOptions, orRefused, UsageError, withCommonOptions } from './command.ts';
+import { type DecisionsOptions, seen, showDecisions } from './decisions.ts';
 import { EXIT } from './exit.ts';
 
 interface PersonOptions extends CommonOptions {
@@ -32,7 +33,7 @@ interface ListOptions extends CommonOptions {
   readonly limit: string;
 }
 
-/** Adds `countersign plan list|show|approve|reject|apply`. */
+/** Adds `countersign plan list|show|decisions|approve|reject|apply`. */
 export function registerPlan(program: Command): void {
   const plan = program.command('plan').description('what was held: look at it, decide, apply it');
 
@@ -43,8 +44,17 @@ export function registerPlan(program: Command): void {
     .action((options: ListOptions) => answerWith(options, (countersign) => list(countersign, options)));
 
   withCommonOptions(plan.command('show <plan>').description('show a plan: what it does, where, and the way back'))
-    .option('--as <person>', 'who looks')
-    .action((id: string, options: CommonOptions) => answerWith(options, (countersign) => show(countersign, id)));
+    .option('--as <person>', 'who looks: how long people look before they decide is measured')
+    .action((id: string, options: PersonOptions) =>
+      answerWith(options, (countersign) => show(countersign, id, options)),
+    );
+
+  withCommonOptions(
+    plan.command('decisions').description('how people decide: how often, how fast, how much of it unread'),
+  )
+    .option('--person <person>', 'only this one')
+    .option('--since <time>', 'how far to look back', '30d')
+    .action((options: DecisionsOptions) => answerWith(options, (countersign) => showDecisions(countersign, options)));
 
   for (const verdict of ['approve', 'reject'] as const) {
     personal(plan.command(`${verdict} <plan>`).description(VERDICT_HELP[verdict]))
@@ -131,8 +141,10 @@ function summary(view: PlanView) {
   };
 }
 
-async function show(countersign: Countersign, named: string) {
+async function show(countersign: Countersign, named: string, { as }: PersonOptions) {
+  const person = as === undefined ? undefined : personNamed(countersign, as, 'plan.read');
   const view = await find(countersign, named);
+  if (person !== undefined) await seen(countersign, view, person.id);
   return { json: view, text: planText(view, countersign) };
 }
 
@@ -162,7 +174,8 @@ export function planText(view: PlanView, { config, rules }: Countersign): string
     approved: `countersign plan apply ${id} --as PERSON      or the agent sends its statement again`,
   };
   const approvals = view.approvals.map(
-    ({ person, at, reason }) => `          ${person} at ${at}${reason === '' ? '' : `: ${reason}`}`,
+    ({ person, at, reason, via }) =>
+      `          ${person} at ${at}${via === undefined ? '' : ', by a click in Slack: attested by the gateway, not signed'}${reason === '' ? '' : `: ${reason}`}`,
   );
   return [
     `${pc.bold(`Plan ${id}`)}  ${coloured(view.state).trimEnd()}${view.note === null ? '' : `  ${view.note}`}`,
@@ -198,6 +211,7 @@ async function decide(
   const person = personNamed(countersign, options.as ?? '', 'plan.decide');
   const view = await find(countersign, named);
   const key = keyOf(countersign, person, options.key);
+  if (asks(options)) await seen(countersign, view, person.id);
   if (
     await declined(
       options,
@@ -244,9 +258,13 @@ async function apply(countersign: Countersign, named: string, options: PersonOpt
   };
 }
 
+function asks({ yes, json }: PersonOptions): boolean {
+  return yes !== true && json !== true && process.stdin.isTTY && process.stdout.isTTY;
+}
+
 /** Asks where there is somebody to ask; a script has decided already. */
 async function declined(options: PersonOptions, shown: string, question: string): Promise<boolean> {
-  if (options.yes === true || options.json === true || !process.stdin.isTTY || !process.stdout.isTTY) return false;
+  if (!asks(options)) return false;
   process.stdout.write(`${shown}\n`);
   const sure = await confirm({ message: question, initialValue: false });
   return isCancel(sure) || !sure;

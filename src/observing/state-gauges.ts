@@ -6,6 +6,7 @@ import type { HaltScope } from '../domain/halt.ts';
 import { PLAN_STATES, type PlanState } from '../domain/plan.ts';
 import type { RedTeamRun } from '../ledger/red-team-runs.ts';
 import type { ActorSession } from '../pipeline/actor-session.ts';
+import type { PersonDecisions } from '../pipeline/decisions.ts';
 import { OUTBOX_STATES, type OutboxState } from '../store/outbox.ts';
 
 /** What is read when the figures are asked for, and only then. */
@@ -21,6 +22,8 @@ export interface StateOfThings {
   reloadFailed(): boolean;
   /** Messages to people outside, by what became of them. */
   messages(): Promise<ReadonlyMap<OutboxState, number>>;
+  /** How people decided, in the last day and in the last thirty. */
+  decisions(days: 1 | 30): Promise<readonly PersonDecisions[]>;
   /** The newest run of the red team for each target that had one. */
   redTeam(): Promise<readonly RedTeamRun[]>;
   /** Of the targets that have a store. */
@@ -140,6 +143,20 @@ export function addStateGauges(
     const count = await state.messages();
     for (const one of OUTBOX_STATES) messages.set({ state: one }, count.get(one) ?? 0);
   });
+  gauge('countersign_decisions', 'Verdicts of people in the last 24 hours', ['person', 'verdict'], async (verdicts) => {
+    for (const { person, approved, rejected } of await state.decisions(1)) {
+      verdicts.set({ person, verdict: 'approve' }, approved);
+      verdicts.set({ person, verdict: 'reject' }, rejected);
+    }
+  });
+  const habit = (name: string, help: string, of: (decisions: PersonDecisions) => number) =>
+    gauge(`countersign_${name}`, `${help}, over 30 days`, ['person'], async (habits) => {
+      for (const decisions of await state.decisions(30)) habits.set({ person: decisions.person }, of(decisions));
+    });
+  habit('decision_seconds', 'Median time from a plan to a verdict', ({ medianToDecideMs }) => medianToDecideMs / 1000);
+  habit('approved_unread_ratio', 'Share of approvals within 5 s of the first sight', ({ unread, approved }) =>
+    approved === 0 ? 0 : unread / approved,
+  );
   const redTeam = (name: string, help: string, count: (run: RedTeamRun) => number) =>
     gauge(`countersign_redteam_${name}`, help, ['target'], async (cases) => {
       for (const run of await state.redTeam()) cases.set({ target: run.target }, count(run));

@@ -14,6 +14,7 @@ import { lastRedTeamRun } from '../ledger/red-team-runs.ts';
 import type { Metrics } from '../observing/metrics.ts';
 import type { Tracing } from '../observing/open-tracing.ts';
 import { createGateway } from '../pipeline/create-gateway.ts';
+import { decisionsByPerson } from '../pipeline/decisions.ts';
 import { expirePlans } from '../pipeline/expire-plans.ts';
 import { expireUndo } from '../pipeline/expire-undo.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
@@ -120,6 +121,7 @@ export async function serve(
     readsWaiting: () => readLog.waiting,
     reloadFailed: () => reload.status() !== null,
     messages: () => countMessages(store),
+    decisions: (days) => decisionsByPerson(store, { sinceMs: now() - days * 86_400_000, nowMs: now() }),
     redTeam: async () => {
       const runs = await Promise.all([...countersign.targets.keys()].map((id) => lastRedTeamRun(ledger, id)));
       return runs.filter((run) => run !== undefined);
@@ -163,7 +165,8 @@ export async function serve(
     targets: () => countersign.targets,
     actors: () => countersign.config.actors,
     roles: () => countersign.config.roles,
-    onFailure: (error) => log.warn({ err: error }, 'entries of the ledger could not be filed for the console'),
+    onFailure: (error) =>
+      log.warn({ err: error }, 'what is kept for the console beside the ledger could not be written'),
     now,
   });
   const tail = createLedgerTail({

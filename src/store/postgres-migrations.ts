@@ -128,4 +128,8 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE halts ADD COLUMN breaker word;
   `,
+  `
+  CREATE TABLE sights (plan word NOT NULL, person word NOT NULL, at word NOT NULL, by word NOT NULL, PRIMARY KEY (plan, person));
+  CREATE INDEX approvals_by_time ON approvals (at);
+  `,
 ];

@@ -24,6 +24,7 @@ export interface StateSchema {
   policy_epochs: { epoch: number; digest: string; by: string; at: string };
   outbox: OutboxRow;
   outbox_position: { id: number; next: number };
+  sights: { plan: string; person: string; at: string; by: string };
   activity_head: { id: number; size: number };
   activity_words: { word: string; idx: number };
   baselines: { target: string; digest: string; major: number; definitions: string; at: string };

@@ -111,4 +111,8 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE halts ADD COLUMN breaker TEXT;
   `,
+  `
+  CREATE TABLE sights (plan TEXT NOT NULL, person TEXT NOT NULL, at TEXT NOT NULL, by TEXT NOT NULL, PRIMARY KEY (plan, person)) STRICT;
+  CREATE INDEX approvals_by_time ON approvals (at);
+  `,
 ];

@@ -1,7 +1,9 @@
+import type { PersonDecisions } from '../../../src/pipeline/decisions.ts';
 import type { ActorLine } from '../../../src/pipeline/oversight/oversight.ts';
 import { useLive } from '../live.ts';
 import { Link } from '../parts/link.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
+import { span } from '../parts/words.ts';
 
 const KINDS = [
   ['agent', 'Agents'],
@@ -11,14 +13,14 @@ const KINDS = [
 
 /** Everyone and everything that acts, with who answers for it and the most that it may ever do. */
 export function ActorsPage() {
-  const known = useLive<{ actors: readonly ActorLine[] }>('/api/actors');
+  const known = useLive<{ actors: readonly ActorLine[]; decisions: readonly PersonDecisions[] }>('/api/actors');
   return (
     <>
       <div className="page-head">
         <h1>Actors, and the most that each may ever do</h1>
       </div>
       <Shown known={known}>
-        {({ actors }) =>
+        {({ actors, decisions }) =>
           actors.length === 0 ? (
             <Empty title="Nobody is configured.">They are under actors in countersign.yaml.</Empty>
           ) : (
@@ -28,7 +30,7 @@ export function ActorsPage() {
                 <section key={kind} className="group">
                   <h2>{title}</h2>
                   {of.map((actor) => (
-                    <Actor key={actor.id} actor={actor} />
+                    <Actor key={actor.id} actor={actor} decided={decisions.find(({ person }) => person === actor.id)} />
                   ))}
                 </section>
               );
@@ -40,7 +42,7 @@ export function ActorsPage() {
   );
 }
 
-function Actor({ actor }: { readonly actor: ActorLine }) {
+function Actor({ actor, decided }: { readonly actor: ActorLine; readonly decided: PersonDecisions | undefined }) {
   return (
     <div className="record">
       <div>
@@ -56,10 +58,16 @@ function Actor({ actor }: { readonly actor: ActorLine }) {
             <li key={line}>{line}</li>
           ))}
         </ul>
+        {decided === undefined ? null : <p className="small">{habitsOf(decided)}</p>}
       </div>
       <p className="small">
         <Link href={`/activity?actor=${encodeURIComponent(actor.id)}`}>What {actor.name ?? actor.id} did</Link>
       </p>
     </div>
   );
+}
+
+function habitsOf({ approved, rejected, perDay, medianToDecideMs, unread }: PersonDecisions): string {
+  const share = approved === 0 ? '' : `, ${Math.round((100 * unread) / approved)} % of it unread`;
+  return `In 30 days ${approved} approved${share}, ${rejected} rejected: ${perDay.toFixed(1)} a day, half of them within ${span(medianToDecideMs)}.`;
 }

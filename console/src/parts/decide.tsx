@@ -75,9 +75,12 @@ function Signatures({ detail: { view } }: Part) {
   if (view.approvals.length + open === 0) return null;
   return (
     <ul className="signatures" aria-label="Countersignatures">
-      {view.approvals.map(({ person, at, reason }) => (
+      {view.approvals.map(({ person, at, reason, via }) => (
         <li key={person} title={reason}>
-          <span className="signed">{person}</span>
+          <span className="signed">
+            {person}
+            {via === undefined ? null : <span className="small quiet"> by a click in Slack</span>}
+          </span>
           <Ago at={at} />
         </li>
       ))}

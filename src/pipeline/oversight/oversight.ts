@@ -3,10 +3,11 @@ import type { ProvenBackup } from '../../domain/backup.ts';
 import { describeChangeTime } from '../../domain/describe-change-time.ts';
 import type { DriftState } from '../../domain/drift.ts';
 import type { Halt, HaltScope } from '../../domain/halt.ts';
-import { type ActorId, asId, type PlanId, type TargetId, type TaskId } from '../../domain/ids.ts';
+import { type ActorId, asId, instantOf, type PlanId, type TargetId, type TaskId } from '../../domain/ids.ts';
 import type { Refusal } from '../../domain/refusal.ts';
 import { mayDo } from '../../domain/rights.ts';
 import type { Task, TaskState } from '../../domain/task.ts';
+import { hasSeen, putSight } from '../../store/decisions.ts';
 import { getPlan } from '../../store/plans.ts';
 import type { Store } from '../../store/store.ts';
 import { tasksByExpiry } from '../../store/task-lists.ts';
@@ -15,6 +16,7 @@ import type { ApplyPlan } from '../apply-plan.ts';
 import type { BreakerStatus, Breakers } from '../breakers.ts';
 import type { Changes } from '../changes.ts';
 import type { KnownTarget } from '../create-gateway.ts';
+import { decisionsByPerson, type PersonDecisions } from '../decisions.ts';
 import type { Drifts } from '../drift.ts';
 import type { ApplyReply, Gateway, PlanView, Refused } from '../gateway.ts';
 import type { Halts } from '../halts.ts';
@@ -30,6 +32,10 @@ export interface Oversight {
   readonly queue: PlanQueue;
   readonly activity: Activity;
   plan(named: string): Promise<PlanDetail | 'none' | 'several'>;
+  /** A person has it before them: how long they look before they decide is measured. */
+  saw(plan: PlanId, person: ActorId): Promise<void>;
+  /** How people decided in the last thirty days. */
+  decisions(): Promise<readonly PersonDecisions[]>;
   tasks(page: { readonly limit: number; readonly cursor?: string }): Promise<TaskPage>;
   task(id: string): Promise<TaskLine | undefined>;
   actors(): readonly ActorLine[];
@@ -109,6 +115,8 @@ export interface OversightDeps {
   readonly now: () => number;
 }
 
+const MEASURED_MS = 30 * 86_400_000;
+
 export function createOversight(deps: OversightDeps): Oversight {
   const { store, halts } = deps;
   const queue = createPlanQueue(deps);
@@ -152,6 +160,16 @@ export function createOversight(deps: OversightDeps): Oversight {
       const record = await getPlan(store, id);
       return record === undefined ? 'none' : describePlan(record);
     },
+    async saw(plan, person) {
+      try {
+        if (await hasSeen(store, plan, person)) return;
+        await store.commit([putSight({ plan, person, at: instantOf(deps.now()), by: 'console' })]);
+      } catch (error) {
+        // A plan is shown also while nothing can be written.
+        deps.onFailure(error);
+      }
+    },
+    decisions: () => decisionsByPerson(store, { sinceMs: deps.now() - MEASURED_MS, nowMs: deps.now() }),
     async tasks({ limit, cursor }) {
       const [at, id] = cursor?.split(' ') ?? [];
       const before = at === undefined || id === undefined ? {} : { before: { at, id } };

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Oversight } from '../../../pipeline/oversight/oversight.ts';
 import { sendError } from '../http-error.ts';
-import type { PersonGuard } from '../person-session.ts';
+import { type PersonGuard, signedInOf } from '../person-session.ts';
 import { answeredQuery } from './query.ts';
 
 const MAX_PAGE = 200;
@@ -37,7 +37,10 @@ export function serveOversight(app: FastifyInstance, oversight: Oversight, guard
 
   app.get<{ Params: { id: string } }>('/api/plans/:id', may('plan.read'), async (request, reply) => {
     const found = await oversight.plan(request.params.id);
-    if (typeof found !== 'string') return { plan: found };
+    if (typeof found !== 'string') {
+      await oversight.saw(found.view.id, signedInOf(request).person);
+      return { plan: found };
+    }
     return sendError(reply, 404, {
       code: 'unknown_plan',
       message:
@@ -65,7 +68,11 @@ export function serveOversight(app: FastifyInstance, oversight: Oversight, guard
       : { task };
   });
 
-  app.get('/api/actors', may('task.read'), async () => ({ actors: oversight.actors() }));
+  app.get('/api/actors', may('task.read'), async (request) => ({
+    actors: oversight.actors(),
+    // What people did is for those to see who may read the ledger.
+    decisions: signedInOf(request).rights.includes('ledger.read') ? await oversight.decisions() : [],
+  }));
   app.get('/api/targets', may('target.read'), async () => ({ targets: oversight.targets() }));
   app.get('/api/breakers', may('halt.read'), async () => ({ breakers: await oversight.breakers() }));
   app.get('/api/halts', may('halt.read'), async () => ({ halts: oversight.halts() }));
