@@ -43,7 +43,7 @@ module.exports = {
       'ledger',
       'store',
     ]),
-    only('doctor', ['domain', 'config', 'engines', 'backups', 'ledger', 'store']),
+    only('doctor', ['domain', 'config', 'engines', 'backups', 'ledger', 'store', 'notify']),
     {
       name: 'only-the-cli-asks-the-doctor',
       severity: 'error',

@@ -17,9 +17,11 @@ import { checkOtherWaysIn } from './other-ways-in.ts';
 import { readBackupAge } from './read-backup-age.ts';
 import { readDrift } from './read-drift.ts';
 import { filesOf, peopleKeys, readMachine, readOwnTls } from './read-installation.ts';
+import { readSlack } from './read-slack.ts';
 import { readWitnessing } from './read-witnessing.ts';
 import { checkRoles } from './roles.ts';
 import { checkServer } from './server.ts';
+import { checkSlack } from './slack.ts';
 import { checkStatePlace } from './state-place.ts';
 import { checkHttp, checkOwnTls, checkTls } from './tls.ts';
 import { checkUndoOfWrites } from './undo-of-writes.ts';
@@ -56,6 +58,7 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
     ...checkBackupAge(await readBackupAge(config), around.nowMs),
     ...checkDrift(await readDrift(config)),
     ...checkSeparation(targets.flatMap(({ identified }) => (identified === null ? [] : [identified]))),
+    ...checkSlack(await readSlack(config)),
     ...(await diagnoseEnvironment([...config.targets.values()], around, false)),
   ];
 }

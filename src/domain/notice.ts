@@ -11,6 +11,8 @@ export const NOTICE_TYPES = [
   'plan.rejected',
   /** It was applied, or came to another end; `outcome` says which. */
   'plan.ended',
+  /** What it changed was taken back, by another plan. */
+  'plan.undone',
   'plan.expired',
   'halt.set',
   'halt.lifted',
@@ -48,12 +50,16 @@ export interface Message {
 
 export type Sent =
   /** `said`: what the receiver calls it, for messages to come. */
-  { readonly taken: true; readonly said?: string } | { readonly taken: false; readonly why: string };
+  | { readonly taken: true; readonly said?: string }
+  /** `awayForMs`: it takes nothing at all for so long, this message or another. */
+  | { readonly taken: false; readonly why: string; readonly awayForMs?: number };
 
 /** Somebody outside, by one way. */
 export interface Receiver {
   /** How it is called in the outbox, as long as the configuration names it: `webhook:…`, `email:…`. */
   readonly name: string;
+  /** It changes its first message about a plan as the plan goes on: what comes later waits for that one. */
+  readonly edits?: true;
   wants(notice: Notice): boolean;
   /** Tries once, within seconds; never throws for a receiver that is away. */
   send(message: Message): Promise<Sent>;

@@ -16,6 +16,7 @@ import { createPasskeys, type Passkeys, passkeyThatCounts } from './passkeys.ts'
 import { createPersonSessions, type PersonSessions, type SignInWay } from './person-sessions.ts';
 import { createSignInCodes, FIRST, type SignInCodes } from './sign-in-codes.ts';
 import { createSignInLimits, type SignInLimits } from './sign-in-limits.ts';
+import { createSlackClicks, type SlackClicks, type SlackSettings } from './slack-clicks.ts';
 
 /** Who people are, how they show it, and for how long it holds. */
 export interface Identity {
@@ -27,6 +28,7 @@ export interface Identity {
   readonly verdicts: PasskeyVerdicts;
   readonly oidc: OidcSignIn;
   readonly limits: SignInLimits;
+  readonly clicks: SlackClicks;
 }
 
 export function createIdentity(deps: {
@@ -38,6 +40,8 @@ export function createIdentity(deps: {
   readonly session: () => { readonly idleMs: number; readonly longestMs: number };
   /** `null` where there is no provider. */
   readonly oidc: () => OidcSettings | null;
+  /** `null` where there is none. */
+  readonly slack: () => SlackSettings | null;
   readonly receiveVerdict: ReceiveVerdict;
   readonly ledgerKey: PersonKey;
   /** The same for every gateway of this configuration, and known to nobody else. */
@@ -57,6 +61,7 @@ export function createIdentity(deps: {
     vouching: createPasskeyVouching({ people, passkeys }),
     tokens: createApiTokens({ store, proof, people, now }),
     verdicts: createPasskeyVerdicts({ people, receiveVerdict, now }),
+    clicks: createSlackClicks({ store, settings: deps.slack, people, gateway: ledgerKey, receiveVerdict, now }),
     limits: createSignInLimits(now, (address) =>
       proof.log.warn({ address }, 'an address is locked out: it keeps failing to sign in'),
     ),

@@ -49,7 +49,7 @@ export function createChanges(deps: {
       ...facts,
       effect: describeTables(facts.tables),
       plan: record === null ? null : await views.of(record),
-      undoneBy: await undoneBy(facts),
+      undoneBy: await undoneBy(store, facts),
       ...(await quarantineOf(facts)),
     };
   }
@@ -70,13 +70,6 @@ export function createChanges(deps: {
     const asked = undo.undo === 'row images' ? await deps.target(target) : undefined;
     if (asked === undefined || 'refused' in asked) return false;
     return (await asked.engine.keptRows(id)) === undefined;
-  }
-
-  async function undoneBy({ id, task }: Pick<ChangeFacts, 'id' | 'task'>): Promise<PlanId | null> {
-    for (const undo of await undosOf(store, task, wishesFor(id))) {
-      if ((await undoneBy({ id: undo.id, task })) === null) return undo.id;
-    }
-    return null;
   }
 
   async function planned(target: GovernedTarget, draft: Draft): Promise<{ readonly plan: PlanView } | Refused> {
@@ -112,7 +105,7 @@ export function createChanges(deps: {
       const change = await find(request.change);
       const stored = change === undefined ? undefined : await taskById(store, change.task);
       if (change === undefined || stored === undefined) return { refused: noChange(request.change) };
-      const notNow = deps.stopped(change) ?? noWayBack(change, await undoneBy(change));
+      const notNow = deps.stopped(change) ?? noWayBack(change, await undoneBy(store, change));
       if (notNow !== undefined) return { refused: notNow };
       const wish = undoWish(change.id, request.keepNewer);
       const known = await livePlan(store, stored.task.id, wish);
@@ -128,7 +121,7 @@ export function createChanges(deps: {
       const change = await find(request.change);
       const stored = change === undefined ? undefined : await taskById(store, change.task);
       if (change === undefined || stored === undefined) return { refused: noChange(request.change) };
-      const undone = await undoneBy(change);
+      const undone = await undoneBy(store, change);
       if (change.undo.undo !== 'quarantine' || undone !== null) return { refused: nothingInQuarantine(change, undone) };
       const stopped = deps.stopped(change);
       if (stopped !== undefined) return { refused: stopped };
@@ -151,6 +144,14 @@ const WAYS = {
   quarantine: undoFromQuarantine,
   irreversible: undoByRows,
 } as const;
+
+/** The plan that has taken a change back, unless that was taken back in turn. */
+export async function undoneBy(store: Store, { id, task }: Pick<ChangeFacts, 'id' | 'task'>): Promise<PlanId | null> {
+  for (const undo of await undosOf(store, task, wishesFor(id))) {
+    if ((await undoneBy(store, { id: undo.id, task })) === null) return undo.id;
+  }
+  return null;
+}
 
 /** Asked again it is the same wish, whoever asks. */
 function undoWish(change: string, keepNewer: boolean): Digest {

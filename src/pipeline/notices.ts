@@ -6,17 +6,27 @@ import { type Plan, type PlanRecord, shortId, type UndoPath } from '../domain/pl
 import { visible } from '../domain/visible.ts';
 import { headlineOf } from '../planning/headline.ts';
 
-/** What people outside hear of an entry; `undefined` where it is no news to anybody who isn't looking. */
-export async function noticeOf(
-  entry: Entry,
-  index: number,
-  deps: {
-    readonly plan: (id: string) => Promise<PlanRecord | undefined>;
-    /** Where people look at a plan. */
-    readonly url: (plan: string) => string;
-    readonly owner: (target: string) => string | undefined;
-  },
-): Promise<Notice | undefined> {
+export interface NoticeDeps {
+  readonly plan: (id: string) => Promise<PlanRecord | undefined>;
+  /** Where people look at a plan. */
+  readonly url: (plan: string) => string;
+  readonly owner: (target: string) => string | undefined;
+}
+
+/** What people outside hear of an entry: nothing where it is no news to anybody who isn't looking. */
+export async function noticesOf(entry: Entry, index: number, deps: NoticeDeps): Promise<readonly Notice[]> {
+  const notice = await noticeOf(entry, index, deps);
+  if (notice?.type !== 'plan.ended' || notice.data['outcome'] !== 'applied')
+    return notice === undefined ? [] : [notice];
+  const undone = (await deps.plan(entry.subject))?.plan.undoes?.change;
+  const record = undone === undefined ? undefined : await deps.plan(undone);
+  if (record === undefined) return [notice];
+  const data = { ...dataOf(record, deps), undoneBy: entry.subject };
+  const headline = visible(`Undone: ${whatOf(data)}`);
+  return [notice, { ...notice, type: 'plan.undone', subject: record.id, headline, data }];
+}
+
+async function noticeOf(entry: Entry, index: number, deps: NoticeDeps): Promise<Notice | undefined> {
   const body = entry.body as Readonly<Record<string, Json>>;
   const made = (type: NoticeType, headline: string, data: Notice['data']): Notice => ({
     type,
@@ -69,24 +79,8 @@ export async function noticeOf(
   const type = typeOf(entry.kind, body);
   const record = type === undefined ? undefined : await deps.plan(entry.subject);
   if (type === undefined || record === undefined) return undefined;
-  const { plan } = record;
-  const data = {
-    plan: record.id,
-    short: shortId(record.id),
-    environment: plan.environment,
-    tier: plan.tier,
-    target: plan.target,
-    owner: deps.owner(plan.target) ?? null,
-    agent: plan.actor,
-    onBehalfOf: plan.onBehalfOf,
-    purpose: plan.purpose,
-    does: headlineOf(plan),
-    wayBack: wayBackOf(plan.undo),
-    approvals: approvalsOf(plan),
-    expiresAt: plan.expiresAt,
-    url: deps.url(record.id),
-  };
-  const what = `${data.does} (${plan.environment}, ${plan.target})`;
+  const data = dataOf(record, deps);
+  const what = whatOf(data);
   switch (type) {
     case 'plan.held':
       return data.approvals === 0 ? undefined : made(type, what, data);
@@ -109,6 +103,33 @@ export async function noticeOf(
   }
 }
 
+function dataOf({ id, plan }: PlanRecord, deps: NoticeDeps) {
+  return {
+    plan: id,
+    short: shortId(id),
+    environment: plan.environment,
+    tier: plan.tier,
+    target: plan.target,
+    owner: deps.owner(plan.target) ?? null,
+    agent: plan.actor,
+    onBehalfOf: plan.onBehalfOf,
+    purpose: plan.purpose,
+    does: headlineOf(plan),
+    wayBack: wayBackOf(plan.undo),
+    approvals: approvalsOf(plan),
+    expiresAt: plan.expiresAt,
+    url: deps.url(id),
+  };
+}
+
+function whatOf({
+  does,
+  environment,
+  target,
+}: Pick<ReturnType<typeof dataOf>, 'does' | 'environment' | 'target'>): string {
+  return `${does} (${environment}, ${target})`;
+}
+
 function typeOf(kind: Entry['kind'], body: Readonly<Record<string, Json>>): NoticeType | undefined {
   if (kind === 'plan') return 'plan.held';
   if (kind === 'approval') return body['person'] === undefined ? undefined : 'plan.approved';
@@ -117,11 +138,13 @@ function typeOf(kind: Entry['kind'], body: Readonly<Record<string, Json>>): Noti
   return kind === 'outcome' && body['plan'] !== undefined ? 'plan.ended' : undefined;
 }
 
+/** How many people policy asks for. */
 function approvalsOf({ held }: Plan): number {
   return held.missing.reduce((sum, each) => (each.obligation === 'approvals' ? sum + each.count : sum), 0);
 }
 
-function wayBackOf(undo: UndoPath): string {
+/** The way back, in words without an article: `the rows before and after are kept`. */
+export function wayBackOf(undo: UndoPath): string {
   switch (undo.undo) {
     case 'row images':
       return 'the rows before and after are kept';

@@ -6,6 +6,7 @@ import {
   beginOutbox,
   claimMessage,
   dueMessages,
+  firstStillWaits,
   forgetMessages,
   lastSaid,
   moveOutbox,
@@ -40,19 +41,21 @@ const PAGE = 200;
 const AT_ONCE = 20;
 /** Longer than any receiver is waited for: whoever died while sending has not sent. */
 const CLAIM_MS = 60_000;
+const PUT_OFF_MS = 1000;
+const FORGET_EVERY_MS = 60_000;
 const KEEP_MS = 30 * 86_400_000;
 const [S, M, H] = [1000, 60_000, 3_600_000];
 /** When a message is tried again after each failure: the waits of Standard Webhooks, over two days. */
 const WAITS_MS = [5 * S, 30 * S, 2 * M, 10 * M, 30 * M, 2 * H, 5 * H, 10 * H, 14 * H, 20 * H];
 
-/** @param deps.noticeOf what people outside hear of an entry. */
+/** @param deps.noticesOf what people outside hear of an entry. */
 export function createOutbox(deps: {
   readonly store: Store;
   readonly ledger: Pick<Ledger, 'entries' | 'checkpoint'>;
   readonly size: () => Promise<number>;
   readonly receivers: () => readonly Receiver[];
   readonly escalations: () => readonly Escalation[];
-  readonly noticeOf: (stored: StoredEntry) => Promise<Notice | undefined>;
+  readonly noticesOf: (stored: StoredEntry) => Promise<readonly Notice[]>;
   /** Whether a plan is still to be decided on. */
   readonly waits: (plan: string) => Promise<boolean>;
   readonly nowMs: () => number;
@@ -60,9 +63,15 @@ export function createOutbox(deps: {
 }): Outbox {
   const { store, ledger, waitsMs = WAITS_MS } = deps;
 
+  let forgetNextMs = 0;
+  /** Until when receivers take nothing, as far as this process has heard. */
+  const awayUntilMs = new Map<string, number>();
+
   async function messagesOf(stored: StoredEntry): Promise<readonly Write[]> {
-    const notice = await deps.noticeOf(stored);
-    if (notice === undefined) return [];
+    return (await deps.noticesOf(stored)).flatMap(messagesFor);
+  }
+
+  function messagesFor(notice: Notice): readonly Write[] {
     const nowMs = deps.nowMs();
     const put = (receiver: string, of: Notice, nextMs: number): Write =>
       putMessage({ id: idOf(of, receiver), receiver, notice: of, nextMs });
@@ -79,25 +88,42 @@ export function createOutbox(deps: {
     const attempts = message.attempts + 1;
     const waitMs = waitsMs[message.attempts];
     const nowMs = deps.nowMs();
+    const awayForMs = sent.taken ? 0 : (sent.awayForMs ?? 0);
+    if (awayForMs > 0) awayUntilMs.set(message.receiver, nowMs + awayForMs);
     const state = sent.taken ? 'delivered' : waitMs === undefined ? 'dead' : 'waiting';
     const said = sent.taken ? (sent.said ?? null) : sent.why.slice(0, 500);
     await store.commit([
-      settleMessage(message.id, { state, attempts, nextMs: nowMs + (waitMs ?? 0), said }, instantOf(nowMs)),
+      settleMessage(
+        message.id,
+        { state, attempts, nextMs: nowMs + Math.max(waitMs ?? 0, awayForMs), said },
+        instantOf(nowMs),
+      ),
     ]);
+  }
+
+  /** That it was not tried now counts for nothing. */
+  async function putOff(message: OutboxMessage, untilMs: number): Promise<void> {
+    await store.commit([settleMessage(message.id, { ...message, nextMs: untilMs }, instantOf(deps.nowMs()))]);
   }
 
   async function tryOne(message: OutboxMessage): Promise<void> {
     const { notice, receiver: name } = message;
+    const untilMs = awayUntilMs.get(name) ?? 0;
+    if (untilMs > deps.nowMs()) return putOff(message, untilMs);
     if (notice.type === 'plan.escalated' && !(await deps.waits(notice.subject))) {
       const drop = { ...message, state: 'dropped', said: 'it was decided on before' } as const;
       await store.commit([settleMessage(message.id, drop, instantOf(deps.nowMs()))]);
       return;
     }
     const receiver = deps.receivers().find((each) => each.name === name);
+    const earlier = await lastSaid(store, name, notice.subject);
+    const comesLater = receiver?.edits === true && earlier === null && notice.type !== 'plan.held';
+    if (comesLater && (await firstStillWaits(store, name, notice.subject)))
+      return putOff(message, deps.nowMs() + PUT_OFF_MS);
     const sent: Sent =
       receiver === undefined
         ? { taken: false, why: 'the configuration names it no longer' }
-        : await receiver.send({ id: message.id, notice, earlier: await lastSaid(store, name, notice.subject) });
+        : await receiver.send({ id: message.id, notice, earlier });
     await settle(message, sent);
   }
 
@@ -133,7 +159,10 @@ export function createOutbox(deps: {
           for (const message of messages) await tryOne(message);
         }),
       );
-      if (due.length === 0) await store.commit([forgetMessages(instantOf(nowMs - KEEP_MS))]);
+      if (due.length === 0 && nowMs >= forgetNextMs) {
+        forgetNextMs = nowMs + FORGET_EVERY_MS;
+        await store.commit([forgetMessages(instantOf(nowMs - KEEP_MS))]);
+      }
       return mine.length;
     },
   };

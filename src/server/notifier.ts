@@ -6,11 +6,12 @@ import { mayDo } from '../domain/rights.ts';
 import { entriesIn } from '../ledger/newest-entry.ts';
 import { type MailServer, mailTo } from '../notify/email.ts';
 import { webhookTo } from '../notify/webhooks.ts';
-import { noticeOf } from '../pipeline/notices.ts';
+import { noticesOf } from '../pipeline/notices.ts';
 import { createOutbox } from '../pipeline/outbox.ts';
 import { outboxPosition } from '../store/outbox.ts';
 import { getPlan } from '../store/plans.ts';
 import type { Countersign } from './open-countersign.ts';
+import { planCards, planUrl, slackReceivers } from './slack.ts';
 
 /** Tells people and programs outside of what happens, beside what the gateway does. */
 export interface Notifier {
@@ -19,22 +20,23 @@ export interface Notifier {
   close(): Promise<void>;
 }
 
-const LOOK_EVERY_MS = 500;
+const LOOK_EVERY_MS = 200;
 
 /** @param http where people reach the console. */
 export function startNotifier(countersign: Countersign, http: string): Notifier {
   const { store, ledger, clock, log } = countersign;
+  const cardOf = planCards(countersign, http);
   const outbox = createOutbox({
     store,
     ledger,
     size: () => entriesIn(store),
-    receivers: () => receiversOf(countersign.config, countersign.people),
+    receivers: () => [...receiversOf(countersign.config, countersign.people), ...slackReceivers(countersign, cardOf)],
     escalations: () =>
       countersign.config.escalation.map(({ afterMs, to }) => ({ afterMs, receivers: to.map((id) => `email:${id}`) })),
-    noticeOf: ({ index, entry }) =>
-      noticeOf(entry, index, {
+    noticesOf: ({ index, entry }) =>
+      noticesOf(entry, index, {
         plan: (id) => getPlan(store, id),
-        url: (plan) => `${http}/plans/${encodeURIComponent(plan)}`,
+        url: (plan) => planUrl(http, plan),
         owner: (target) =>
           [...countersign.config.targets.values()].find((each) => each.target.id === target)?.target.owner,
       }),
@@ -45,7 +47,8 @@ export function startNotifier(countersign: Countersign, http: string): Notifier 
   let ended = false;
 
   async function lookOnce(): Promise<void> {
-    const asked = countersign.config.webhooks.length > 0 || countersign.config.mail !== null;
+    const { webhooks, mail, slack } = countersign.config;
+    const asked = webhooks.length > 0 || mail !== null || slack !== null;
     if (!asked && (await outboxPosition(store)) === null) return;
     await outbox.follow();
     while (!ended && (await outbox.deliver()) > 0);
@@ -82,6 +85,8 @@ function receiversOf({ webhooks, mail }: Config, people: ReadonlyMap<ActorId, Pe
 function mailsTo(person: Person, server: MailServer): readonly Receiver[] {
   if (person.email === undefined) return [];
   const concerns = ({ type, data }: Notice): boolean => {
+    // Of the plan that took it back they hear anyway.
+    if (type === 'plan.undone') return false;
     if (type === 'halt.set' || type === 'halt.lifted') return mayDo(person, 'halt.set');
     if (type === 'breaker.tripped') return data['owner'] === person.id || mayDo(person, 'halt.set');
     if (type !== 'plan.held') return data['owner'] === person.id || data['onBehalfOf'] === person.id;

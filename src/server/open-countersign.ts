@@ -321,6 +321,7 @@ export async function openCountersign(
       known: passkeys,
       session: () => governing.config.session,
       oidc: () => governing.config.oidc,
+      slack: () => governing.config.slack,
       receiveVerdict,
       ledgerKey: key,
       secret: createHmac('sha256', readFileSync(config.ledgerKey)).update('identity of people').digest(),

@@ -31,12 +31,13 @@ import { openTasks, taskById } from '../store/tasks.ts';
 import { askWitnesses } from './ask-witnesses.ts';
 import type { OwnCommand } from './begin-command.ts';
 import { followBreakers } from './follow-breakers.ts';
-import { startNotifier } from './notifier.ts';
+import { type Notifier, startNotifier } from './notifier.ts';
 import type { Countersign } from './open-countersign.ts';
 import { createReadiness } from './readiness.ts';
 import { createReload } from './reload.ts';
 import { scheduleBackups } from './schedule-backups.ts';
 import { scheduleDrift } from './schedule-drift.ts';
+import { createSlackCallbacks } from './slack.ts';
 import { watchFiles } from './watch-files.ts';
 import type { Workers } from './workers.ts';
 
@@ -200,6 +201,11 @@ export async function serve(
     });
   });
   let others: Workers | undefined;
+  let notifier: Notifier | null = null;
+  const slack = createSlackCallbacks(countersign, {
+    http: () => config.reachedAt?.http ?? http?.url ?? '',
+    decided: () => notifier?.look(),
+  });
   const pg = await listenPgwire({
     ...config.listen.pg,
     ...(share?.port === undefined ? {} : { port: share.port }),
@@ -233,7 +239,7 @@ export async function serve(
   const addresses = { pg: `${pg.address.host}:${pg.address.port}`, http: http?.url ?? '' };
   // Commands go to the first.
   await countersign.announce(isFirst ? (config.reachedAt ?? addresses) : { pg: '', http: '' });
-  const notifier = http === undefined ? null : startNotifier(countersign, config.reachedAt?.http ?? http.url);
+  notifier = http === undefined ? null : startNotifier(countersign, config.reachedAt?.http ?? http.url);
   let recoveringNow = false;
   const expiring = setInterval(() => {
     expirePlans({ store, proof, nowMs: now }).catch((error: unknown) =>
@@ -290,6 +296,7 @@ export async function serve(
       // Whoever asks meanwhile is told that it ends.
       await Promise.all([others?.close(), pg.close(CLOSE_GRACE_MS)]);
       await http?.close(CLOSE_GRACE_MS);
+      await slack.close();
       await notifier?.close();
       await tail.close();
       await oversight.close();
@@ -316,6 +323,7 @@ export async function serve(
       },
       console: { oversight, tail },
       receiveApproval: countersign.receiveVerdict,
+      receiveCallback: slack.receive,
       mcp: inTheirTrace(createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }), tracing),
       ...(tracing === undefined ? {} : { within: tracing.within }),
       needs: readiness.needs,

@@ -117,6 +117,36 @@ export async function lastSaid(store: Store, receiver: string, subject: string):
   return row?.said ?? null;
 }
 
+/** When a receiver first took a message about a subject. */
+export async function firstTakenAt(store: Store, receiver: string, subject: string): Promise<string | null> {
+  const row = await store.first(
+    statements
+      .selectFrom('outbox')
+      .select('changed_at')
+      .where('receiver', '=', receiver)
+      .where('subject', '=', subject)
+      .where('state', '=', 'delivered')
+      .orderBy('changed_at')
+      .limit(1),
+  );
+  return row?.changed_at ?? null;
+}
+
+/** Whether the message that a plan waits is still to come to a receiver: not taken, and not given up. */
+export async function firstStillWaits(store: Store, receiver: string, subject: string): Promise<boolean> {
+  const row = await store.first(
+    statements
+      .selectFrom('outbox')
+      .select('id')
+      .where('receiver', '=', receiver)
+      .where('subject', '=', subject)
+      .where('type', '=', 'plan.held')
+      .where('state', '=', 'waiting')
+      .limit(1),
+  );
+  return row !== undefined;
+}
+
 export async function outboxMessages(
   store: Store,
   filter: { readonly state?: OutboxState; readonly limit: number },

@@ -11,6 +11,7 @@ import { checkMachine, type Machine } from '../../src/doctor/machine.ts';
 import { checkMissingPowers } from '../../src/doctor/missing-powers.ts';
 import { checkOtherWaysIn } from '../../src/doctor/other-ways-in.ts';
 import { checkServer } from '../../src/doctor/server.ts';
+import { checkSlack, type SlackFacts } from '../../src/doctor/slack.ts';
 import { checkStatePlace } from '../../src/doctor/state-place.ts';
 import { checkHttp, checkOwnTls, checkTls } from '../../src/doctor/tls.ts';
 import { checkUndoOfWrites } from '../../src/doctor/undo-of-writes.ts';
@@ -76,6 +77,35 @@ describe('the way back of writes within limits', () => {
       fix: 'init',
     });
     expect(verdict(true, ['public.kept'])).toMatchObject({ id: 'undo.writes', verdict: 'ok' });
+  });
+});
+
+describe('Slack', () => {
+  const well: SlackFacts = {
+    secrets: [],
+    team: 'T012AB3CD',
+    answered: { team: 'T012AB3CD', url: 'https://test.slack.com/' },
+    known: 1,
+    clickable: ['staging'],
+    clickableInProduction: [],
+    publicUrl: 'https://countersign.example',
+  };
+  it.each<[string, Partial<SlackFacts>, Record<string, string>]>([
+    ['is well', {}, { 'slack.team': 'ok' }],
+    [
+      'is of another workspace',
+      { answered: { team: 'T9', url: 'https://other.slack.com/' } },
+      { 'slack.team': 'fail' },
+    ],
+    ['can’t be reached', { answered: { code: 'unreachable', why: 'x' } }, { 'slack.reachable': 'unknown' }],
+    ['knows no such token', { answered: { code: 'invalid_auth', why: 'x' } }, { 'slack.reachable': 'fail' }],
+    ['has no signing secret', { secrets: ['X is not set'], answered: null }, { 'slack.secrets': 'fail' }],
+    ['knows nobody', { known: 0 }, { 'slack.team': 'ok', 'slack.people': 'warn' }],
+    ['can’t call back', { publicUrl: null }, { 'slack.team': 'ok', 'slack.public': 'warn' }],
+    ['decides in production', { clickableInProduction: ['main'] }, { 'slack.team': 'ok', 'slack.production': 'warn' }],
+  ])('%s', (_, change, found) => {
+    expect(checkSlack(null)).toEqual([]);
+    expect(verdicts(checkSlack({ ...well, ...change }))).toEqual(found);
   });
 });
 

@@ -22,6 +22,7 @@ import { type ReceiveApproval, servePlans } from './plan-routes.ts';
 import { metadataParameter, type ProtectedResource, serveResourceMetadata } from './resource-metadata.ts';
 import { serveSessions } from './session-routes.ts';
 import { createSignInRoute } from './sign-in-route.ts';
+import { type ReceiveCallback, serveSlack } from './slack-route.ts';
 import { serveVerdicts } from './verdict-routes.ts';
 
 export interface HttpOptions {
@@ -38,6 +39,8 @@ export interface HttpOptions {
   /** What people see and do in the console; it takes somebody who is signed in. */
   readonly console?: { readonly oversight: Oversight; readonly tail: LedgerTail };
   readonly receiveApproval: ReceiveApproval;
+  /** What Slack calls back with; left out where it never does. */
+  readonly receiveCallback?: ReceiveCallback;
   /** Who issues tokens for `/mcp`, besides the gateway itself; `undefined` where nobody does. */
   readonly resource?: () => ProtectedResource | undefined;
   /** What answers `/mcp`. */
@@ -102,6 +105,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   serveHealth(app, options.version, options.needs);
   if (options.metrics !== undefined) serveMetrics(app, options.metrics);
   servePlans(app, options.gateway, options.receiveApproval);
+  if (options.receiveCallback !== undefined) await serveSlack(app, options.receiveCallback, options.log);
   const { identity, publicUrl } = options;
   if (identity !== undefined) {
     const guard = createPersonGuard({ ...identity, publicUrl });
