@@ -76,6 +76,9 @@ describe.each(servers.slice(0, 1))('drift of a target, before $name', ({ binarie
   it('is found object by object, with what was and what is', async () => {
     await sql(
       'CREATE TABLE public.shadow (id integer PRIMARY KEY)',
+      // Under a name that looks like one of ours.
+      'CREATE FUNCTION public.quiet() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN RETURN NEW; END $f$',
+      'CREATE TRIGGER "~countersign_look" BEFORE INSERT ON public.shadow FOR EACH ROW EXECUTE FUNCTION public.quiet()',
       'ALTER TABLE public.customers ADD COLUMN loophole text',
       'ALTER TABLE public.customers ENABLE ROW LEVEL SECURITY',
       'CREATE ROLE somebody',
@@ -88,6 +91,7 @@ describe.each(servers.slice(0, 1))('drift of a target, before $name', ({ binarie
     expect(shown.stdout).toMatch(/rental-production drifts: \d+ objects: \d+ added, 2 changed/);
     for (const line of [
       '+ table public.shadow',
+      '+ trigger public.shadow.~countersign_look',
       '+ column public.customers.loophole',
       '    type: text',
       '~ table public.customers',

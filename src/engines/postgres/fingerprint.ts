@@ -54,7 +54,7 @@ export const FINGERPRINT = `
   FROM rel JOIN pg_catalog.pg_index ON indexrelid = rel.oid
   UNION ALL
   SELECT 'trigger', nspname || '.' || relname || '.' || tgname, pg_catalog.jsonb_build_object('definition', pg_catalog.pg_get_triggerdef(t.oid), 'enabled', tgenabled)::text
-  FROM rel JOIN pg_catalog.pg_trigger AS t ON tgrelid = rel.oid WHERE NOT tgisinternal AND tgname !~ '^~countersign'
+  FROM rel JOIN pg_catalog.pg_trigger AS t ON tgrelid = rel.oid WHERE NOT tgisinternal AND (tgname !~ '^~countersign' OR tgfoid NOT IN (SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = 'countersign')))
   UNION ALL
   SELECT 'rule', nspname || '.' || relname || '.' || rulename, pg_catalog.jsonb_build_object('definition', pg_catalog.pg_get_ruledef(r.oid), 'enabled', ev_enabled)::text
   FROM rel JOIN pg_catalog.pg_rewrite AS r ON ev_class = rel.oid WHERE rulename <> '_RETURN'
