@@ -38,7 +38,9 @@ export function serveOversight(app: FastifyInstance, oversight: Oversight, guard
   app.get<{ Params: { id: string } }>('/api/plans/:id', may('plan.read'), async (request, reply) => {
     const found = await oversight.plan(request.params.id);
     if (typeof found !== 'string') {
-      await oversight.saw(found.view.id, signedInOf(request).person);
+      const { person, via } = signedInOf(request);
+      // What a program reads nobody has seen.
+      if (via !== 'token') await oversight.saw(found.view.id, person);
       return { plan: found };
     }
     return sendError(reply, 404, {
