@@ -9,7 +9,9 @@ import type { Json } from '../../src/domain/digest.ts';
 import type { Entry } from '../../src/domain/entry.ts';
 import { asId, instantOf } from '../../src/domain/ids.ts';
 import { exportLedger } from '../../src/ledger/archive.ts';
-import { loadSigningKey } from '../../src/ledger/signing-key.ts';
+import { openLedger } from '../../src/ledger/ledger.ts';
+import { rotateKey } from '../../src/ledger/rotate-key.ts';
+import { createSigningKey, loadSigningKey } from '../../src/ledger/signing-key.ts';
 import { verifyLedger } from '../../src/ledger/verify.ts';
 import { planned, type WrittenHistory, writtenHistory } from '../fixtures/history.ts';
 import { hasPython, verifyAsStranger } from '../fixtures/verifier.ts';
@@ -23,6 +25,7 @@ describe.skipIf(!hasPython)('G7 a click in the ledger', () => {
   afterEach(() => made.remove());
 
   const gateway = () => loadSigningKey(join(made.directory, 'ledger.key'), made.ledger.origin);
+  const clock = { now: () => Date.parse('2026-02-01T00:00:00Z') };
   const CLICK = {
     team: 'T012AB3CD',
     user: 'UADA',
@@ -50,9 +53,9 @@ describe.skipIf(!hasPython)('G7 a click in the ledger', () => {
     });
   }
 
-  async function judged(trust: string) {
+  async function judged(trust: string, ledger = made.ledger) {
     const file = join(made.directory, `all-${Math.random()}.jsonl`);
-    await pipeline(exportLedger(made.store, made.ledger), createWriteStream(file));
+    await pipeline(exportLedger(made.store, ledger), createWriteStream(file));
     return verifyAsStranger(file, trust);
   }
 
@@ -73,6 +76,26 @@ describe.skipIf(!hasPython)('G7 a click in the ledger', () => {
     expect((await judged(trusting('any', 'UGRACE'))).problem).toContain('does not name this Slack user as ada');
     expect((await judged(trusting('any', 'UADA', 'T9'))).problem).toContain('does not name this Slack user as ada');
     expect((await judged(made.trust)).problem).toContain('does not name this Slack user as ada');
+  });
+
+  it('stays what it was when the ledger is handed to another key, which attests what comes after', async () => {
+    const [one, two] = [planned('one'), planned('two')];
+    const before = gateway();
+    const file = join(made.directory, 'two.key');
+    createSigningKey(file);
+    const after = loadSigningKey(file, made.ledger.origin);
+    await made.append(one.plan, clicked(one, before), two.plan);
+    await rotateKey({ store: made.store, before, after, clock });
+    const last = await openLedger({ store: made.store, key: after, clock });
+    await last.record({ entries: [clicked(two, after)] });
+    expect(await verifyLedger(made.path)).toMatchObject({ verdict: 'sound' });
+    expect(await judged(trusting('any'), last)).toMatchObject({ verdict: 'sound', approvals: 2 });
+
+    const late = planned('late');
+    await last.record({ entries: [late.plan, clicked(late, before)] });
+    expect(await verifyLedger(made.path)).toMatchObject({ verdict: 'tampered', entry: 7 });
+    expect((await judged(trusting('any'), last)).problem).toContain('no valid attestation');
+    await last.close();
   });
 
   it('counts for what can’t be undone only where every plan may be clicked on', async () => {
