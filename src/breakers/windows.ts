@@ -3,6 +3,8 @@ import type { Breaker, BreakerRule, BreakerScope, Signal, Tripping } from '../do
 /** After it was let go on a breaker is half open for as long as it looks back: so much less is then enough. */
 const HALF_OPEN_SHARE = 10;
 const MAX_SIGNALS = 5000;
+/** Who spreads over tasks what one task may not: so many times as much is enough for all of them together. */
+const ACROSS_TASKS = 3;
 
 /**
  * What came within the times that breakers look back. Follows the ledger in its order and by its times, so that every
@@ -30,27 +32,36 @@ export function createWindows(rule: (breaker: Breaker, agent: string) => Breaker
   const open = new Map<string, { readonly breaker: Breaker; readonly scope: BreakerScope }>();
   const half = new Map<string, { readonly breaker: Breaker; readonly scope: BreakerScope; readonly untilMs: number }>();
 
+  function count(signal: Signal, asked: BreakerRule): void {
+    const key = keyOf(signal.breaker, signal.scope);
+    const kept = (signals.get(key) ?? []).filter(({ atMs }) => atMs > signal.atMs - asked.withinMs);
+    if (kept.length >= MAX_SIGNALS) kept.shift();
+    kept.push(signal);
+    signals.set(key, kept);
+    const after = half.get(key);
+    const again = after !== undefined && signal.atMs < after.untilMs;
+    const most = again ? Math.max(1, Math.ceil(asked.max / HALF_OPEN_SHARE)) : asked.max;
+    const sum = counted(signal.breaker, kept);
+    if (sum < most || due.has(key)) return;
+    due.set(key, { rule: asked, scope: again ? wider(signal) : signal.scope, signals: kept, count: sum, again });
+  }
+
   return {
     add(signal) {
       const asked = rule(signal.breaker, signal.agent);
       if (asked === undefined) return;
-      const key = keyOf(signal.breaker, signal.scope);
-      const kept = (signals.get(key) ?? []).filter(({ atMs }) => atMs > signal.atMs - asked.withinMs);
-      if (kept.length >= MAX_SIGNALS) kept.shift();
-      kept.push(signal);
-      signals.set(key, kept);
-      const after = half.get(key) ?? half.get(keyOf(signal.breaker, { scope: 'agent', id: signal.agent }));
-      const again = after !== undefined && signal.atMs < after.untilMs;
-      const most = again ? Math.max(1, Math.ceil(asked.max / HALF_OPEN_SHARE)) : asked.max;
-      const count = counted(signal.breaker, kept);
-      if (count < most || due.has(key)) return;
-      due.set(key, { rule: asked, scope: again ? wider(signal) : signal.scope, signals: kept, count, again });
+      count(signal, asked);
+      if (signal.scope.scope === 'task')
+        count({ ...signal, scope: { scope: 'agent', id: signal.agent } }, { ...asked, max: asked.max * ACROSS_TASKS });
     },
     tripped(breaker, scope) {
       for (const [key, { signals: of }] of due)
         if (of.some((one) => one.breaker === breaker && covers(scope, one))) due.delete(key);
       for (const [key, of] of signals)
-        if (of.some((one) => one.breaker === breaker && covers(scope, one))) signals.delete(key);
+        signals.set(
+          key,
+          of.filter((one) => one.breaker !== breaker || !covers(scope, one)),
+        );
       open.set(keyOf(breaker, scope), { breaker, scope });
     },
     resumed(scope, atMs) {
@@ -77,11 +88,8 @@ function wider({ scope, agent }: Signal): BreakerScope {
   return scope.scope === 'task' ? { scope: 'agent', id: agent } : scope;
 }
 
-function covers(scope: BreakerScope, signal: Signal): boolean {
-  return (
-    (signal.scope.scope === scope.scope && signal.scope.id === scope.id) ||
-    (scope.scope === 'agent' && signal.agent === scope.id)
-  );
+function covers({ scope, id }: BreakerScope, signal: Signal): boolean {
+  return signal[scope] === id;
 }
 
 function keyOf(breaker: Breaker, scope: BreakerScope): string {

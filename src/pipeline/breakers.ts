@@ -111,9 +111,12 @@ export function createBreakers(deps: {
     next ??= Math.max(0, size - LOOK_BACK);
     while (next < size) {
       const page = await readEntriesOf(store, { kinds: HEEDED, from: next, before: size, limit: PAGE });
-      for (const { entry, index } of page) await heed(entry, index);
-      const last = page.at(-1);
-      next = page.length < PAGE || last === undefined ? size : last.index + 1;
+      for (const { entry, index } of page) {
+        await heed(entry, index);
+        // Whatever comes in between, no entry counts twice.
+        next = index + 1;
+      }
+      if (page.length < PAGE) next = size;
     }
   }
 

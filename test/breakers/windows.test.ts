@@ -53,8 +53,29 @@ describe('a breaker', () => {
         });
         const stopped = new Set(windows.due().map(({ scope }) => scope.id));
         for (const [id, count] of counts) expect(stopped.has(id)).toBe(count >= 5);
+        const loud = all.filter(({ agent }) => agent === 'loud').length;
+        expect(stopped.has('loud')).toBe(loud >= 15);
       }),
     );
+  });
+
+  it('counts what an agent spreads over its tasks, for that agent', () => {
+    const windows = createWindows(rule);
+    for (let n = 0; n < 14; n++) windows.add(knock(n, { task: `t${n % 7}` }));
+    expect(windows.due()).toEqual([]);
+    windows.add(knock(20, { task: 'last' }));
+    expect(windows.due()).toMatchObject([{ scope: { scope: 'agent', id: 'robot' }, count: 15 }]);
+    windows.tripped('knocking', { scope: 'agent', id: 'robot' });
+    windows.add(knock(21, { task: 'another' }));
+    expect(windows.due()).toEqual([]);
+  });
+
+  it('that has stopped a task counts for its agent only what others of its tasks did', () => {
+    const windows = createWindows(rule);
+    for (let n = 0; n < 5; n++) windows.add(knock(n));
+    windows.tripped('knocking', { scope: 'task', id: 't1' });
+    for (let n = 0; n < 14; n++) windows.add(knock(10 + n, { task: `u${n % 7}` }));
+    expect(windows.due()).toEqual([]);
   });
 
   it('is half open once it was let go on: the next one stops the agent, and nobody else', () => {
