@@ -5,7 +5,7 @@ import type { Deviation } from '../domain/drift.ts';
 import { asId, type Digest, instantOf, type TargetId } from '../domain/ids.ts';
 import { shortId } from '../domain/plan.ts';
 import { RefusalError } from '../domain/refusal.ts';
-import { countDeviations, describeDeviations } from '../environments/describe-drift.ts';
+import { countDeviations, describeDeviations, inOrder } from '../environments/describe-drift.ts';
 import type { DriftCheck, DriftLook } from '../pipeline/drift.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { keyOf, personNamed } from './as-person.ts';
@@ -86,7 +86,9 @@ function checkText(id: TargetId, { baseline, found, state, deviations }: DriftCh
   if (deviations.length === 0) return `${pc.green('as it should be')}  ${id}: ${found.objects.size} objects`;
   return [
     `${pc.red('DRIFT')}  ${id}: ${countDeviations(deviations)}; found first ${state.since}`,
-    ...state.listed.slice(0, 8).map(({ object, change }) => `  ${SIGNS[change]} ${object}`),
+    ...inOrder(state.listed)
+      .slice(0, 8)
+      .map(({ object, change }) => `  ${SIGNS[change]} ${object}`),
     ...(deviations.length > 8 ? [`  … and ${deviations.length - 8} more`] : []),
     `→ What of each: countersign drift show ${id}`,
   ].join('\n');

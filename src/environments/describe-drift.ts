@@ -7,11 +7,24 @@ const CODE_LINES = 12;
 
 /** Deviations as people read them, one object after the other, and below each what of it. */
 export function describeDeviations(found: readonly Deviation[]): readonly string[] {
-  return found.flatMap(({ object, change, aspects }) => [
+  return inOrder(found).flatMap(({ object, change, aspects }) => [
     `${SIGNS[change]} ${visible(object)}`,
     ...aspects.flatMap((aspect) => aspectLines(object, change, aspect)),
   ]);
 }
+
+/** What belongs to a table stands below it. */
+export function inOrder<One extends Pick<Deviation, 'object'>>(found: readonly One[]): readonly One[] {
+  const placed = found.map((one) => {
+    const [, kind = '', name = ''] = /^(\D*?) ([^ ]*(?: .*)?)$/.exec(one.object) ?? [];
+    const within = WITHIN.has(kind) ? name.split('.').slice(0, 2).join('.') : name;
+    return { one, at: `${within}\u0000${WITHIN.has(kind) ? '1' : '0'}\u0000${one.object}` };
+  });
+  return placed.sort((a, b) => (a.at < b.at ? -1 : 1)).map(({ one }) => one);
+}
+
+/** Named by their table. */
+const WITHIN: ReadonlySet<string> = new Set(['column', 'constraint', 'trigger', 'rule', 'policy']);
 
 /** `3 objects: 1 added, 2 changed` */
 export function countDeviations(found: readonly Pick<Deviation, 'change'>[]): string {
@@ -44,7 +57,7 @@ function listed(label: string, before: string | null, after: string | null): str
 
 /** What both begin and end with is left out; of the rest as much as fits. */
 function codeLines(before: string | null, after: string | null): string[] {
-  const [was, is] = [before?.split('\n') ?? [], after?.split('\n') ?? []];
+  const [was, is] = [before?.trimEnd().split('\n') ?? [], after?.trimEnd().split('\n') ?? []];
   let [from, cut] = [0, 0];
   while (from < Math.min(was.length, is.length) && was[from] === is[from]) from++;
   while (cut < Math.min(was.length, is.length) - from && was.at(-1 - cut) === is.at(-1 - cut)) cut++;
@@ -88,6 +101,7 @@ function spelled(object: string, aspect: string, value: string | null): string |
 const WORDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   enabled: { O: 'yes', D: 'no', R: 'only on replicas', A: 'always, on replicas too' },
   persistence: { p: 'kept', u: 'unlogged', t: 'temporary' },
+  roles: { '{-}': 'PUBLIC' },
   command: { r: 'SELECT', a: 'INSERT', w: 'UPDATE', d: 'DELETE', '*': 'ALL' },
   'other identity': { d: 'primary key', n: 'nothing', f: 'all columns', i: 'an index' },
   'column identity': { a: 'always', d: 'by default' },

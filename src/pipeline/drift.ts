@@ -154,7 +154,7 @@ export async function createDrifts(deps: {
 
   /** @returns whether it is other than before. */
   async function tell(state: DriftState, was: DriftState | undefined, baseline: Digest, by: string): Promise<boolean> {
-    if (was?.digest === state.digest || (was === undefined && state.objects === 0)) {
+    if (isSame(was, state) || (was === undefined && state.objects === 0)) {
       await store.commit([was === undefined ? putDriftState(state, null) : touchDriftState(state)]);
       return false;
     }
@@ -267,6 +267,16 @@ export async function createDrifts(deps: {
       return check(id, statement.person);
     },
   };
+}
+
+/** Whoever writes the state must not make drift unseen by half of a row. */
+function isSame(was: DriftState | undefined, now: DriftState): boolean {
+  return (
+    was?.digest === now.digest &&
+    was.objects === now.objects &&
+    was.since === now.since &&
+    JSON.stringify(was.listed) === JSON.stringify(now.listed)
+  );
 }
 
 function lookOf({ baseline, found, digest, deviations: list }: DriftLook): DriftLook {

@@ -7,6 +7,10 @@ import { text } from 'node:stream/consumers';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Deviation } from '../../src/domain/drift.ts';
+import type { EntryKind } from '../../src/domain/entry.ts';
+import { type ActorId, asId } from '../../src/domain/ids.ts';
+import { plansInState } from '../../src/store/plans.ts';
+import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
@@ -22,6 +26,7 @@ describe.each(servers.slice(0, 1))('drift of a target, before $name', ({ binarie
   let site: Site;
   let served: Served;
   let task: OpenedTask;
+  let ada: Countersigner;
   const told: { type: string; data: Record<string, unknown> }[] = [];
   const receiver = createServer(async (request, response) => {
     told.push(JSON.parse(await text(request)));
@@ -41,19 +46,32 @@ describe.each(servers.slice(0, 1))('drift of a target, before $name', ({ binarie
         '    drift: { every: 1m }\n$1',
       ),
     );
+    ada = await openCountersigner(site);
   }, 120_000);
   afterAll(async () => {
     receiver.close();
     await served?.stop();
+    await ada?.close();
     await site?.remove();
   });
 
   const sql = (...commands: string[]) => asSuperuser(site.databaseUrl, commands.join(';'));
   const look = async (...args: string[]) =>
     (await site.run('drift', 'show', 'rental-production', ...args, '--json')).json<Look>();
-  const named = async () => (await look()).deviations.map(({ object, change }) => `${change} ${object}`);
-  const entries = async (kind: string) =>
-    (await site.ask<{ entries: { body: Record<string, unknown> }[] }>('ledger', 'show', '--kind', kind)).entries;
+  const named = async () => {
+    const seen = await ada.countersign.drifts.look(asId('rental-production'));
+    return 'refused' in seen
+      ? seen.refused.message
+      : seen.deviations.map(({ object, change }) => `${change} ${object}`);
+  };
+  const entries = async (kind: EntryKind) =>
+    (await ada.countersign.ledger.entries({ kind, limit: 100 })).map(({ entry }) => ({
+      body: entry.body as Record<string, unknown>,
+    }));
+  const carryOut = async (plan: string) => {
+    await ada.approve(plan);
+    expect(await ada.apply(plan)).toMatchObject({ reply: 'applied' });
+  };
 
   it('has no baseline before the first look, and what is there is it from then on', async () => {
     expect((await site.run('drift', 'show', 'rental-production')).stderr).toContain('has no baseline yet');
@@ -127,21 +145,29 @@ describe.each(servers.slice(0, 1))('drift of a target, before $name', ({ binarie
     expect((await site.run('plan', 'show', plan)).stdout).toMatch(
       /^drift +\d+ objects are not as the baseline has them/m,
     );
-    await site.ask('plan', 'approve', plan, '--as', 'ada');
-    await site.ask('plan', 'apply', plan, '--as', 'ada');
+    await carryOut(plan);
     expect(await named()).toEqual(before);
     await site.run('drift', 'check');
     expect(await named()).toEqual(before);
     expect((await entries('baseline')).at(-1)?.body).toMatchObject({ how: 'applied plans', plans: [plan] });
+    const undo = { change: plan, askedBy: asId<ActorId>('ada'), channel: 'cli', keepNewer: false } as const;
+    const back = await ada.countersign.changes.undo(undo);
+    await carryOut('refused' in back ? back.refused.message : back.plan.id);
+    expect(await named()).toEqual(before);
   }, 60_000);
 
   it('stays drift where a plan alters what had drifted before', async () => {
-    const { plan } = await heldPlan('ALTER TABLE customers ADD COLUMN fine text');
-    await site.ask('plan', 'approve', plan, '--as', 'ada');
-    await site.ask('plan', 'apply', plan, '--as', 'ada');
+    for (const statement of [
+      'ALTER TABLE customers ADD COLUMN fine text',
+      'CREATE INDEX CONCURRENTLY late ON vehicles (id)',
+    ]) {
+      const { plan } = await heldPlan(statement);
+      await carryOut(plan);
+    }
     const names = await named();
     expect(names).toContain('changed table public.customers');
     expect(names).not.toContain('added column public.customers.fine');
+    expect(names).not.toContain('added index public.late');
   }, 60_000);
 
   it('is the baseline once a person signs what they have looked at', async () => {
@@ -178,7 +204,7 @@ describe.each(servers.slice(0, 1))('drift of a target, before $name', ({ binarie
     const refused = await client.query(statement).catch((error: pg.DatabaseError) => error.code);
     await client.end();
     expect(refused).toBe('CS001');
-    const { plans } = await site.ask<{ plans: { id: string; state: string }[] }>('plan', 'list');
-    return { plan: plans.find(({ state }) => state === 'held')?.id ?? '' };
+    const [held] = await plansInState(ada.countersign.store, 'held');
+    return { plan: held?.id ?? '' };
   }
 });
