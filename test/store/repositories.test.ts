@@ -20,6 +20,16 @@ import { makeScramVerifier } from '../../src/domain/scram.ts';
 import type { StateLocation } from '../../src/domain/state-location.ts';
 import type { Task } from '../../src/domain/task.ts';
 import { approvalsOf, insertApproval } from '../../src/store/approvals.ts';
+import {
+  baselineOf,
+  driftStates,
+  dropMoves,
+  movesOn,
+  putBaseline,
+  putDriftState,
+  putMoves,
+  touchDriftState,
+} from '../../src/store/drift.ts';
 import { activeHalts, insertHalt, liftHalt } from '../../src/store/halts.ts';
 import { closeIntent, openIntent, openIntents } from '../../src/store/intents.ts';
 import { machineName } from '../../src/store/machine.ts';
@@ -529,6 +539,52 @@ describe.each(dialects)('on $name', (dialect) => {
       expect(haltCovers(of({ scope: 'agent', id: 'a' }), { agent: 'b', task: 'a', target: 'a' })).toBe(false);
       expect(haltCovers(of({ scope: 'task', id: 'a' }), { agent: 'a', task: 'b', target: 'a' })).toBe(false);
       expect(haltCovers(of({ scope: 'target', id: 'a' }), { agent: 'a', task: 'a', target: 'b' })).toBe(false);
+    });
+  });
+
+  describe('drift', () => {
+    const at = instantOf(1);
+    const kept = (object: string) => {
+      const definitions = { objects: new Map([[object, '{"type":"text"}']]), major: 18 };
+      return { definitions, digest: digestOf(object), at };
+    };
+
+    it('keeps one baseline of a target, and none over one that somebody else has put there', async () => {
+      expect(await baselineOf(store, rental)).toBeUndefined();
+      expect(await store.commit([putBaseline(rental, kept('a'), null)])).toBeNull();
+      expect(await store.commit([putBaseline(rental, kept('b'), null)])).toBe(0);
+      expect(await store.commit([putBaseline(rental, kept('b'), digestOf('x'))])).toBe(0);
+      expect(await baselineOf(store, rental)).toEqual(kept('a'));
+      expect(await store.commit([putBaseline(rental, kept('b'), digestOf('a'))])).toBeNull();
+      expect(await baselineOf(store, rental)).toEqual(kept('b'));
+    });
+
+    it('keeps what plans make of definitions with where they stand, in order, until it is dropped', async () => {
+      const { task } = await newTask();
+      const [first, second] = [await newPlan(task.id, 'first'), await newPlan(task.id, 'second')];
+      const moves = [{ object: 'table a', before: null, after: '{}' }];
+      await store.commit([putMoves(second.id, { target: rental, moves, at: instantOf(2) })]);
+      await store.commit([putMoves(first.id, { target: rental, moves: [], at: instantOf(1) })]);
+      // An attempt that was called off is made again.
+      await store.commit([putMoves(first.id, { target: rental, moves, at: instantOf(1) })]);
+      expect(await movesOn(store, rental)).toEqual([
+        { plan: first.id, state: 'held', moves },
+        { plan: second.id, state: 'held', moves },
+      ]);
+      expect(await store.commit(dropMoves([first.id, second.id]))).toBeNull();
+      expect(await store.commit(dropMoves([first.id]))).toBe(0);
+      expect(await movesOn(store, rental)).toEqual([]);
+    });
+
+    it('tells of a look once, and keeps when it was looked last', async () => {
+      const state = { target: rental, checkedAt: at, since: at, objects: 1, digest: digestOf('one'), listed: [] };
+      expect(await store.commit([putDriftState(state, null)])).toBeNull();
+      expect(await store.commit([putDriftState(state, null)])).toBe(0);
+      const over = { ...state, since: null, objects: 0, digest: digestOf('none') };
+      expect(await store.commit([putDriftState(over, digestOf('one'))])).toBeNull();
+      expect(await store.commit([putDriftState(over, digestOf('one'))])).toBe(0);
+      await store.commit([touchDriftState({ ...over, checkedAt: instantOf(9) })]);
+      expect((await driftStates(store)).get(rental)).toEqual({ ...over, checkedAt: instantOf(9) });
     });
   });
 
