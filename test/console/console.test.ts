@@ -3,6 +3,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { signPasskey } from '../../src/approval/passkey.ts';
 import { keyOf, personNamed } from '../../src/cli/as-person.ts';
+import { asId, type TargetId } from '../../src/domain/ids.ts';
 import { addAuthenticator, consoleUrl, hasBrowser, openBrowser, signIn, watchPage } from '../fixtures/console.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
@@ -23,6 +24,7 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
   let misdeeds: ReturnType<typeof watchPage>;
   beforeAll(async () => {
     [site, browser] = await Promise.all([startSite(binaries), openBrowser()]);
+    site.edit((text) => text.replace('breakers: off\n', 'breakers: { knocking: { max: 3, within: 5m } }\n'));
     served = await site.serve();
     task = await site.openTask(TASK);
     [mcp, ada] = await Promise.all([mcpClient(task.mcp), openCountersigner(site)]);
@@ -208,6 +210,26 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     await page.getByText('checked on every connection').waitFor();
     await page.getByText('Live', { exact: true }).waitFor();
     misdeeds.errors.length = 0;
+  });
+
+  it('shows drift and breakers with the targets, and lets go on from there', async () => {
+    const target = asId<TargetId>('rental-production');
+    await ada.countersign.drifts.check(target, 'ada');
+    await page.goto(`${consoleUrl(served.http)}/targets`);
+    await page.getByText('none: the schema is as its baseline has it').waitFor();
+    await asSuperuser(site.databaseUrl, 'CREATE TABLE public.shadow (id integer)');
+    await ada.countersign.drifts.check(target, 'ada');
+    await page.getByText('2 objects are not as the baseline has them').click();
+    await page.getByText('table public.shadow').waitFor();
+    const knocking = await mcpClient((await site.openTask(WORK)).mcp);
+    for (let n = 0; n < 3; n++) await knocking.call('execute_sql', { target, sql: 'DROP TABLE payments' });
+    await page.getByText('Tripped').waitFor();
+    await page.getByLabel('Why it may go on').fill('it was told not to');
+    await page.getByRole('button', { name: 'Let it go on' }).click();
+    await page.getByText('was let go on; less is enough until').waitFor();
+    expect(await knocking.call('execute_sql', { target, sql: 'SELECT 1' })).toMatchObject({ outcome: 'rows' });
+    await knocking.close();
+    await asSuperuser(site.databaseUrl, 'DROP TABLE public.shadow');
   });
 
   it('axe finds nothing on any page, in light and dark', { timeout: 30_000 }, async () => {

@@ -3,13 +3,14 @@ import type { BreakerStatus } from '../../../src/pipeline/breakers.ts';
 import { useLive } from '../live.ts';
 import { Link } from './link.tsx';
 import { Resume } from './resume.tsx';
-import { Shown } from './states.tsx';
 import { Ago } from './time.tsx';
 import { grouped, span, visible } from './words.ts';
 
 /** What stops an agent, a task or a target by itself: which are armed, and which have tripped, for whom. */
 export function Breakers({ may }: { readonly may: boolean }) {
-  const known = useLive<{ breakers: readonly BreakerStatus[] }>('/api/breakers');
+  const { data } = useLive<{ breakers: readonly BreakerStatus[] }>('/api/breakers');
+  // The page that it stands on says why nothing can be read.
+  if (data === undefined) return null;
   return (
     <section className="record" aria-label="Breakers">
       <div>
@@ -19,15 +20,11 @@ export function Breakers({ may }: { readonly may: boolean }) {
         </p>
       </div>
       <div>
-        <Shown known={known}>
-          {({ breakers }) => (
-            <dl className="facts">
-              {breakers.map((one) => (
-                <Breaker key={one.breaker} status={one} may={may} />
-              ))}
-            </dl>
-          )}
-        </Shown>
+        <dl className="facts">
+          {data.breakers.map((one) => (
+            <Breaker key={one.breaker} status={one} may={may} />
+          ))}
+        </dl>
       </div>
     </section>
   );
@@ -37,14 +34,16 @@ function Breaker({ status, may }: { readonly status: BreakerStatus; readonly may
   const { breaker, rule, tripped, halfOpen } = status;
   return (
     <div className="fact">
-      <dt>{NAMES[breaker]}</dt>
+      <dt>{breaker}</dt>
       <dd>
         {tripped.length > 0 ? (
           tripped.map((halt) => <Tripped key={halt.id} halt={halt} may={may} />)
         ) : rule === null ? (
           <span className="quiet">off</span>
         ) : (
-          <>armed: {asked(status)}</>
+          <>
+            armed: {COUNTS[breaker]}, {asked(status)}
+          </>
         )}
         {halfOpen.map(({ scope, until }) => (
           <p key={`${scope.scope} ${scope.id}`} className="warn-text">
@@ -76,13 +75,13 @@ function asked({ breaker, rule }: BreakerStatus): string {
   return `${most} within ${span(rule.withinMs)}`;
 }
 
-const NAMES: Readonly<Record<BreakerStatus['breaker'], string>> = {
-  knocking: 'denied losses',
-  insisting: 'held losses',
-  overLimit: 'over limits',
-  effectDiffers: 'other effects',
-  failures: 'failures',
-  rows: 'rows',
-  taskAfterTask: 'task after task',
-  identity: 'identity',
+const COUNTS: Readonly<Record<BreakerStatus['breaker'], string>> = {
+  knocking: 'denied statements that would lose something',
+  insisting: 'plans that would destroy something',
+  overLimit: 'writes over a limit',
+  effectDiffers: 'plans that did something else than was approved',
+  failures: 'changes that failed',
+  rows: 'rows changed by an agent without a countersignature',
+  taskAfterTask: 'tasks of an agent that were stopped',
+  identity: 'a target that is not the pinned one',
 };
