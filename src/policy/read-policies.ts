@@ -5,7 +5,14 @@ import { fileURLToPath } from 'node:url';
 /** Policies as they stand in files, with the schema they are checked by. */
 export interface PolicyFiles {
   readonly schema: string;
-  readonly files: readonly { readonly name: string; readonly text: string }[];
+  readonly files: readonly PolicyFile[];
+}
+
+export interface PolicyFile {
+  readonly name: string;
+  readonly text: string;
+  /** Byte for byte one that comes with Countersign, and so checked before it came: no command needs to check it again. */
+  readonly shipped?: boolean;
 }
 
 /** What comes with Countersign: the default policies, and the one schema. */
@@ -21,7 +28,19 @@ export async function readPolicies(directory: string): Promise<PolicyFiles> {
   const names = (await readdir(directory)).filter((name) => name.endsWith('.cedar')).sort();
   if (names.length === 0) throw new Error(`${directory} holds no policy (*.cedar)`);
   const files = await Promise.all(
-    names.map(async (name) => ({ name, text: await readFile(join(directory, name), 'utf8') })),
+    names.map(async (name): Promise<PolicyFile> => {
+      const text = await readFile(join(directory, name), 'utf8');
+      return { name, text, shipped: text === (await shippedText(name)) };
+    }),
   );
   return { schema: await readFile(join(SHIPPED_POLICIES, 'schema.cedarschema'), 'utf8'), files };
+}
+
+async function shippedText(name: string): Promise<string | undefined> {
+  try {
+    return await readFile(join(SHIPPED_POLICIES, name), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }

@@ -1,3 +1,6 @@
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ANY_TIME, type ChangeTime } from '../../src/domain/change-time.ts';
@@ -410,6 +413,21 @@ describe('checking policies', () => {
     );
     expect([...set.heeds].sort()).toEqual(['frozen', 'rows', 'via']);
     expect(parsePolicies(await readPolicies(SHIPPED_POLICIES)).heeds).toContain('inWindow');
+  });
+
+  it('are right as they are shipped, for no command checks them again; what differs by a byte is checked', async () => {
+    const shipped = await readPolicies(SHIPPED_POLICIES);
+    expect(shipped.files.map((file) => file.shipped)).toEqual(shipped.files.map(() => true));
+    expect(() =>
+      parsePolicies({ ...shipped, files: shipped.files.map(({ name, text }) => ({ name, text })) }),
+    ).not.toThrow();
+    const directory = mkdtempSync(join(tmpdir(), 'countersign-policies-'));
+    cpSync(SHIPPED_POLICIES, directory, { recursive: true });
+    const file = join(directory, '3-changes.cedar');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('context.', 'context.un'));
+    const read = await readPolicies(directory);
+    rmSync(directory, { recursive: true });
+    expect(() => parsePolicies(read)).toThrow(PolicyError);
   });
 
   it('gives every change of a byte another digest', async () => {
