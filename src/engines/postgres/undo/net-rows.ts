@@ -32,16 +32,20 @@ export function columnList(columns: readonly string[], alias?: string): string {
 export async function layNet(client: pg.Client, change: string, table: UndoTable): Promise<void> {
   const { net, key } = table;
   const of = `FROM countersign.captured_rows AS k, pg_catalog.unnest(k`;
+  const oneForm = isOneForm(table);
+  // Where there is one form, its columns would only make each of many comparisons longer; where there are more, they come
+  // last. By bytes: what language the database is in is nothing to whether two rows are the same.
+  const [columns, alike] = oneForm ? ['', ''] : ['k.columns, ', 'columns, '];
   const where = `WHERE k.change = ${quoteLiteral(change)} AND k.relation = ${quoteLiteral(table.relation)}`;
   await client.query(`
     CREATE TEMPORARY TABLE ${net.replace('pg_temp.', '')} ON COMMIT DROP AS
     WITH met AS MATERIALIZED (
-      SELECT columns, image, pg_catalog.sum(sign)::integer AS copies FROM (
-        SELECT k.columns, i.image, 1 AS sign ${of}.before) AS i (image) ${where}
-        UNION ALL SELECT k.columns, i.image, -1 ${of}.after) AS i (image) ${where}
-      ) AS images GROUP BY columns, image HAVING pg_catalog.sum(sign) <> 0
+      SELECT ${alike}image, pg_catalog.sum(sign)::integer AS copies FROM (
+        SELECT ${columns}i.image COLLATE pg_catalog."C" AS image, 1 AS sign ${of}.before) AS i (image) ${where}
+        UNION ALL SELECT ${columns}i.image COLLATE pg_catalog."C", -1 ${of}.after) AS i (image) ${where}
+      ) AS images GROUP BY image${oneForm ? '' : ', columns'} HAVING pg_catalog.sum(sign) <> 0
     )
-    ${isOneForm(table) ? readAsKept(table) : readAndSummed(table)}`);
+    ${oneForm ? readAsKept(table) : readAndSummed(table)}`);
   if (key.length > 0) {
     await client.query(`
       UPDATE ${net} AS n SET "~paired" = true FROM ${net} AS o
