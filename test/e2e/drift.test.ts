@@ -198,6 +198,20 @@ describe.each(servers.slice(0, 1))('drift of a target, before $name', ({ binarie
     expect((await site.run('drift', 'check')).code).toBe(0);
   }, 60_000);
 
+  it('is also what one environment has otherwise than another', async () => {
+    await asSuperuser(site.server.url('postgres'), 'CREATE DATABASE staging');
+    await asSuperuser(site.server.url('staging'), 'CREATE TABLE public.tried_out (id integer)');
+    const staging = ['--database', site.server.url('staging'), '--environment', 'staging', '--owner', 'ada'];
+    await site.ask('init', ...staging, '--target', 'rental-staging', '--yes');
+    const compared = await site.run('drift', 'show', 'rental-staging', '--against', 'rental-production');
+    const [, lacks = '', has = ''] = compared.stdout.split(/lacks:\n/);
+    expect([compared.code, lacks, has]).toEqual([
+      1,
+      expect.stringContaining('+ table public.tried_out'),
+      expect.stringContaining('- table public.customers'),
+    ]);
+  }, 90_000);
+
   async function heldPlan(statement: string): Promise<{ readonly plan: string }> {
     const client = new pg.Client({ connectionString: task.postgres });
     await client.connect();
