@@ -15,6 +15,7 @@ import type { Halt } from '../domain/halt.ts';
 import { type ActorId, asId, type HaltId, type Instant, instantOf } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { visible } from '../domain/visible.ts';
+import { knownTrips } from '../ledger/known-trips.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
 import { entriesIn } from '../ledger/newest-entry.ts';
 import { readEntriesOf } from '../ledger/read-entries.ts';
@@ -206,7 +207,7 @@ export function createBreakers(deps: {
       const rule = ruleOf('identity', '');
       const scope: BreakerScope = { scope: 'target', id: target };
       if (rule === undefined) return;
-      await halts.refresh();
+      await Promise.all([halts.refresh(), read()]);
       if (isStopped(scope)) return;
       const reason = refusal.message.replace(/\.$/, '');
       const owner = deps.owner({ target });
@@ -217,7 +218,9 @@ export function createBreakers(deps: {
         at: now,
         what: visible(`${reason}. ${refusal.detail ?? ''}`.trim()),
       };
-      await stop({ rule, scope, reason, again, owner, whose: { target } }, [seen], now);
+      // All gateways see it at once: the same trip is the same for each of them.
+      const before = (await knownTrips(store)).filter((one) => one.breaker === 'identity' && one.scope.id === target);
+      await stop({ rule, scope, reason, again, owner, whose: { target } }, [seen], `${before.length}`);
     },
     async status() {
       await read();

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { servers } from '../fixtures/postgres.ts';
+import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
 const PATIENCE = { timeout: 20_000, interval: 100 };
 
@@ -126,4 +126,30 @@ describe.each(servers.slice(0, 1))('breakers, before $name', ({ binaries }) => {
     expect(await said(client, 'SELECT count(*) FROM customers')).toBe('ran');
     expect(await trips()).toHaveLength(before);
   }, 60_000);
+
+  it('stop a target that is another one of a sudden, until a person says that it is well', async () => {
+    const before = (await trips()).length;
+    const server = site.server.url('postgres');
+    await asSuperuser(server, 'CREATE DATABASE impostor');
+    const told = 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO PUBLIC';
+    await asSuperuser(site.server.url('impostor'), told);
+    await asSuperuser(server, 'DROP DATABASE rental WITH (FORCE)');
+    await asSuperuser(server, 'ALTER DATABASE impostor RENAME TO rental');
+    await expect.poll(async () => (await trips()).length, PATIENCE).toBe(before + 1);
+    expect((await trips()).at(-1)).toMatchObject({
+      body: { breaker: 'identity', scope: 'target', id: 'rental-production', owner: 'ada', again: false },
+    });
+    const resumed = await site.run(
+      'resume',
+      '--target',
+      'rental-production',
+      '--reason',
+      'it was restored',
+      '--as',
+      'ada',
+    );
+    expect(resumed.code).toBe(0);
+    // It is not: the next look stops it again.
+    await expect.poll(async () => (await trips()).at(-1)?.body['again'], PATIENCE).toBe(true);
+  }, 90_000);
 });
