@@ -1,6 +1,7 @@
 """What may follow what: approvals bound to plan and environment, one outcome per intent, no effect above its maximum."""
 
 from canonical import Unsound, fields
+from glass import Glass
 from notes import open_envelope
 
 _APPROVAL = ("type", "plan", "environment", "identity", "person", "verdict", "reason", "at")
@@ -13,7 +14,7 @@ class History:
     """Takes entries in the ledger's order. `trust` says whose signatures count, and where; `keys` are the log's own."""
 
     def __init__(self, trust, keys):
-        self.trust, self.keys = trust, keys
+        self.trust, self.keys, self.glass = trust, keys, Glass(trust)
         self.attested, self.index = [], 0
         self.tasks, self.plans, self.writes = {}, {}, {}
         self.counted = {"approvals": 0, "applied": 0, "open": 0}
@@ -26,6 +27,8 @@ class History:
             "plan": self._plan,
             "approval": self._verdict,
             "rejection": self._verdict,
+            "break-glass": self._broken,
+            "incident review": self._reviewed,
             "apply": self._apply,
             "intent": self._intent,
             "outcome": self._outcome,
@@ -39,8 +42,9 @@ class History:
 
     def finish(self):
         everything = [*self.plans.values(), *self.writes.values()]
-        counted = {**self.counted, "open": sum(each["state"] == "under way" for each in everything)}
-        return {**counted, "attested": self.attested} if self.attested else counted
+        alone = self.glass.said()
+        told = {**({"attested": self.attested} if self.attested else {}), **({"brokenGlass": alone} if alone else {})}
+        return {**self.counted, "open": sum(each["state"] == "under way" for each in everything), **told}
 
     def _task(self, subject, body, _):
         if subject in self.tasks or body["id"] != subject:
@@ -131,15 +135,27 @@ class History:
             return "its effect was not measured"
         return "it can't be undone" if about.get("undo", {}).get("undo") in (None, "irreversible") else None
 
-    def _apply(self, subject, body, _):
+    def _broken(self, subject, body, _):
+        self.glass.opened(subject, body, self._made(subject, "the glass for"))
+
+    def _reviewed(self, subject, body, _):
+        self.glass.reviewed(subject, body, self._made(subject, "a review of"))
+
+    def _made(self, subject, what):
+        if subject not in self.plans:
+            raise Unsound(f"is {what} plan {subject}, which was not made")
+        return self.plans[subject]
+
+    def _apply(self, subject, body, entry):
         plan = self.plans.get(subject)
         if plan is None or body["plan"] != subject:
             raise Unsound(f"applies plan {subject}, which was not made")
         if plan["state"] not in ("held", "not applied") or plan["refused"]:
             raise Unsound(f"applies a plan that is {'rejected' if plan['refused'] else plan['state']}")
         about = plan["body"]
+        plan["alone"] = alone = self.glass.standing_in(subject, body, entry["at"])
         if about["decision"] != "allow":
-            needed = self._needed(about)
+            needed = 0 if alone and "approvals" in alone["signed"]["standsInFor"] else self._needed(about)
             # People and keys: one key under two names is one signature.
             signers = len({key for key in plan["people"].values() if key is not None})
             if signers < needed:
@@ -203,6 +219,8 @@ class History:
         elif outcome == "applied":
             self._same_effect(one, body)
             self._within(one["body"]["measured"], body.get("tables", []))
+        if outcome == "applied" and one.get("alone"):
+            one["alone"]["applied"] = True
         self.counted["applied"] += outcome == "applied"
 
     @staticmethod

@@ -57,9 +57,26 @@ def _action(subject, entries):
             for index, verdict, body in own
             if verdict["kind"] in ("approval", "rejection") and "envelope" in body
         ],
+        **_glass(own),
         "effect": _last(own, "intent", ("xid", "effect")),
         "outcome": _last(own, "outcome", _ENDED),
     }
+
+
+def _glass(own):
+    events = {"break-glass": "broken", "incident review": "reviewed"}
+    said = [
+        {
+            "entry": index,
+            "at": entry["at"],
+            "event": events[entry["kind"]],
+            **_picked(body, ("incident", "person", "reason", "standsInFor", "until")),
+            "envelope": f"sha256:{hashlib.sha256(write(body['envelope'])).hexdigest()}",
+        }
+        for index, entry, body in own
+        if entry["kind"] in events and "envelope" in body
+    ]
+    return {"breakGlass": said} if said else {}
 
 
 def _last(own, kind, names):

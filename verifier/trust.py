@@ -21,6 +21,7 @@ class Trust:
                 "keys": [_person_key(key) for key in person["keys"]] + [passkey(each) for each in person.get("passkeys", [])],
                 "approves": person["approves"],
                 "slack": person.get("slack"),
+                "breaksGlass": person.get("breaksGlass", []),
             }
             for name, person in said.pop("people").items()
         }

@@ -214,8 +214,9 @@ def main():
 
 
 def _end(asked, code, answer):
-    told = answer.get("attested", [])
-    said = ", ".join(f"{name} {value}" for name, value in answer.items() if name not in ("verdict", "attested"))
+    apart = ("verdict", "attested", "brokenGlass")
+    told = [*answer.get("attested", []), *answer.get("brokenGlass", [])]
+    said = ", ".join(f"{name} {value}" for name, value in answer.items() if name not in apart)
     print(json.dumps(answer) if asked.json else "\n  ".join([f"{answer['verdict'].upper()}: {said}", *told]))
     return code
 

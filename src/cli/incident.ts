@@ -6,6 +6,7 @@ import { RefusalError } from '../domain/refusal.ts';
 import { type KnownBackup, knownBackups } from '../ledger/known-backups.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { type Answer, answerWith, type CommonOptions, withCommonOptions } from './command.ts';
+import { registerIncidentReview } from './incident-review.ts';
 import { fromCopy, fromDump, type PlaybookStep } from './playbook-steps.ts';
 
 interface PlaybookOptions extends CommonOptions {
@@ -14,9 +15,10 @@ interface PlaybookOptions extends CommonOptions {
   readonly change?: string;
 }
 
-/** Adds `countersign incident playbook`. */
+/** Adds `countersign incident playbook|list|show|review`. */
 export function registerIncident(program: Command): void {
   const incident = program.command('incident').description('when something went wrong');
+  registerIncidentReview(incident);
   withCommonOptions(
     incident.command('playbook').description('the exact commands to recover, best printed before they are needed'),
   )

@@ -3,6 +3,8 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { defaultConfigFile } from '../config/load.ts';
 import { ENTRY_KINDS } from '../domain/entry.ts';
+import { shortId } from '../domain/plan.ts';
+import type { BrokenGlass } from '../ledger/broken-glass.ts';
 import type { StoredEntry } from '../ledger/read-entries.ts';
 import { loadSigningKey, verifierKey } from '../ledger/signing-key.ts';
 import { verifyLedger } from '../ledger/verify.ts';
@@ -76,6 +78,13 @@ function line({ index, entry }: StoredEntry): string {
   return `${String(index).padStart(7)}  ${entry.at}  ${entry.kind.padEnd(11)}  ${entry.subject}  ${pc.dim(gist(entry.body))}`;
 }
 
+/** What a reader of the ledger must not miss: somebody acted alone. */
+function glassLine({ incident, plan, by, applied, reviewedBy }: BrokenGlass): string {
+  const looked = reviewedBy === null ? pc.red('not reviewed') : `reviewed by ${reviewedBy}`;
+  const done = applied ? 'applied without what was missing of it' : 'not applied so';
+  return `plan ${shortId(plan)}: ${done}, by break-glass of ${by} (${incident}), ${looked}`;
+}
+
 const GIST = [
   'actor',
   'target',
@@ -117,7 +126,11 @@ async function verify(file: string | undefined, options: VerifyOptions) {
           : '';
       return {
         json: verdict,
-        text: `${pc.green('Sound.')} ${verdict.entries} entries, ${verdict.checkpoints} signed checkpoints, root ${verdict.root}\nkey ${verdict.verifierKey}${warning}`,
+        text: [
+          `${pc.green('Sound.')} ${verdict.entries} entries, ${verdict.checkpoints} signed checkpoints, root ${verdict.root}`,
+          `key ${verdict.verifierKey}${warning}`,
+          ...(verdict.brokenGlass ?? []).map(glassLine),
+        ].join('\n'),
       };
     }
     case 'tampered':

@@ -6,7 +6,13 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   init: async () => (await import('./init.ts')).registerInit,
   serve: async () => (await import('./serve.ts')).registerServe,
   task: async () => (await import('./task.ts')).registerTask,
-  plan: async () => (await import('./plan.ts')).registerPlan,
+  plan: async () => {
+    const [{ registerPlan }, { registerBreakGlass }] = await Promise.all([
+      import('./plan.ts'),
+      import('./break-glass.ts'),
+    ]);
+    return (commands) => registerBreakGlass(registerPlan(commands));
+  },
   change: async () => (await import('./change.ts')).registerChange,
   ledger: async () => (await import('./ledger.ts')).registerLedger,
   witness: async () => (await import('./witness.ts')).registerWitness,

@@ -9,6 +9,7 @@ import { digestOf, type Json } from '../domain/digest.ts';
 import { asId, instantOf, type TaskId } from '../domain/ids.ts';
 import { PLAN_STATES, type PlanState, shortId } from '../domain/plan.ts';
 import { RefusalError } from '../domain/refusal.ts';
+import { visible } from '../domain/visible.ts';
 import type { PlanView } from '../pipeline/gateway.ts';
 import { planNamed } from '../pipeline/plan-view.ts';
 import { describeEffect } from '../planning/describe-effect.ts';
@@ -20,7 +21,7 @@ import { answerWith, type CommonOptions, orRefused, UsageError, withCommonOption
 import { type DecisionsOptions, seen, showDecisions } from './decisions.ts';
 import { EXIT } from './exit.ts';
 
-interface PersonOptions extends CommonOptions {
+export interface PersonOptions extends CommonOptions {
   readonly as?: string;
   readonly key?: string;
   readonly reason?: string;
@@ -33,8 +34,8 @@ interface ListOptions extends CommonOptions {
   readonly limit: string;
 }
 
-/** Adds `countersign plan list|show|decisions|approve|reject|apply`. */
-export function registerPlan(program: Command): void {
+/** Adds `countersign plan list|show|decisions|approve|reject|apply`; `break-glass` stands beside it. */
+export function registerPlan(program: Command): Command {
   const plan = program.command('plan').description('what was held: look at it, decide, apply it');
 
   withCommonOptions(plan.command('list').description('list plans, the newest first'))
@@ -67,6 +68,7 @@ export function registerPlan(program: Command): void {
   personal(plan.command('apply <plan>').description('apply an approved plan, exactly once')).action(
     (id: string, options: PersonOptions) => answerWith(options, (countersign) => apply(countersign, id, options)),
   );
+  return plan;
 }
 
 const VERDICT_HELP = {
@@ -74,7 +76,8 @@ const VERDICT_HELP = {
   reject: 'refuse a plan with your own key',
 } as const;
 
-function personal(command: Command): Command {
+/** A command that a person acts by, with their own key. */
+export function personal(command: Command): Command {
   return withCommonOptions(command)
     .requiredOption('--as <person>', 'who you are, as the configuration names you')
     .option('--key <file>', 'your private key (default: keys/people/<person>.key beside the configuration)')
@@ -143,12 +146,13 @@ function summary(view: PlanView) {
 
 async function show(countersign: Countersign, named: string, { as }: PersonOptions) {
   const person = as === undefined ? undefined : personNamed(countersign, as, 'plan.read');
-  const view = await find(countersign, named);
+  const view = await findPlan(countersign, named);
   if (person !== undefined) await seen(countersign, view, person.id);
   return { json: view, text: planText(view, countersign) };
 }
 
-async function find({ store, views }: Countersign, named: string): Promise<PlanView> {
+/** @throws RefusalError for what names no plan, or several. */
+export async function findPlan({ store, views }: Countersign, named: string): Promise<PlanView> {
   const id = await planNamed(store, named);
   if (id === 'several')
     throw new RefusalError({
@@ -183,10 +187,22 @@ export function planText(view: PlanView, { config, rules }: Countersign): string
     ...renderPlan(view.plan).map(emphasised),
     `approvals ${view.approvals.length} given${view.approvalsMissing > 0 ? `, ${view.approvalsMissing} missing` : ', enough'}${owner === undefined ? '' : `; ${view.plan.environment} is ${owner}’s`}`,
     ...approvals,
+    ...glassLines(view),
     ...timeLines(view, rules(view.plan.target)?.changeTime()),
     `expires   ${view.plan.expiresAt}`,
     ...(next[view.state] === undefined ? [] : ['', `${pc.dim('next')}      ${next[view.state]}`]),
   ].join('\n');
+}
+
+/** Who acts on it alone, and whether anybody has looked at that. */
+function glassLines({ glass }: PlanView): readonly string[] {
+  if (glass === undefined) return [];
+  const { person, until, standsInFor, incident, reviewedBy, reason } = glass;
+  return [
+    pc.red(`GLASS BROKEN by ${person}, without: ${standsInFor.join(', ')}`),
+    `          ${visible(reason)}`,
+    `          only ${person} applies it so, until ${until}; ${incident}, ${reviewedBy === null ? 'not reviewed' : `reviewed by ${reviewedBy}`}`,
+  ];
 }
 
 /** What the plan waits for besides people, or else until when the time is right. */
@@ -209,7 +225,7 @@ async function decide(
   options: PersonOptions & { readonly verdict: 'approve' | 'reject' },
 ) {
   const person = personNamed(countersign, options.as ?? '', 'plan.decide');
-  const view = await find(countersign, named);
+  const view = await findPlan(countersign, named);
   const key = keyOf(countersign, person, options.key);
   if (asks(options)) await seen(countersign, view, person.id);
   if (
@@ -244,7 +260,7 @@ async function decide(
 
 async function apply(countersign: Countersign, named: string, options: PersonOptions) {
   const person = personNamed(countersign, options.as ?? '', 'plan.apply');
-  const view = await find(countersign, named);
+  const view = await findPlan(countersign, named);
   if (view.state === 'approved' && (await declined(options, `${planText(view, countersign)}\n`, 'Apply this plan?')))
     return undecided();
   await countersign.announce({ pg: '', http: '' });
@@ -263,13 +279,13 @@ function asks({ yes, json }: PersonOptions): boolean {
 }
 
 /** Asks where there is somebody to ask; a script has decided already. */
-async function declined(options: PersonOptions, shown: string, question: string): Promise<boolean> {
+export async function declined(options: PersonOptions, shown: string, question: string): Promise<boolean> {
   if (!asks(options)) return false;
   process.stdout.write(`${shown}\n`);
   const sure = await confirm({ message: question, initialValue: false });
   return isCancel(sure) || !sure;
 }
 
-function undecided() {
+export function undecided() {
   return { json: { decided: false }, text: 'Nothing was done.', exit: EXIT.refused };
 }

@@ -23,6 +23,7 @@ export function trustPolicy(config: Config, known: ReadonlyMap<ActorId, Person>,
                   }),
               ...(config.slack === null || actor.slack === undefined ? {} : { slack: actor.slack }),
               approves: [...actor.approves],
+              ...(actor.breaksGlass.length === 0 ? {} : { breaksGlass: [...actor.breaksGlass] }),
             },
           ] as const,
         ]

@@ -28,14 +28,20 @@ export function personOf(id: string, entry: PersonEntry): Person {
     publicKeys: entry.publicKeys.map((key) => Buffer.from(key.slice('ed25519:'.length), 'base64')),
     passkeys: [],
     approves: entry.approves,
+    breaksGlass: entry.breaksGlass,
     requests: entry.requests,
     roles: personRoles(entry),
   };
 }
 
-/** `approves` and `mayHalt` are the older words for two of the roles, and still say so. */
-function personRoles({ roles = ['requester'], approves, mayHalt }: PersonEntry) {
-  const meant: readonly (PersonRole | false)[] = [...roles, approves.length > 0 && 'approver', mayHalt && 'operator'];
+/** `approves`, `mayHalt` and `breaksGlass` say three of the roles as well. */
+function personRoles({ roles = ['requester'], approves, mayHalt, breaksGlass }: PersonEntry) {
+  const meant: readonly (PersonRole | false)[] = [
+    ...roles,
+    approves.length > 0 && 'approver',
+    mayHalt && 'operator',
+    breaksGlass.length > 0 && 'responder',
+  ];
   return PERSON_ROLES.filter((role) => meant.includes(role));
 }
 
@@ -64,7 +70,14 @@ export function checkPeople(value: ConfigDocument, report: Report, needEnvironme
     if (personRoles(person).includes('auditor') && personRoles(person).length > 1)
       report(
         ['actors', 'people', id, 'roles'],
-        'an auditor reads all and changes nothing: no other role, approves or mayHalt beside it',
+        'an auditor reads all and changes nothing: no other role, approves, mayHalt or breaksGlass beside it',
+      );
+    if (person.roles?.includes('responder') === true && person.breaksGlass.length === 0)
+      report(['actors', 'people', id, 'breaksGlass'], 'a responder needs environments to break the glass in');
+    if (personRoles(person).includes('administrator') && person.breaksGlass.length > 0)
+      report(
+        ['actors', 'people', id, 'breaksGlass'],
+        'who configures decides nothing alone: an administrator can’t break the glass',
       );
     if (person.roles?.includes('approver') === true && person.approves.length === 0)
       report(['actors', 'people', id, 'approves'], 'an approver needs environments to approve in');
@@ -75,7 +88,7 @@ export function checkPeople(value: ConfigDocument, report: Report, needEnvironme
         report(['actors', 'people', id, key], `this is ${other}'s: one would pass for the other`);
       if (name !== undefined) keys.set(name, id);
     }
-    for (const key of ['approves', 'requests'] as const) {
+    for (const key of ['approves', 'breaksGlass', 'requests'] as const) {
       for (const [index, environment] of person[key].entries()) {
         if (environment !== '*') needEnvironment(['actors', 'people', id, key, index], environment);
       }

@@ -231,9 +231,11 @@ const person = z.strictObject({
     .default([]),
   approves: z.array(name.or(z.literal('*'))).default([]),
   mayHalt: z.boolean().default(false),
+  /** Where they may apply a plan in an emergency without what is missing of it; nobody may unless they are named. */
+  breaksGlass: z.array(name.or(z.literal('*'))).default([]),
   /** Where agents may act on their behalf. */
   requests: z.array(name.or(z.literal('*'))).default(['*']),
-  /** Left out: requester, and approver or operator where `approves` or `mayHalt` say so. */
+  /** Left out: requester, and approver, operator or responder where `approves`, `mayHalt` or `breaksGlass` say so. */
   roles: z.array(z.enum(PERSON_ROLES)).min(1).optional(),
 });
 

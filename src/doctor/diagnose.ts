@@ -10,12 +10,14 @@ import { checkBackupCredentials, checkFiles, checkPeopleKeys } from './files.ts'
 import { type Finding, findingsOf } from './finding.ts';
 import { checkGrants, type Reach } from './grants.ts';
 import { checkSeparation, type Identified } from './identity.ts';
+import { checkIncidents } from './incidents.ts';
 import { addressesOf, lookForBackupCredentials, lookForCredentials } from './look-around.ts';
 import { checkMachine } from './machine.ts';
 import { checkMissingPowers } from './missing-powers.ts';
 import { checkOtherWaysIn } from './other-ways-in.ts';
 import { readBackupAge } from './read-backup-age.ts';
 import { readDrift } from './read-drift.ts';
+import { readUnreviewed } from './read-incidents.ts';
 import { filesOf, peopleKeys, readMachine, readOwnTls } from './read-installation.ts';
 import { readSlack } from './read-slack.ts';
 import { readWitnessing } from './read-witnessing.ts';
@@ -55,6 +57,7 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
     ...checkBackupCredentials(lookForBackupCredentials(around.env, config.directory)),
     ...targets.flatMap(({ findings }) => findings),
     ...(await checkBackups([...config.targets.values()])),
+    ...checkIncidents(await readUnreviewed(config), around.nowMs),
     ...checkBackupAge(await readBackupAge(config), around.nowMs),
     ...checkDrift(await readDrift(config)),
     ...checkSeparation(targets.flatMap(({ identified }) => (identified === null ? [] : [identified]))),

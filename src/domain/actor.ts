@@ -12,7 +12,7 @@ export interface Agent {
 }
 
 /** What people do here. The duties are apart: who looks after all of it changes nothing, who configures doesn't decide alone. */
-export const PERSON_ROLES = ['requester', 'approver', 'operator', 'auditor', 'administrator'] as const;
+export const PERSON_ROLES = ['requester', 'approver', 'operator', 'responder', 'auditor', 'administrator'] as const;
 export type PersonRole = (typeof PERSON_ROLES)[number];
 
 export interface Person {
@@ -30,6 +30,8 @@ export interface Person {
   readonly passkeys: readonly Passkey[];
   /** Environments by id in which this person may countersign; `*` is every one. */
   readonly approves: readonly string[];
+  /** Environments by id in which this person may break the glass; `*` is every one. Nobody may unless they are named. */
+  readonly breaksGlass: readonly string[];
   /** Environments by id in which agents may act for this person; `*` is every one. */
   readonly requests: readonly string[];
   /** What this person may do; `rights.ts` says what each means. */

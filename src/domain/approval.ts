@@ -48,5 +48,5 @@ export interface ApprovalEnvelope {
 }
 
 declare const approved: unique symbol;
-/** A plan whose quorum of signatures was verified. Only `approval/quorum.ts` makes one. */
+/** A plan whose signatures were verified. Only `approval/quorum.ts` makes one, and in an emergency `approval/break-glass.ts`. */
 export type Approved<P extends Plan = Plan> = P & { readonly [approved]: true };

@@ -50,6 +50,10 @@ export const ENTRY_KINDS = [
   'drift',
   /** A breaker stopped a task, an agent or a target, and why: an incident, with what led to it. */
   'trip',
+  /** A person acts on a plan without what is missing of it, and signs so. */
+  'break-glass',
+  /** Another person has looked at what was done so. */
+  'incident review',
 ] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 

@@ -25,6 +25,11 @@ export const NOTICE_TYPES = [
   'drift.failed',
   /** A breaker has stopped a task, an agent or a target. */
   'breaker.tripped',
+  /** Somebody acts on a plan alone, without what is missing of it. */
+  'glass.broken',
+  /** Nobody has looked at that yet, and somebody else is told of it now. */
+  'incident.escalated',
+  'incident.reviewed',
 ] as const;
 export type NoticeType = (typeof NOTICE_TYPES)[number];
 

@@ -23,6 +23,8 @@ export const RIGHTS = [
   'passkey.own',
   'passkey.revoke',
   'token.own',
+  'glass.break',
+  'incident.review',
 ] as const;
 export type Right = (typeof RIGHTS)[number];
 
@@ -32,7 +34,17 @@ const OWN = ['passkey.own', 'token.own'] as const;
 /** Role × action, whole: who isn't named may not. Where a person may countersign is narrowed by `approves`. */
 const TABLE: Readonly<Record<PersonRole, readonly Right[]>> = {
   requester: [...LOOK, ...OWN, 'task.open', 'task.close', 'plan.apply', 'change.undo'],
-  approver: [...LOOK, ...OWN, 'plan.decide', 'plan.apply', 'change.undo', 'code.vouch', 'drift.accept', 'ledger.read'],
+  approver: [
+    ...LOOK,
+    ...OWN,
+    'plan.decide',
+    'plan.apply',
+    'change.undo',
+    'code.vouch',
+    'drift.accept',
+    'ledger.read',
+    'incident.review',
+  ],
   operator: [
     ...LOOK,
     ...OWN,
@@ -43,9 +55,20 @@ const TABLE: Readonly<Record<PersonRole, readonly Right[]>> = {
     'session.read',
     'session.revoke',
   ],
-  // Registers what they sign in with, and changes nothing else.
-  auditor: [...LOOK, 'passkey.own', 'ledger.read', 'session.read'],
-  administrator: [...LOOK, ...OWN, 'ledger.read', 'values.erase', 'session.read', 'session.revoke', 'passkey.revoke'],
+  // Where is narrowed by `breaksGlass`: nobody has it unless they are named.
+  responder: [...LOOK, ...OWN, 'glass.break', 'plan.apply', 'ledger.read'],
+  // Registers what they sign in with, says what they think of broken glass, and changes nothing else.
+  auditor: [...LOOK, 'passkey.own', 'ledger.read', 'session.read', 'incident.review'],
+  administrator: [
+    ...LOOK,
+    ...OWN,
+    'ledger.read',
+    'values.erase',
+    'session.read',
+    'session.revoke',
+    'passkey.revoke',
+    'incident.review',
+  ],
 };
 
 /** What the roles of a person allow together. */

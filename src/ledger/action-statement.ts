@@ -65,6 +65,7 @@ function actionOf(entries: readonly PlacedEntry[]): Json[] {
       measured: said['measured'] ?? null,
       ...picked(said, ['undo', 'undoes', 'purges', 'askedBy', 'kept', 'backup']),
       approvals: entries.flatMap(verdictOf),
+      ...glassOf(entries),
       effect: effect === undefined ? null : { at: effect.entry.at, ...picked(bodyOf(effect.entry), ['xid', 'effect']) },
       outcome:
         done === undefined
@@ -89,6 +90,24 @@ function verdictOf({ index, entry }: PlacedEntry): Json[] {
       envelope: `sha256:${sha256(canonicalJson(envelope))}`,
     },
   ];
+}
+
+/** Who acted on it alone, and who has looked at that; left out where nobody did. */
+function glassOf(entries: readonly PlacedEntry[]): { readonly breakGlass?: Json } {
+  const said = entries.flatMap(({ index, entry }) => {
+    const { envelope, ...body } = bodyOf(entry);
+    if ((entry.kind !== 'break-glass' && entry.kind !== 'incident review') || envelope === undefined) return [];
+    return [
+      {
+        entry: index,
+        at: entry.at,
+        event: entry.kind === 'break-glass' ? 'broken' : 'reviewed',
+        ...picked(body, ['incident', 'person', 'reason', 'standsInFor', 'until']),
+        envelope: `sha256:${sha256(canonicalJson(envelope))}`,
+      },
+    ];
+  });
+  return said.length === 0 ? {} : { breakGlass: said };
 }
 
 function picked(body: Body, names: readonly string[]): Body {

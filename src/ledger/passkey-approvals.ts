@@ -35,6 +35,8 @@ const verdictSchema = z.object({
   }),
 });
 
+const SIGNED: ReadonlySet<string> = new Set(['approval', 'rejection', 'break-glass', 'incident review']);
+
 export function createPasskeyApprovals(): PasskeyApprovals {
   const known = new Map<string, z.infer<typeof passkeySchema>>();
 
@@ -68,7 +70,7 @@ export function createPasskeyApprovals(): PasskeyApprovals {
       if (!entry.includes('"passkey"') && !entry.includes('"webauthn"')) return undefined;
       const { kind, subject, body } = JSON.parse(entry) as { kind: string; subject: string; body: unknown };
       if (kind === 'passkey') return passkey(subject, body);
-      return kind === 'approval' || kind === 'rejection' ? verdict(body) : undefined;
+      return SIGNED.has(kind) ? verdict(body) : undefined;
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { PostgresState } from '../domain/state-location.ts';
 import { isOfAKey, type LedgerCopy, openFileCopy, UnreadableLine } from './archive.ts';
 import { wrongAttestation } from './attested-approvals.ts';
+import { type BrokenGlass, createBrokenGlassClaims } from './broken-glass.ts';
 import { type KeySuccession, successionOf } from './key-succession.ts';
 import { createPasskeyApprovals } from './passkey-approvals.ts';
 import { openPostgresCopy } from './postgres-copy.ts';
@@ -16,6 +17,8 @@ export type Verdict =
       readonly verifierKey: string;
       /** Whether the key was given from outside; a key that the copy names itself only shows that it fits itself. */
       readonly keyFrom: 'outside' | 'the copy itself';
+      /** What somebody acted on alone; left out where nobody did. */
+      readonly brokenGlass?: readonly BrokenGlass[];
     }
   | { readonly verdict: 'tampered'; readonly entry: number | null; readonly problem: string }
   | { readonly verdict: 'unreadable'; readonly problem: string };
@@ -73,6 +76,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
   let frontier: Frontier = EMPTY_FRONTIER;
   let vouched = 0;
   const approvals = createPasskeyApprovals();
+  const glass = createBrokenGlassClaims();
   for await (const { index, entry, leaf, problem } of copy.entries()) {
     if (index !== frontier.size) return tampered(frontier.size, `entry ${frontier.size} was removed`);
     const computed = leafHash(Buffer.from(entry, 'utf8'));
@@ -82,7 +86,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
       return tampered(index, `entry ${index} was changed: it is not one of a key`);
     }
     if (problem !== undefined) return tampered(index, `entry ${index} was changed: ${problem}`);
-    const wrongly = approvals.take(entry) ?? wrongAttestation(entry, index, succession);
+    const wrongly = approvals.take(entry) ?? wrongAttestation(entry, index, succession) ?? glass.take(entry);
     if (wrongly !== undefined) return tampered(index, `entry ${index} counts for nothing: ${wrongly}`);
     const grown = grow(frontier, [computed]);
     frontier = grown.frontier;
@@ -117,6 +121,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
   if (vouched < frontier.size) {
     return tampered(vouched, `no signed checkpoint covers the entries from ${vouched} on`);
   }
+  const brokenGlass = glass.found();
   return {
     verdict: 'sound',
     entries: frontier.size,
@@ -124,6 +129,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
     root: rootOf(frontier).toString('base64'),
     verifierKey: succession.keys.at(-1)?.verifierKey ?? keyText,
     keyFrom: trustedKey === undefined ? 'the copy itself' : 'outside',
+    ...(brokenGlass.length === 0 ? {} : { brokenGlass }),
   };
 }
 

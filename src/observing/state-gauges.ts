@@ -14,6 +14,8 @@ export interface StateOfThings {
   plans(): Promise<ReadonlyMap<PlanState, number>>;
   /** When the oldest plan was made that waits for people; `null` when none waits. */
   waitingSince(): Promise<number | null>;
+  /** Broken glass that nobody has looked at. */
+  unreviewedIncidents(): Promise<number>;
   /** How many gateways work on this state. */
   gateways(): Promise<number>;
   halts(): readonly { readonly scope: HaltScope; readonly breaker?: Breaker }[];
@@ -103,6 +105,9 @@ export function addStateGauges(
     const sinceMs = await state.waitingSince();
     oldest.set(sinceMs === null ? 0 : Math.max(0, (state.nowMs() - sinceMs) / 1000));
   });
+  gauge('countersign_incidents_unreviewed', 'Broken glass that nobody has reviewed', [], async (incidents) =>
+    incidents.set(await state.unreviewedIncidents()),
+  );
   gauge('countersign_gateways', 'Gateways that live and work on this state', [], async (gateways) =>
     gateways.set(await state.gateways()),
   );

@@ -1,23 +1,21 @@
-import { verifyQuorum } from '../approval/quorum.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Json } from '../domain/digest.ts';
 import type { DefinitionMove } from '../domain/drift.ts';
-import type { ActorId, PlanId } from '../domain/ids.ts';
+import type { PlanId } from '../domain/ids.ts';
 import type { PlanRecord, PlanState } from '../domain/plan.ts';
 import { shortId } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { StatementAnswer } from '../domain/statement-answer.ts';
-import type { Task } from '../domain/task.ts';
 import type { ApplyOutcome } from '../engines/engine.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
 import { describeEffect } from '../planning/describe-effect.ts';
 import { rowsOf } from '../planning/rows-of.ts';
-import { approvalsOf } from '../store/approvals.ts';
 import { putMoves } from '../store/drift.ts';
 import { getPlan, stillApplying, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { releaseRows, taskById } from '../store/tasks.ts';
 import type { Write } from '../store/write.ts';
+import { type ApplyingActor, mayApply, notApproved } from './apply-permission.ts';
 import type { ApplyReply } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { PlanViews } from './plan-view.ts';
@@ -25,8 +23,6 @@ import type { Proof } from './proof.ts';
 
 /** Applies an approved plan exactly once (G3, G6). */
 export type ApplyPlan = (id: PlanId, by: ApplyingActor) => Promise<ApplyReply>;
-
-export type ApplyingActor = { readonly task: Task } | { readonly person: ActorId };
 
 /**
  * The last stretch of the way: re-check everything that was true when people signed, then let the engine run the plan,
@@ -56,20 +52,10 @@ export function createApplyPlan(deps: {
 
     const stored = await taskById(store, record.plan.task);
     if (stored === undefined) return refused(unknownPlan(id), record);
-    const quorum = verifyQuorum({
-      plan: record.plan,
-      planId: record.id,
-      envelopes: await approvalsOf(store, id),
-      people: target.people,
-      clicks: target.clicks,
-      now: deps.now(),
-      needed: target.approvalsNeeded(stored.task, record.plan),
-    });
-    if (!('approved' in quorum)) return refused(notApproved(record, quorum.missing), record);
-    const decision = target.decideApply(stored.task, record.plan, quorum.by);
-    if (decision.decision !== 'allow') return refused(target.denial(decision), record);
+    const permission = await mayApply(record, { task: stored.task, by }, { store, target, now: deps.now });
+    if ('refused' in permission) return refused(permission.refused, record);
 
-    const request = target.applyRequest(quorum.approved);
+    const request = target.applyRequest(permission.approved);
     const stopping = new AbortController();
     let stopped: Refusal | undefined;
     const unwatch = deps.onStop(record, (reason) => {
@@ -88,7 +74,13 @@ export function createApplyPlan(deps: {
       await proof.record({
         kind: 'apply',
         subject: id,
-        body: { plan: id, by: 'task' in by ? by.task.agent : by.person, approvedBy: [...quorum.by], node: proof.node },
+        body: {
+          plan: id,
+          by: 'task' in by ? by.task.agent : by.person,
+          approvedBy: [...permission.approvedBy],
+          ...(permission.brokenGlass === undefined ? {} : { breakGlass: permission.brokenGlass }),
+          node: proof.node,
+        },
         writes: [transition(id, 'approved', 'applying', { note: attempt, at: proof.now() })],
       });
     } catch (error) {
@@ -309,15 +301,6 @@ function notApplicable({ id, plan, state, note }: PlanRecord, nowMs: number): Re
     refused: 'stale',
     message: `The plan is ${state}${note === null ? '' : `: ${note}`}.`,
     hint: 'Send the statement again: it becomes a new plan.',
-    plan: id,
-  };
-}
-
-function notApproved({ id }: PlanRecord, missing: number | undefined): Refusal {
-  return {
-    refused: 'held',
-    message: `The plan is not approved${missing === undefined ? '' : `: ${missing} more ${missing === 1 ? 'person' : 'people'} must countersign`}. Nothing was changed.`,
-    hint: `Stop and ask. A person decides with: countersign plan show ${shortId(id)}`,
     plan: id,
   };
 }

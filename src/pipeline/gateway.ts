@@ -166,6 +166,15 @@ export interface PlanView extends PlanRecord {
   }[];
   /** How many more people must countersign. */
   readonly approvalsMissing: number;
+  /** Who acts on it alone in an emergency; left out where nobody does. */
+  readonly glass?: {
+    readonly incident: string;
+    readonly person: ActorId;
+    readonly standsInFor: readonly string[];
+    readonly reason: string;
+    readonly until: Instant;
+    readonly reviewedBy: ActorId | null;
+  };
   /** Who can countersign it; who asked for it can't. */
   readonly canDecide: readonly ActorId[];
   /** What it waits for besides people, as policy and time stand now: empty when it could be applied once approved. */

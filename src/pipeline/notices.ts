@@ -82,6 +82,22 @@ async function noticeOf(entry: Entry, index: number, deps: NoticeDeps): Promise<
   const data = dataOf(record, deps);
   const what = whatOf(data);
   switch (type) {
+    case 'glass.broken':
+      return made(type, `${body['person']} broke the glass: ${what}. ${body['reason']}`, {
+        ...data,
+        incident: body['incident'] ?? null,
+        person: body['person'] ?? null,
+        reason: body['reason'] ?? null,
+        standsInFor: body['standsInFor'] ?? null,
+        review: `countersign incident review ${body['incident']} --as PERSON --reason TEXT`,
+      });
+    case 'incident.reviewed':
+      return made(type, `${body['person']} reviewed ${body['incident']}: ${body['reason']}`, {
+        ...data,
+        incident: body['incident'] ?? null,
+        person: body['person'] ?? null,
+        reason: body['reason'] ?? null,
+      });
     case 'plan.held':
       return data.approvals === 0 ? undefined : made(type, what, data);
     case 'plan.approved':
@@ -135,6 +151,8 @@ function typeOf(kind: Entry['kind'], body: Readonly<Record<string, Json>>): Noti
   if (kind === 'approval') return body['person'] === undefined ? undefined : 'plan.approved';
   if (kind === 'rejection') return 'plan.rejected';
   if (kind === 'expired') return 'plan.expired';
+  if (kind === 'break-glass') return 'glass.broken';
+  if (kind === 'incident review') return 'incident.reviewed';
   return kind === 'outcome' && body['plan'] !== undefined ? 'plan.ended' : undefined;
 }
 

@@ -56,8 +56,8 @@ export function createOutbox(deps: {
   readonly receivers: () => readonly Receiver[];
   readonly escalations: () => readonly Escalation[];
   readonly noticesOf: (stored: StoredEntry) => Promise<readonly Notice[]>;
-  /** Whether a plan is still to be decided on. */
-  readonly waits: (plan: string) => Promise<boolean>;
+  /** Whether what an escalation tells of still waits for somebody. */
+  readonly waits: (notice: Notice) => Promise<boolean>;
   readonly nowMs: () => number;
   readonly waitsMs?: readonly number[];
 }): Outbox {
@@ -77,8 +77,8 @@ export function createOutbox(deps: {
       putMessage({ id: idOf(of, receiver), receiver, notice: of, nextMs });
     const told = deps.receivers().filter((receiver) => receiver.wants(notice));
     const writes = told.map(({ name }) => put(name, notice, nowMs));
-    if (notice.type !== 'plan.held') return writes;
-    const later = { ...notice, type: 'plan.escalated', headline: `Still waits: ${notice.headline}` } as const;
+    const later = laterOf(notice);
+    if (later === undefined) return writes;
     for (const { afterMs, receivers } of deps.escalations())
       for (const name of receivers) writes.push(put(name, later, Date.parse(notice.at) + afterMs));
     return writes;
@@ -110,7 +110,8 @@ export function createOutbox(deps: {
     const { notice, receiver: name } = message;
     const untilMs = awayUntilMs.get(name) ?? 0;
     if (untilMs > deps.nowMs()) return putOff(message, untilMs);
-    if (notice.type === 'plan.escalated' && !(await deps.waits(notice.subject))) {
+    const escalated = notice.type === 'plan.escalated' || notice.type === 'incident.escalated';
+    if (escalated && !(await deps.waits(notice))) {
       const drop = { ...message, state: 'dropped', said: 'it was decided on before' } as const;
       await store.commit([settleMessage(message.id, drop, instantOf(deps.nowMs()))]);
       return;
@@ -166,6 +167,15 @@ export function createOutbox(deps: {
       return mine.length;
     },
   };
+}
+
+/** What is told of a notice again where nobody has heeded it; `undefined` where nobody is to. */
+function laterOf(notice: Notice): Notice | undefined {
+  if (notice.type === 'plan.held')
+    return { ...notice, type: 'plan.escalated', headline: `Still waits: ${notice.headline}` };
+  if (notice.type === 'glass.broken')
+    return { ...notice, type: 'incident.escalated', headline: `Nobody has reviewed it: ${notice.headline}` };
+  return undefined;
 }
 
 /** The same for the same entry and receiver, whoever makes it. */

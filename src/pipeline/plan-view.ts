@@ -1,3 +1,4 @@
+import { openBreakGlass } from '../approval/break-glass.ts';
 import { openEnvelope } from '../approval/envelope.ts';
 import { verifyQuorum } from '../approval/quorum.ts';
 import type { Person } from '../domain/actor.ts';
@@ -9,6 +10,7 @@ import { RefusalError } from '../domain/refusal.ts';
 import { mayDo } from '../domain/rights.ts';
 import type { Task } from '../domain/task.ts';
 import { approvalsOf } from '../store/approvals.ts';
+import { incidentsOf } from '../store/incidents.ts';
 import { plansByPrefix } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
@@ -46,6 +48,7 @@ export function createPlanViews(deps: {
         ...record,
         state: stateNow(record, deps.now()),
         approvals: envelopes.flatMap((envelope) => approvalOf(envelope, quorum.by)),
+        ...(await glassOf(deps.store, record.id)),
         canDecide: rules === undefined ? [] : decidersOf(record.plan, rules.people),
         approvalsMissing: 'approved' in quorum ? 0 : quorum.missing,
         waitsFor: task !== undefined && isLive(record, deps.now()) ? waitsFor(rules, task, record.plan, quorum.by) : [],
@@ -106,6 +109,16 @@ function approvalOf(envelope: ApprovalEnvelope, verified: readonly string[]): Pl
   if (!opened.opened || opened.statement.verdict !== 'approve') return [];
   const { person, at, reason, via } = opened.statement;
   return verified.includes(person) ? [{ person, at, reason, ...(via === undefined ? {} : { via }) }] : [];
+}
+
+/** The glass that was broken for it last. Whether that still counts is asked when it is applied. */
+async function glassOf(store: Store, plan: PlanId): Promise<Pick<PlanView, 'glass'>> {
+  const [newest] = await incidentsOf(store, plan);
+  const opened = newest === undefined ? undefined : openBreakGlass(newest.envelope);
+  if (newest === undefined || opened?.opened !== true) return {};
+  const { person, standsInFor, reason, until } = opened.statement;
+  const reviewedBy = newest.review?.by ?? null;
+  return { glass: { incident: newest.id, person, standsInFor, reason, until, reviewedBy } };
 }
 
 /** A plan as people name it: by its whole id or a beginning that only one plan has. */

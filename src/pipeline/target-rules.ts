@@ -63,8 +63,12 @@ export interface TargetRules {
     readonly effects: readonly Effect[];
     readonly measurement: Measurement;
   }): Decision;
-  /** Asked again right before a plan is applied, with those who countersigned: policy, role and time as they are now (G3). */
-  decideApply(task: Task, plan: Plan, approvedBy: readonly ActorId[]): Decision;
+  /**
+   * Asked again right before a plan is applied, with those who countersigned: policy, role and time as they are now (G3).
+   *
+   * @param glassBroken whether somebody acts on it in an emergency: policy may forbid that, and else says what it waits for.
+   */
+  decideApply(task: Task, plan: Plan, approvedBy: readonly ActorId[], glassBroken?: boolean): Decision;
   /**
    * How many people must countersign: what was asked of them when it was held, or what is asked now, if that is more.
    * 0 only for what waited for nothing, then and now.
@@ -136,7 +140,7 @@ export function createTargetRules(deps: {
   function decideEffects(
     task: Task,
     { channel, effects, measurement }: Pick<Plan, 'channel' | 'effects' | 'measurement'>,
-    approved: Pick<Extent, 'approvals' | 'freezeOverridden'>,
+    approved: Pick<Extent, 'approvals' | 'freezeOverridden' | 'glassBroken'>,
   ): Decision {
     const follow = measurement.measured ? following(measurement.effect.tables) : effects.filter((e) => !isDirect(e));
     return decide(standing(task, channel), [...effects.filter(isDirect), ...follow], {
@@ -181,10 +185,11 @@ export function createTargetRules(deps: {
       return decide(standing(task, channel), effects, extentNow(rowsChanged(tables)));
     },
     decidePlan: ({ task, ...plan }) => decideEffects(task, plan, { approvals: 0, freezeOverridden: false }),
-    decideApply: (task, plan, approvedBy) =>
+    decideApply: (task, plan, approvedBy, glassBroken = false) =>
       decideEffects(task, plan, {
         approvals: approvedBy.length,
         freezeOverridden: overridden(deps.changeTime().freezes, plan, approvedBy),
+        glassBroken,
       }),
     approvalsNeeded(task, plan) {
       const asked = (held: Pick<Held, 'missing'>) =>

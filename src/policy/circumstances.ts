@@ -34,6 +34,8 @@ export interface Extent {
   readonly time: ChangeTime;
   /** Of those who countersigned, somebody may override each freeze that is in force, and it stood on what they signed. */
   readonly freezeOverridden: boolean;
+  /** Somebody acts in an emergency: what would be held is not waited for. What is denied stays denied. */
+  readonly glassBroken?: boolean;
 }
 
 /** One question to Cedar: may this actor do this to that object in these circumstances? */
@@ -88,6 +90,7 @@ export function questionOf(standing: Standing, effect: Effect, extent: Extent): 
       approvalsNeeded: approvalsNeeded(environment, extent),
       frozen: extent.time.freezes.length > 0,
       freezeOverridden: extent.freezeOverridden,
+      glassBroken: extent.glassBroken === true,
       inWindow: extent.time.window !== 'closed',
     },
     entities: [

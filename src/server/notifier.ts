@@ -7,7 +7,8 @@ import { entriesIn } from '../ledger/newest-entry.ts';
 import { type MailServer, mailTo } from '../notify/email.ts';
 import { webhookTo } from '../notify/webhooks.ts';
 import { noticesOf } from '../pipeline/notices.ts';
-import { createOutbox } from '../pipeline/outbox.ts';
+import { createOutbox, type Outbox } from '../pipeline/outbox.ts';
+import { incidentById } from '../store/incidents.ts';
 import { outboxPosition } from '../store/outbox.ts';
 import { getPlan } from '../store/plans.ts';
 import type { Countersign } from './open-countersign.ts';
@@ -22,11 +23,11 @@ export interface Notifier {
 
 const LOOK_EVERY_MS = 200;
 
-/** @param http where people reach the console. */
-export function startNotifier(countersign: Countersign, http: string): Notifier {
-  const { store, ledger, clock, log } = countersign;
+/** The messages of an installation. @param http where people reach the console. */
+export function outboxOf(countersign: Countersign, http: string): Outbox {
+  const { store, ledger, clock } = countersign;
   const cardOf = planCards(countersign, http);
-  const outbox = createOutbox({
+  return createOutbox({
     store,
     ledger,
     size: () => entriesIn(store),
@@ -40,9 +41,18 @@ export function startNotifier(countersign: Countersign, http: string): Notifier 
         owner: (target) =>
           [...countersign.config.targets.values()].find((each) => each.target.id === target)?.target.owner,
       }),
-    waits: async (plan) => (await getPlan(store, plan))?.state === 'held',
+    waits: async ({ type, subject, data }) =>
+      type === 'incident.escalated'
+        ? (await incidentById(store, String(data['incident'])))?.review === null
+        : (await getPlan(store, subject))?.state === 'held',
     nowMs: () => clock.now(),
   });
+}
+
+/** @param http where people reach the console. */
+export function startNotifier(countersign: Countersign, http: string): Notifier {
+  const { store, log } = countersign;
+  const outbox = outboxOf(countersign, http);
   let looking: Promise<void> | null = null;
   let ended = false;
 
@@ -74,7 +84,7 @@ export function startNotifier(countersign: Countersign, http: string): Notifier 
   };
 }
 
-function receiversOf({ webhooks, mail }: Config, people: ReadonlyMap<ActorId, Person>): readonly Receiver[] {
+export function receiversOf({ webhooks, mail }: Config, people: ReadonlyMap<ActorId, Person>): readonly Receiver[] {
   return [
     ...webhooks.map(webhookTo),
     ...(mail === null ? [] : [...people.values()].flatMap((person) => mailsTo(person, mail))),
@@ -89,6 +99,8 @@ function mailsTo(person: Person, server: MailServer): readonly Receiver[] {
     if (type === 'plan.undone') return false;
     if (type === 'halt.set' || type === 'halt.lifted') return mayDo(person, 'halt.set');
     if (type === 'breaker.tripped') return data['owner'] === person.id || mayDo(person, 'halt.set');
+    if (type === 'glass.broken' || type === 'incident.reviewed')
+      return mayDo(person, 'incident.review') || data['owner'] === person.id || data['onBehalfOf'] === person.id;
     if (type !== 'plan.held') return data['owner'] === person.id || data['onBehalfOf'] === person.id;
     const environment = String(data['environment']);
     return (

@@ -23,6 +23,7 @@ import { createOversight } from '../pipeline/oversight/oversight.ts';
 import { createReadLog } from '../pipeline/read-log.ts';
 import { createProfileRetirement } from '../pipeline/retire-profiles.ts';
 import { targetNamed } from '../pipeline/target-named.ts';
+import { incidents } from '../store/incidents.ts';
 import { openIntents } from '../store/intents.ts';
 import { liveNodes } from '../store/nodes.ts';
 import { countMessages } from '../store/outbox.ts';
@@ -117,6 +118,7 @@ export async function serve(
   metrics.watch({
     plans: () => countPlans(store),
     waitingSince: () => waitingSince(store),
+    unreviewedIncidents: async () => (await incidents(store, { unreviewed: true })).length,
     gateways: async () => (await liveNodes(store, await store.nowMs())).filter((node) => node.pg !== '').length,
     halts: () => halts.active(),
     readsWaiting: () => readLog.waiting,

@@ -156,6 +156,14 @@ export async function outboxMessages(
   return (await store.all(query)).map(messageOf);
 }
 
+/** All of one type about one subject, whatever became of them. */
+export async function messagesAbout(store: Store, subject: string, type: string): Promise<readonly OutboxMessage[]> {
+  const rows = await store.all(
+    statements.selectFrom('outbox').selectAll().where('subject', '=', subject).where('type', '=', type),
+  );
+  return rows.map(messageOf);
+}
+
 /** How many there are in each state. */
 export async function countMessages(store: Store): Promise<ReadonlyMap<OutboxState, number>> {
   const rows = await store.all(

@@ -132,4 +132,11 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   CREATE TABLE sights (plan word NOT NULL, person word NOT NULL, at word NOT NULL, by word NOT NULL, PRIMARY KEY (plan, person));
   CREATE INDEX approvals_by_time ON approvals (at);
   `,
+  `
+  CREATE TABLE incidents (
+    id word PRIMARY KEY, plan word NOT NULL, person word NOT NULL, envelope word NOT NULL, opened_at word NOT NULL,
+    reviewed_by word, review word, reviewed_at word
+  );
+  CREATE INDEX incidents_by_plan ON incidents (plan);
+  `,
 ];

@@ -22,6 +22,7 @@ export interface StateSchema {
   person_tokens: PersonTokenRow;
   spent_challenges: { challenge: string; expires_at: string };
   policy_epochs: { epoch: number; digest: string; by: string; at: string };
+  incidents: IncidentRow;
   outbox: OutboxRow;
   outbox_position: { id: number; next: number };
   sights: { plan: string; person: string; at: string; by: string };
@@ -122,6 +123,17 @@ export interface VoucherRow {
   signature: string;
   envelope: string;
   at: string;
+}
+
+export interface IncidentRow {
+  id: string;
+  plan: string;
+  person: string;
+  envelope: string;
+  opened_at: string;
+  reviewed_by: string | null;
+  review: string | null;
+  reviewed_at: string | null;
 }
 
 export interface OutboxRow {

@@ -115,4 +115,11 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   CREATE TABLE sights (plan TEXT NOT NULL, person TEXT NOT NULL, at TEXT NOT NULL, by TEXT NOT NULL, PRIMARY KEY (plan, person)) STRICT;
   CREATE INDEX approvals_by_time ON approvals (at);
   `,
+  `
+  CREATE TABLE incidents (
+    id TEXT PRIMARY KEY, plan TEXT NOT NULL, person TEXT NOT NULL, envelope TEXT NOT NULL, opened_at TEXT NOT NULL,
+    reviewed_by TEXT, review TEXT, reviewed_at TEXT
+  ) STRICT;
+  CREATE INDEX incidents_by_plan ON incidents (plan);
+  `,
 ];

@@ -30,6 +30,7 @@ for (const id of ['ada', 'grace', 'edsger', 'asker', 'stranger']) {
     publicKeys: [key],
     passkeys: [],
     approves: id === 'edsger' ? ['staging'] : ['*'],
+    breaksGlass: [],
     requests: ['*'],
     roles: ['approver'],
   });

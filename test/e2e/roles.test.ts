@@ -12,8 +12,22 @@ import { type Countersigner, openCountersigner } from '../fixtures/countersigner
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
-const BY_COMMAND = ['task.open', 'values.erase', 'code.vouch', 'drift.accept', 'passkey.revoke', 'token.own'] as const;
+const BY_COMMAND = [
+  'task.open',
+  'values.erase',
+  'code.vouch',
+  'drift.accept',
+  'passkey.revoke',
+  'token.own',
+  'glass.break',
+  'incident.review',
+] as const;
 const NO_PLAN = `sha256:${'0'.repeat(64)}`;
+
+const WHERE: Partial<Record<PersonRole, string>> = {
+  approver: ', approves: ["*"]',
+  responder: ', breaksGlass: [production]',
+};
 
 /** What each right lets somebody ask of a gateway; the rights of `BY_COMMAND` have no address there. */
 const ASKED: Record<
@@ -70,7 +84,7 @@ describe.each(servers.slice(0, 1))('separation of duties, before $name', ({ bina
     const person = (name: string, more: string) =>
       `    ${name}: { name: ${name}, publicKeys: ["${createPersonKey(join(site.directory, `keys/people/${name}.key`))}"], ${more} }\n`;
     const people = [
-      ...PERSON_ROLES.map((role) => person(role, `roles: [${role}]${role === 'approver' ? ', approves: ["*"]' : ''}`)),
+      ...PERSON_ROLES.map((role) => person(role, `roles: [${role}]${WHERE[role] ?? ''}`)),
       person('chief', 'roles: [administrator, approver], approves: ["*"]'),
       person('nearby', 'requests: [development]'),
     ];
@@ -131,6 +145,7 @@ describe.each(servers.slice(0, 1))('separation of duties, before $name', ({ bina
       ['plan', 'approve', NO_PLAN],
       ['plan', 'apply', NO_PLAN],
       ['change', 'undo', NO_PLAN],
+      ['plan', 'break-glass', NO_PLAN, '--reason', 'x'],
       ['passkey', 'revoke', 'passkey_0000000000000000'],
     ];
     const ran = await Promise.all(commands.map((command) => site.run(...command, '--as', 'auditor')));
@@ -152,6 +167,15 @@ describe.each(servers.slice(0, 1))('separation of duties, before $name', ({ bina
     };
     await refuses((text) => text.replace('roles: [auditor]', 'roles: [auditor, operator]'), 'changes nothing');
     await refuses((text) => text.replace('roles: [auditor]', 'roles: [auditor], approves: ["*"]'), 'changes nothing');
+    await refuses(
+      (text) => text.replace('roles: [responder], breaksGlass: [production]', 'roles: [responder]'),
+      'to break',
+    );
+    await refuses(
+      (text) => text.replace('roles: [administrator]', 'roles: [administrator], breaksGlass: [production]'),
+      'decides nothing alone',
+    );
+    await refuses((text) => text.replace('breaksGlass: [production]', 'breaksGlass: [moon]'), 'no environment moon');
     await refuses((text) => text.replace('roles: [approver], approves: ["*"]', 'roles: [approver]'), 'to approve in');
     await refuses((text) => text.replace('requests: [development]', 'requests: [moon]'), 'no environment moon');
   });

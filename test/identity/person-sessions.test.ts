@@ -14,6 +14,7 @@ const ADA: Person = {
   publicKeys: [],
   passkeys: [],
   approves: ['*'],
+  breaksGlass: [],
   requests: ['*'],
   roles: ['requester', 'approver'],
 };

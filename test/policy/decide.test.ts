@@ -442,4 +442,16 @@ describe('checking policies', () => {
     );
     expect(said(only(standing(), [effect('read', 'customers')], BEFORE))).toBe('deny default');
   });
+
+  it('lets a policy forbid what somebody would do alone, and asks no less of it otherwise', async () => {
+    const shipped = await readPolicies(SHIPPED_POLICIES);
+    const text =
+      '@id("nobody-drops-alone") @reason("Nobody drops anything alone") forbid (principal, action == Action::"drop", resource) when { context.glassBroken };';
+    const own = createDecide(parsePolicies({ ...shipped, files: [...shipped.files, { name: 'own.cedar', text }] }));
+    const drop = [effect('drop', 'reservations')];
+    expect(said(own(standing(), drop, { ...BEFORE, glassBroken: true }))).toContain('deny nobody-drops-alone');
+    expect(own(standing(), drop, BEFORE).decision).toBe('hold');
+    // Shipped policies hold what they held: what is missing is what somebody stands in for.
+    expect(decide(standing(), drop, { ...BEFORE, glassBroken: true })).toEqual(decide(standing(), drop, BEFORE));
+  });
 });

@@ -45,14 +45,17 @@ const PROPOSED: Readonly<Record<Role['propose'][number], string>> = {
 };
 
 /** What a person may do. */
-export function spellPerson({ approves, roles }: Person): readonly string[] {
-  const places = approves.includes('*') ? 'every environment' : approves.join(', ');
-  return roles.map((role) =>
-    role === 'approver' ? `Countersigns plans of ${places}, never those that they asked for.` : DUTIES[role],
-  );
+export function spellPerson({ approves, breaksGlass, roles }: Person): readonly string[] {
+  const places = (named: readonly string[]) => (named.includes('*') ? 'every environment' : named.join(', '));
+  return roles.map((role) => {
+    if (role === 'approver') return `Countersigns plans of ${places(approves)}, never those that they asked for.`;
+    if (role === 'responder')
+      return `Breaks the glass in ${places(breaksGlass)}: applies a plan alone, and somebody else reviews it.`;
+    return DUTIES[role];
+  });
 }
 
-const DUTIES: Readonly<Record<Exclude<Person['roles'][number], 'approver'>, string>> = {
+const DUTIES: Readonly<Record<Exclude<Person['roles'][number], 'approver' | 'responder'>, string>> = {
   requester: 'Opens tasks for agents, applies what was approved, asks for changes to be taken back.',
   operator: 'Halts and resumes, closes tasks, ends sessions.',
   auditor: 'Reads everything, also the whole ledger, and changes nothing.',

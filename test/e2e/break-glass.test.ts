@@ -1,0 +1,279 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { SMTPServer } from 'smtp-server';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { signBreakGlass } from '../../src/approval/break-glass.ts';
+import { createPersonKey } from '../../src/approval/person-key.ts';
+import { keyOf, personNamed } from '../../src/cli/as-person.ts';
+import type { BreakGlassStatement } from '../../src/domain/break-glass.ts';
+import { digestOf, type Json } from '../../src/domain/digest.ts';
+import { type ActorId, asId, instantOf, type PlanId } from '../../src/domain/ids.ts';
+import { glassOf } from '../../src/server/glass.ts';
+import { insertIncident } from '../../src/store/incidents.ts';
+import { getPlan, transition } from '../../src/store/plans.ts';
+import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
+import {
+  mcpClient,
+  type OpenedTask,
+  type Ran,
+  countersign as run,
+  type Served,
+  type Site,
+  startSite,
+  WORK,
+} from '../fixtures/gateway.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
+import { judgedByStranger } from '../fixtures/verifier.ts';
+
+const SECRET = `whsec_${Buffer.from('a secret of the test, long enough').toString('base64')}`;
+const HOUR = 3_600_000;
+
+describe.each(newest)('G4 a person acts alone, before $name', ({ binaries }) => {
+  let site: Site;
+  let served: Served;
+  let task: OpenedTask;
+  let hooks: Server;
+  let mail: SMTPServer;
+  let opened: Countersigner;
+  let email = '';
+  const grace = asId<ActorId>('grace');
+  const told: { readonly type: string; readonly data: { readonly headline: string; readonly incident?: string } }[] =
+    [];
+  const mails: string[] = [];
+
+  beforeAll(async () => {
+    site = await startSite(binaries);
+    mkdirSync(join(site.directory, 'keys/people'), { recursive: true });
+    const person = (name: string, may: string) => {
+      const key = createPersonKey(join(site.directory, `keys/people/${name}.key`));
+      return `    ${name}: { name: ${name}, email: ${name}@example.com, publicKeys: ["${key}"], ${may} }\n`;
+    };
+    const people = [
+      person('grace', 'breaksGlass: [production]'),
+      person('barbara', 'breaksGlass: [staging]'),
+      person('edsger', 'approves: [production]'),
+      person('judge', 'roles: [auditor]'),
+    ];
+    hooks = createServer(async (request, response) => {
+      told.push(JSON.parse(await text(request)));
+      response.writeHead(204).end();
+    });
+    mail = new SMTPServer({
+      authOptional: true,
+      disabledCommands: ['STARTTLS'],
+      async onData(stream, session, done) {
+        mails.push(`To ${session.envelope.rcptTo.map(({ address }) => address).join()}\n${await text(stream)}`);
+        done();
+      },
+    });
+    await new Promise<void>((resolve) => hooks.listen(0, '127.0.0.1', resolve));
+    await new Promise<void>((resolve) => mail.listen(0, '127.0.0.1', resolve));
+    const port = (hooks.address() as AddressInfo).port;
+    const smtp = (mail.server.address() as AddressInfo).port;
+    email = `  email: { server: "smtp://127.0.0.1:${smtp}", from: countersign@example.com }\n  escalation: [{ after: 1s, to: [edsger] }]\n`;
+    const iso = (offsetMs: number) => new Date(Date.now() + offsetMs).toISOString();
+    process.env['HOOK_SECRET'] = SECRET;
+    site.edit(
+      (config) =>
+        `${config
+          .replace('  people:\n', `  people:\n${people.join('')}`)
+          .replace('environments:\n', 'environments:\n  staging: { tier: staging, owner: ada }\n')
+          .replace('quorum: 1\n', 'quorum: 2\n')
+          .replace('quorumUnmeasured: 1', 'quorumUnmeasured: 2')}
+freezes: [{ environment: production, from: "${iso(-HOUR)}", until: "${iso(HOUR)}", reason: the launch }]
+notifications:
+  webhooks: [{ url: "http://127.0.0.1:${port}/hook", secret: "\${env:HOOK_SECRET}" }, { url: "http://127.0.0.1:${port}/other", secret: "\${env:HOOK_SECRET}" }]
+${email}`,
+    );
+    served = await site.serve();
+    task = await site.openTask(WORK);
+    opened = await openCountersigner(site);
+  }, 60_000);
+  afterAll(async () => {
+    await opened?.close();
+    await served?.stop();
+    hooks?.close();
+    await new Promise<void>((resolve) => (mail === undefined ? resolve() : mail.close(() => resolve())));
+    await site?.remove();
+  });
+
+  async function propose(id: number, by = task): Promise<string> {
+    const mcp = await mcpClient(by.mcp);
+    const sql = `DELETE FROM customers WHERE id = ${id}`;
+    const { outcome, plan } = await mcp.call('execute_sql', { target: 'rental-production', sql });
+    await mcp.close();
+    expect(outcome).toBe('held');
+    return (plan as { id: string }).id;
+  }
+  const breakGlass = (plan: string, who: string, ...more: string[]): Promise<Ran> =>
+    run(
+      [
+        'plan',
+        'break-glass',
+        plan,
+        '--as',
+        who,
+        '--reason',
+        'the site is down',
+        '--json',
+        '--config',
+        site.config,
+        ...more,
+      ],
+      { cwd: site.directory },
+    );
+  const isThere = async (id: number) =>
+    (await asSuperuser(site.databaseUrl, `SELECT 1 FROM customers WHERE id = ${id}`)).length === 1;
+  const kindsOf = async (plan: string) => {
+    const entries = await opened.countersign.ledger.entries({ subject: plan, limit: 100 });
+    return entries.map(({ entry }) => entry.kind).toSorted();
+  };
+
+  async function signed(plan: string, change: Partial<BreakGlassStatement> = {}, by = 'grace') {
+    const record = await getPlan(opened.countersign.store, asId<PlanId>(plan));
+    if (record === undefined) throw new Error(`there is no plan ${plan}`);
+    const at = Date.now();
+    const statement: BreakGlassStatement = {
+      type: 'https://countersign.dev/break-glass/v1',
+      plan: record.id,
+      environment: record.plan.environment,
+      identity: digestOf(record.plan.identity as unknown as Json),
+      person: grace,
+      standsInFor: ['after freeze', 'approvals'],
+      reason: 'the site is down',
+      at: instantOf(at),
+      until: instantOf(at + HOUR),
+      ...change,
+    };
+    const signer = personNamed(opened.countersign, by, null);
+    return signBreakGlass(statement, keyOf(opened.countersign, signer, undefined));
+  }
+  const apply = async (plan: string, person: string) => {
+    const reply = await opened.countersign.applyPlan(asId(plan), { person: asId(person) });
+    return reply.reply === 'refused' ? reply.refusal.message : reply.reply;
+  };
+
+  it('lets nobody who would not be heard, by two ways that don’t fail together', async () => {
+    const plan = await propose(21);
+    const unheard = join(site.directory, 'unheard.yaml');
+    writeFileSync(unheard, readFileSync(site.config, 'utf8').replace(email, ''));
+    expect(await breakGlass(plan, 'grace', '--config', unheard)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('only webhook 127.0.0.1'),
+    });
+    expect(await kindsOf(plan)).toEqual(['plan']);
+    expect(await isThere(21)).toBe(true);
+  });
+
+  it('applies a plan now, without people and in a freeze; it is told, recorded, can be undone, and another reviews it', async () => {
+    const plan = await propose(22);
+    const broken = (await breakGlass(plan, 'grace')).json<{ incident: string; state: string; standsInFor: string[] }>();
+    expect(broken).toMatchObject({ state: 'applied', standsInFor: ['after freeze', 'approvals'] });
+    const { incident } = broken;
+    expect(await isThere(22)).toBe(false);
+    expect(await kindsOf(plan)).toEqual(['apply', 'break-glass', 'intent', 'outcome', 'plan']);
+    const types = () => told.filter(({ data }) => data.incident === incident).map(({ type }) => type);
+    await expect.poll(types, { timeout: 10_000 }).toContain('glass.broken');
+    const mailed = (who: string, what: string) =>
+      mails.filter((each) => each.startsWith(`To ${who}@`) && each.replaceAll('=\r\n', '').includes(what)).length;
+    await expect.poll(() => mailed('judge', incident), { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => mailed('edsger', 'Nobody has reviewed it'), { timeout: 10_000 }).toBe(1);
+
+    expect((await site.run('doctor')).stdout).toContain(incident);
+    expect(await (await fetch(`${served.http}/metrics`)).text()).toContain('countersign_incidents_unreviewed 1');
+    const review = (who: string) => site.run('incident', 'review', incident, '--as', who, '--reason', 'it was right');
+    expect((await review('grace')).stderr).toContain('grace has not the right incident.review');
+    expect((await review('judge')).stdout).toContain(`judge has reviewed ${incident}`);
+    expect((await site.run('incident', 'show', incident)).stdout).toMatch(
+      /reviewed by judge[\s\S]*grace at .*: the site is down[\s\S]*after freeze, approvals[\s\S]*break-glass[\s\S]*incident review/,
+    );
+    expect((await site.run('ledger', 'verify')).stdout).toContain(
+      `by break-glass of grace (${incident}), reviewed by judge`,
+    );
+    const judged = await judgedByStranger(site);
+    const alone = `plan ${plan} applied without after freeze and approvals by break-glass of grace, reviewed by judge`;
+    if (judged !== null) expect(judged).toMatchObject({ code: 0, brokenGlass: [alone] });
+    const undo = await site.ask<{ plan: string }>('change', 'undo', plan.slice(7, 19), '--as', 'ada');
+    expect(undo.plan).toMatch(/^sha256:/);
+  }, 60_000);
+
+  it('is for nobody else: not unnamed, not elsewhere, not for one’s own intent, with no other’s key, by no agent', async () => {
+    const plan = await propose(23);
+    const asked = join(site.directory, 'asked.yaml');
+    writeFileSync(asked, WORK);
+    const own = await propose(24, await site.ask('task', 'open', '--file', asked, '--on-behalf-of', 'grace'));
+    const glass = await glassOf(opened.countersign);
+    const says = async (envelope: Parameters<typeof glass.receive>[0]) => {
+      const answer = await glass.receive(envelope);
+      return 'refused' in answer ? answer.refused.message : 'taken';
+    };
+    expect(await says(await signed(plan, { person: asId('ada') }, 'ada'))).toContain(
+      'ada has not the right glass.break',
+    );
+    const barbara = await signed(plan, { person: asId('barbara') }, 'barbara');
+    expect(await says(barbara)).toContain('barbara may not break the glass in production');
+    expect(await says(await signed(own))).toContain('nobody breaks the glass for their own intent');
+    expect(await says(await signed(plan, {}, 'edsger'))).toContain('no key of grace signed it');
+    expect(await says(await signed(plan, { person: asId('migrator') }))).toContain('migrator is no person');
+    expect((await breakGlass(plan, 'migrator')).stderr).toContain('migrator is an agent');
+    expect((await breakGlass(own, 'grace')).stderr).toContain('nobody breaks the glass for their own intent');
+    expect(await kindsOf(plan)).toEqual(['plan']);
+    expect([await isThere(23), await isThere(24)]).toEqual([true, true]);
+  });
+
+  describe('whoever holds a statement', () => {
+    it('can’t use it for another plan, again, later, for longer, or for what it doesn’t name', async () => {
+      const { countersign } = opened;
+      const glass = await glassOf(countersign);
+      const [one, other] = [await propose(25), await propose(26)];
+      const says = async (envelope: Parameters<typeof glass.receive>[0]) => {
+        const answer = await glass.receive(envelope);
+        return 'refused' in answer ? answer.refused.message : 'taken';
+      };
+      expect(await says(await signed(one, { standsInFor: ['approvals'] }))).toContain('no longer what was signed');
+      expect(await says(await signed(one, { until: instantOf(Date.now() + 2 * HOUR) }))).toContain('more than an hour');
+      expect(await says(await signed(one, { until: instantOf(Date.now() - 1) }))).toContain('it was good until');
+      expect(await says(await signed(one, { environment: asId('staging') }))).toContain('another target');
+      const envelope = await signed(one);
+      expect(await says({ ...envelope, payload: (await signed(other)).payload })).toContain(
+        'no key of grace signed it',
+      );
+      expect(await says(envelope)).toBe('taken');
+      expect(await says(envelope)).toContain('recorded before');
+      // Whoever can write the state puts it to another plan.
+      const row = { plan: asId<PlanId>(other), person: grace, envelope, openedAt: instantOf(Date.now()) };
+      await countersign.store.commit([insertIncident({ id: 'incident_0000000000000000', ...row })]);
+      expect(await apply(other, 'grace')).toContain('not approved');
+      // It is grace who acts, not whoever knows of it: neither another person nor the agent that asked.
+      expect(await apply(one, 'ada')).toContain('nobody but grace applies it');
+      const mcp = await mcpClient(task.mcp);
+      const sql = 'DELETE FROM customers WHERE id = 25';
+      expect(await mcp.call('execute_sql', { target: 'rental-production', sql })).toMatchObject({ outcome: 'held' });
+      await mcp.close();
+      expect([await isThere(25), await isThere(26)]).toEqual([true, true]);
+      expect(await apply(one, 'grace')).toBe('applied');
+      expect(await isThere(25)).toBe(false);
+    }, 30_000);
+
+    it('can’t act past a halt, nor by what stands in the state and not in the ledger', async () => {
+      const plan = await propose(27);
+      const glass = await glassOf(opened.countersign);
+      await site.ask('halt', '--reason', 'stop', '--as', 'ada');
+      await opened.countersign.halts.refresh();
+      expect(await glass.receive(await signed(plan))).toMatchObject({ refused: { refused: 'halted' } });
+      expect(await breakGlass(plan, 'grace')).toMatchObject({ code: 1, stderr: expect.stringContaining('stop') });
+      await site.ask('resume', '--reason', 'go on', '--as', 'ada');
+      await opened.countersign.halts.refresh();
+      const envelope = await signed(plan);
+      const row = { plan: asId<PlanId>(plan), person: grace, envelope, openedAt: instantOf(Date.now()) };
+      await opened.countersign.store.commit([insertIncident({ id: 'incident_0000000000000001', ...row })]);
+      const change = { note: null, at: instantOf(Date.now()) };
+      await opened.countersign.store.commit([transition(asId(plan), 'held', 'approved', change)]);
+      expect(await apply(plan, 'grace')).toContain('not approved');
+      expect(await isThere(27)).toBe(true);
+    }, 30_000);
+  });
+});
