@@ -1,6 +1,7 @@
 """What may follow what: approvals bound to plan and environment, one outcome per intent, no effect above its maximum."""
 
 from canonical import Unsound, fields
+from delegations import Delegations
 from glass import Glass
 from notes import open_envelope
 
@@ -14,7 +15,8 @@ class History:
     """Takes entries in the ledger's order. `trust` says whose signatures count, and where; `keys` are the log's own."""
 
     def __init__(self, trust, keys):
-        self.trust, self.keys, self.glass = trust, keys, Glass(trust)
+        self.trust, self.keys = trust, keys
+        self.glass, self.delegations = Glass(trust), Delegations(trust)
         self.attested, self.index = [], 0
         self.tasks, self.plans, self.writes = {}, {}, {}
         self.counted = {"approvals": 0, "applied": 0, "open": 0}
@@ -27,6 +29,7 @@ class History:
             "plan": self._plan,
             "approval": self._verdict,
             "rejection": self._verdict,
+            "delegation": lambda subject, body, _: self.delegations.take(subject, body),
             "break-glass": self._broken,
             "incident review": self._reviewed,
             "apply": self._apply,
@@ -56,7 +59,7 @@ class History:
             raise Unsound(f"makes plan {subject} once more")
         self._known_target(body)
         self.plans[subject] = {
-            "body": body, "at": entry["at"], "state": "held", "people": {}, "refused": False, "reserved": False,
+            "body": body, "at": entry["at"], "state": "held", "people": {}, "words": {}, "refused": False, "reserved": False,
         }  # fmt: skip
 
     def _known_target(self, body):
@@ -75,7 +78,8 @@ class History:
             return
         attested = body["envelope"]["payloadType"] == _ATTESTED
         signed, signed_by = open_envelope(body["envelope"], _ATTESTED if attested else _SIGNED)
-        fields(signed, (*_APPROVAL, "via", "click") if attested else _APPROVAL, "approval")
+        more = ("via", "click") if attested else ("delegation",) if "delegation" in signed else ()
+        fields(signed, (*_APPROVAL, *more), "approval")
         person, about = signed["person"], plan["body"]
         kind = "attested-approval" if attested else "approval"
         if signed["type"] != f"https://countersign.dev/{kind}/v1" or signed["plan"] != subject:
@@ -90,7 +94,9 @@ class History:
         known = self.trust.people.get(person)
         if known is None:
             raise Unsound(f"is signed by {person}, whom the trust policy does not name")
-        if "*" not in known["approves"] and about["environment"] not in known["approves"]:
+        in_place_of = self.delegations.in_place_of(signed, entry["at"], about)
+        may = "*" in known["approves"] or about["environment"] in known["approves"]
+        if in_place_of is None and not may:
             raise Unsound(f"is signed by {person}, who may not countersign in {about['environment']}")
         if attested != (body.get("via") is not None) or signed.get("via") != body.get("via"):
             raise Unsound("does not say whether somebody signed it or only clicked")
@@ -105,6 +111,9 @@ class History:
         if person in plan["people"]:
             raise Unsound(f"is a second verdict of {person}")
         plan["people"][person] = key if verdict == "approve" else None
+        if in_place_of is not None:
+            plan["words"][person] = (in_place_of, signed["delegation"])
+            self.counted["delegated"] = self.counted.get("delegated", 0) + 1
         plan["refused"] |= verdict == "reject"
         self.counted["approvals"] += 1
 
@@ -157,13 +166,22 @@ class History:
         if about["decision"] != "allow":
             needed = 0 if alone and "approvals" in alone["signed"]["standsInFor"] else self._needed(about)
             # People and keys: one key under two names is one signature.
-            signers = len({key for key in plan["people"].values() if key is not None})
+            signers = self._signers(plan, entry["at"])
             if signers < needed:
                 raise Unsound(f"applies a plan that {signers} of {needed} people countersigned")
         elif about["measured"] is not None and not plan["reserved"]:
             self._reserve(about["task"], about["measured"]["rows"])
             plan["reserved"] = True
         plan["state"] = "under way"
+
+    def _signers(self, plan, at):
+        """Who stands in for somebody and that person are one; so are two names with one key."""
+        given = {person: key for person, key in plan["people"].items() if key is not None}
+        own = {person for person in given if person not in plan["words"]}
+        words = plan["words"].items()
+        lent = {word for person, (word, by) in words if person in given and self.delegations.stands(by, at)}
+        counted = own | {person for person in given if plan["words"].get(person, (None,))[0] in lent}
+        return min(len(own | lent), len({given[person] for person in counted}))
 
     def _needed(self, about):
         asked = [each.get("count", 1) for each in about.get("missing", []) if each["obligation"] == "approvals"]

@@ -35,6 +35,7 @@ class Trust:
             for name, each in said.pop("environments").items()
         }
         self.slack = said.pop("slack", {"team": None})["team"]
+        self.delegation_days = _count(said.pop("delegationDays", 0))
         witnesses = said.pop("witnesses", {"keys": [], "quorum": 0})
         self.witnesses = [verifier_key(key, WITNESS) for key in witnesses["keys"]]
         self.quorum, self.unwitnessed = _count(witnesses["quorum"]), _count(witnesses.get("unwitnessed", 0))

@@ -29,7 +29,15 @@ const SIGNED = {
   at: z.iso.datetime({ precision: 3 }),
 };
 
-const signedSchema = z.strictObject({ type: z.literal('https://countersign.dev/approval/v1'), ...SIGNED });
+const signedSchema = z.strictObject({
+  type: z.literal('https://countersign.dev/approval/v1'),
+  ...SIGNED,
+  // A click is nobody's word but that of whoever clicked.
+  delegation: z
+    .string()
+    .regex(/^delegation_[0-9a-f]{16}$/)
+    .optional(),
+});
 
 const attestedSchema = z.strictObject({
   type: z.literal('https://countersign.dev/attested-approval/v1'),

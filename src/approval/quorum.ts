@@ -1,6 +1,7 @@
 import type { Person } from '../domain/actor.ts';
 import type { ApprovalEnvelope, ApprovalStatement, Approved } from '../domain/approval.ts';
 import { whyNoClick } from '../domain/clicks.ts';
+import type { StandingDelegation } from '../domain/delegation.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
 import type { Clicks } from '../domain/environment.ts';
 import type { ActorId, PlanId } from '../domain/ids.ts';
@@ -15,6 +16,8 @@ export interface QuorumQuestion {
   readonly envelopes: readonly ApprovalEnvelope[];
   /** As the configuration names them now: a key taken out of it no longer counts. */
   readonly people: ReadonlyMap<ActorId, Person>;
+  /** Who decides there in whose place now; nobody where left out. */
+  readonly delegations?: ReadonlyMap<string, StandingDelegation>;
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly needed: number;
@@ -41,24 +44,33 @@ export type Quorum =
  */
 export function verifyQuorum(question: QuorumQuestion): Quorum {
   const { plan, planId, envelopes, needed } = question;
-  const people = new Set<ActorId>();
+  // Whose word it is, and by whom it was given: who stands in for somebody and that person are one.
+  const words = new Map<ActorId, ActorId>();
   for (const envelope of envelopes) {
     const verdict = verifyVerdict(envelope, question);
-    if (verdict.valid && verdict.statement.verdict === 'approve') people.add(verdict.statement.person);
+    if (!verdict.valid || verdict.statement.verdict !== 'approve') continue;
+    if (verdict.inPlaceOf === undefined || !words.has(verdict.inPlaceOf))
+      words.set(verdict.inPlaceOf ?? verdict.statement.person, verdict.statement.person);
   }
-  const by = [...people];
+  const by = [...words.values()];
   const intact = digestOf(plan as unknown as Json) === planId;
   // That policy asked for nobody stands on the plan itself, and nothing that is said later makes it so.
   const least = plan.held.missing.length === 0 ? 0 : 1;
   // Whoever configures could otherwise allow themselves something, and then approve it: one of the people must be another.
-  const alone = by.length > 0 && by.every((id) => question.people.get(id)?.roles.includes('administrator'));
+  const administers = (id: ActorId) => question.people.get(id)?.roles.includes('administrator') === true;
+  const alone = by.length > 0 && [...words].every((word) => word.some(administers));
   const missing = Math.max(needed - by.length, alone ? 1 : 0);
   if (!intact || needed < least || missing > 0) return { missing: Math.max(1, missing), by };
   return { approved: plan as Approved, by };
 }
 
 export type Verdict =
-  | { readonly valid: true; readonly statement: ApprovalStatement }
+  | {
+      readonly valid: true;
+      readonly statement: ApprovalStatement;
+      /** Whose word it is, where somebody decides in another's place. */
+      readonly inPlaceOf?: ActorId;
+    }
   /** `why` completes "This does not count: …". */
   | { readonly valid: false; readonly why: string };
 
@@ -85,7 +97,9 @@ export function verifyVerdict(
   }
   // Also for whoever comes past every surface that asks: a signature can be posted by anybody who has it.
   if (!mayDo(person, 'plan.decide')) return no(`${person.id} has not the right plan.decide`);
-  if (!person.approves.includes('*') && !person.approves.includes(plan.environment)) {
+  const inPlaceOf = standsInFor(statement, question);
+  if (inPlaceOf !== undefined && 'why' in inPlaceOf) return no(inPlaceOf.why);
+  if (inPlaceOf === undefined && !person.approves.includes('*') && !person.approves.includes(plan.environment)) {
     return no(`${person.id} may not countersign in ${plan.environment}`);
   }
   const unsigned = statement.via === undefined ? whyUnsigned(opened, person) : whyUnattested(opened, person, question);
@@ -95,7 +109,23 @@ export function verifyVerdict(
   if (at < Date.parse(plan.createdAt) - CLOCK_SKEW_MS) return no('it is older than the plan');
   if (at >= Date.parse(plan.expiresAt) || now >= Date.parse(plan.expiresAt))
     return no(`the plan expired at ${plan.expiresAt}`);
-  return { valid: true, statement };
+  return { valid: true, statement, ...inPlaceOf };
+}
+
+/** In whose place somebody decides; a delegation gives neither of the two a say in what one of them asked for. */
+function standsInFor(
+  { delegation: named, person, at }: ApprovalStatement,
+  { plan, delegations }: Pick<QuorumQuestion, 'plan' | 'delegations'>,
+): { readonly inPlaceOf: ActorId } | { readonly why: string } | undefined {
+  if (named === undefined) return undefined;
+  const delegation = delegations?.get(named);
+  if (delegation === undefined) return { why: `${named} does not stand, or no longer` };
+  if (delegation.to !== person) return { why: `${named} was given to ${delegation.to}` };
+  if (delegation.environment !== plan.environment) return { why: `${named} is for ${delegation.environment}` };
+  if (delegation.person === plan.onBehalfOf || delegation.person === plan.actor)
+    return { why: `${delegation.person}, in whose place it is, asked for it` };
+  if (at < delegation.at) return { why: `it is older than ${named}` };
+  return { inPlaceOf: delegation.person };
 }
 
 type OpenedApproval = Extract<ReturnType<typeof openEnvelope>, { opened: true }>;

@@ -130,6 +130,10 @@ async function verify(file: string | undefined, options: VerifyOptions) {
           `${pc.green('Sound.')} ${verdict.entries} entries, ${verdict.checkpoints} signed checkpoints, root ${verdict.root}`,
           `key ${verdict.verifierKey}${warning}`,
           ...(verdict.brokenGlass ?? []).map(glassLine),
+          ...(verdict.delegated ?? []).map(
+            ({ plan, by, inPlaceOf, delegation }) =>
+              `plan ${shortId(plan)}: ${by} countersigned in the place of ${inPlaceOf} (${delegation})`,
+          ),
         ].join('\n'),
       };
     }

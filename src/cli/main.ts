@@ -20,6 +20,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   resume: async () => (await import('./halt.ts')).registerHalt,
   policy: async () => (await import('./policy.ts')).registerPolicy,
   console: async () => (await import('./console.ts')).registerConsole,
+  person: async () => (await import('./person.ts')).registerPerson,
   passkey: async () => (await import('./passkey.ts')).registerPasskey,
   token: async () => (await import('./token.ts')).registerToken,
   session: async () => (await import('./session.ts')).registerSession,

@@ -1,7 +1,9 @@
 import { confirm, isCancel } from '@clack/prompts';
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import { decidesIn } from '../approval/delegation.ts';
 import { signApproval } from '../approval/envelope.ts';
+import type { Person } from '../domain/actor.ts';
 import type { ApprovalStatement } from '../domain/approval.ts';
 import type { ChangeTime } from '../domain/change-time.ts';
 import { describeChangeTime, describeObligation } from '../domain/describe-change-time.ts';
@@ -178,8 +180,8 @@ export function planText(view: PlanView, { config, rules }: Countersign): string
     approved: `countersign plan apply ${id} --as PERSON      or the agent sends its statement again`,
   };
   const approvals = view.approvals.map(
-    ({ person, at, reason, via }) =>
-      `          ${person} at ${at}${via === undefined ? '' : ', by a click in Slack: attested by the gateway, not signed'}${reason === '' ? '' : `: ${reason}`}`,
+    ({ person, inPlaceOf, at, reason, via }) =>
+      `          ${person}${inPlaceOf === undefined ? '' : `, in the place of ${inPlaceOf},`} at ${at}${via === undefined ? '' : ', by a click in Slack: attested by the gateway, not signed'}${reason === '' ? '' : `: ${reason}`}`,
   );
   return [
     `${pc.bold(`Plan ${id}`)}  ${coloured(view.state).trimEnd()}${view.note === null ? '' : `  ${view.note}`}`,
@@ -242,6 +244,7 @@ async function decide(
     environment: view.plan.environment,
     identity: digestOf(view.plan.identity as unknown as Json),
     person: person.id,
+    ...(await standInOf(countersign, person, view)),
     verdict: options.verdict,
     reason: options.reason ?? '',
     at: instantOf(countersign.clock.now()),
@@ -256,6 +259,15 @@ async function decide(
     json: { plan: plan.id, state: plan.state, approvals: plan.approvals, approvalsMissing: plan.approvalsMissing },
     text,
   };
+}
+
+/** By which delegation somebody decides who may not as themselves: the first of a person who hasn't yet. */
+async function standInOf({ delegations }: Countersign, person: Person, { plan, approvals }: PlanView) {
+  if (decidesIn(person, plan.environment)) return {};
+  const given = new Set(approvals.flatMap(({ person: signer, inPlaceOf }) => [signer, inPlaceOf]));
+  const theirs = [...(await delegations.standing(plan.environment)).values()].filter(({ to }) => to === person.id);
+  const first = theirs.find((one) => !given.has(one.person)) ?? theirs[0];
+  return first === undefined ? {} : { delegation: first.id };
 }
 
 async function apply(countersign: Countersign, named: string, options: PersonOptions) {

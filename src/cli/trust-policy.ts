@@ -48,6 +48,7 @@ export function trustPolicy(config: Config, known: ReadonlyMap<ActorId, Person>,
     people: Object.fromEntries(people),
     environments: Object.fromEntries(environments),
     ...(config.slack === null ? {} : { slack: { team: config.slack.team } }),
+    ...(config.delegationMs === null ? {} : { delegationDays: Math.ceil(config.delegationMs / 86_400_000) }),
     witnesses: {
       keys: (config.witnesses?.known ?? []).map(({ key }) => key),
       quorum: config.witnesses?.quorum ?? 0,

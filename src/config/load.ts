@@ -69,6 +69,8 @@ export interface Config {
   readonly session: { readonly idleMs: number; readonly longestMs: number };
   /** What stops an agent, a task or a target by itself. */
   readonly breakers: ReadonlyMap<Breaker, ConfiguredBreaker>;
+  /** For how long somebody may let another decide in their place; `null` where nobody can. */
+  readonly delegationMs: number | null;
   readonly freezes: readonly Freeze[];
   /** Every file that was read, this one first. */
   readonly files: readonly string[];
@@ -163,6 +165,7 @@ export async function loadConfig(file: string): Promise<Config> {
     roles: new Map(Object.entries(value.roles).map(([id, entry]) => [asId<RoleId>(id), roleOf(id, entry)])),
     oidc: oidcOf(value, directory),
     session: { idleMs: value.identity.session.idle, longestMs: value.identity.session.longest },
+    delegationMs: value.identity.delegation?.longest ?? null,
     freezes: freezes.freezes,
     webhooks: value.notifications.webhooks.map(({ url, secret }) => ({
       url,

@@ -252,6 +252,10 @@ const identity = z.strictObject({
       longest: duration.refine((ms) => ms >= 1000 && ms <= 24 * UNITS_MS.h, 'from 1s to 24h').prefault('12h'),
     })
     .prefault({}),
+  /** People who are away let another decide in their place; left out, nobody can. */
+  delegation: z
+    .strictObject({ longest: duration.refine((ms) => ms >= UNITS_MS.h && ms <= 60 * UNITS_MS.d, 'from 1h to 60d') })
+    .optional(),
   /** Who issues tokens to agents: their platform (SPIFFE and the like), or an authorization server. */
   issuers: z
     .array(

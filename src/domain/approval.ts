@@ -10,6 +10,8 @@ export interface ApprovalStatement {
   /** Digest of the plan's target identity: an approval for staging is worth nothing in production. */
   readonly identity: Digest;
   readonly person: ActorId;
+  /** By which delegation they decide in somebody's place; left out where they decide as themselves. */
+  readonly delegation?: string;
   readonly verdict: 'approve' | 'reject';
   readonly reason: string;
   readonly at: Instant;

@@ -50,6 +50,8 @@ export const ENTRY_KINDS = [
   'drift',
   /** A breaker stopped a task, an agent or a target, and why: an incident, with what led to it. */
   'trip',
+  /** A person lets another decide in their place for a time, or that ends. */
+  'delegation',
   /** A person acts on a plan without what is missing of it, and signs so. */
   'break-glass',
   /** Another person has looked at what was done so. */

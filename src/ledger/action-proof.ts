@@ -84,9 +84,16 @@ async function entriesAbout(store: Store, subject: string, size: number): Promis
   const more = own.some(({ entry }) => entry.kind === 'task opened')
     ? await entriesOf(store, await actionsOf(store, subject), size)
     : (await entriesOf(store, [String(task?.task ?? '')], size)).filter(({ entry }) => entry.kind === 'task opened');
-  const all = [...own, ...more, ...(await keysOf(store, size))].sort((a, b) => a.index - b.index);
+  const lent = await entriesOf(store, delegationsOf([...own, ...more]), size);
+  const all = [...own, ...more, ...lent, ...(await keysOf(store, size))].sort((a, b) => a.index - b.index);
   if (all.length > MAX_ENTRIES) throw new RangeError(`${subject} has ${all.length} entries`);
   return all;
+}
+
+/** By which people decided in others' places: without these their approvals would count for nothing. */
+function delegationsOf(entries: readonly PlacedEntry[]): readonly string[] {
+  const named = entries.map(({ entry }) => (entry.body as { readonly delegation?: Json } | null)?.delegation);
+  return [...new Set(named.filter((one) => typeof one === 'string'))];
 }
 
 async function keysOf(store: Store, size: number): Promise<PlacedEntry[]> {

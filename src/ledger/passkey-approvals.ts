@@ -35,7 +35,7 @@ const verdictSchema = z.object({
   }),
 });
 
-const SIGNED: ReadonlySet<string> = new Set(['approval', 'rejection', 'break-glass', 'incident review']);
+const SIGNED: ReadonlySet<string> = new Set(['approval', 'rejection', 'break-glass', 'incident review', 'delegation']);
 
 export function createPasskeyApprovals(): PasskeyApprovals {
   const known = new Map<string, z.infer<typeof passkeySchema>>();

@@ -2,6 +2,7 @@ import type { PostgresState } from '../domain/state-location.ts';
 import { isOfAKey, type LedgerCopy, openFileCopy, UnreadableLine } from './archive.ts';
 import { wrongAttestation } from './attested-approvals.ts';
 import { type BrokenGlass, createBrokenGlassClaims } from './broken-glass.ts';
+import { createDelegatedApprovals, type DelegatedApproval } from './delegated-approvals.ts';
 import { type KeySuccession, successionOf } from './key-succession.ts';
 import { createPasskeyApprovals } from './passkey-approvals.ts';
 import { openPostgresCopy } from './postgres-copy.ts';
@@ -19,6 +20,8 @@ export type Verdict =
       readonly keyFrom: 'outside' | 'the copy itself';
       /** What somebody acted on alone; left out where nobody did. */
       readonly brokenGlass?: readonly BrokenGlass[];
+      /** What somebody countersigned in another's place; left out where nobody did. */
+      readonly delegated?: readonly DelegatedApproval[];
     }
   | { readonly verdict: 'tampered'; readonly entry: number | null; readonly problem: string }
   | { readonly verdict: 'unreadable'; readonly problem: string };
@@ -77,6 +80,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
   let vouched = 0;
   const approvals = createPasskeyApprovals();
   const glass = createBrokenGlassClaims();
+  const delegated = createDelegatedApprovals();
   for await (const { index, entry, leaf, problem } of copy.entries()) {
     if (index !== frontier.size) return tampered(frontier.size, `entry ${frontier.size} was removed`);
     const computed = leafHash(Buffer.from(entry, 'utf8'));
@@ -86,7 +90,8 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
       return tampered(index, `entry ${index} was changed: it is not one of a key`);
     }
     if (problem !== undefined) return tampered(index, `entry ${index} was changed: ${problem}`);
-    const wrongly = approvals.take(entry) ?? wrongAttestation(entry, index, succession) ?? glass.take(entry);
+    const wrongly =
+      approvals.take(entry) ?? wrongAttestation(entry, index, succession) ?? glass.take(entry) ?? delegated.take(entry);
     if (wrongly !== undefined) return tampered(index, `entry ${index} counts for nothing: ${wrongly}`);
     const grown = grow(frontier, [computed]);
     frontier = grown.frontier;
@@ -130,6 +135,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
     verifierKey: succession.keys.at(-1)?.verifierKey ?? keyText,
     keyFrom: trustedKey === undefined ? 'the copy itself' : 'outside',
     ...(brokenGlass.length === 0 ? {} : { brokenGlass }),
+    ...(delegated.found().length === 0 ? {} : { delegated: delegated.found() }),
   };
 }
 

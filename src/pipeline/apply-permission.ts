@@ -11,6 +11,7 @@ import { recordedGlass } from '../ledger/recorded-glass.ts';
 import { approvalsOf } from '../store/approvals.ts';
 import { incidentsOf } from '../store/incidents.ts';
 import type { Store } from '../store/store.ts';
+import type { Delegations } from './delegations.ts';
 import type { Refused } from './gateway.ts';
 import type { TargetRules } from './target-rules.ts';
 import { toldOf, WAYS_TOLD } from './told-ways.ts';
@@ -29,7 +30,12 @@ export interface Permission {
 export async function mayApply(
   record: PlanRecord,
   { task, by }: { readonly task: Task; readonly by: ApplyingActor },
-  deps: { readonly store: Store; readonly target: TargetRules; readonly now: () => number },
+  deps: {
+    readonly store: Store;
+    readonly target: TargetRules;
+    readonly delegations: Pick<Delegations, 'standing'>;
+    readonly now: () => number;
+  },
 ): Promise<Permission | Refused> {
   const { target, store } = deps;
   const { plan, id } = record;
@@ -37,6 +43,7 @@ export async function mayApply(
   const quorum = verifyQuorum({
     ...asked,
     envelopes: await approvalsOf(store, id),
+    delegations: await deps.delegations.standing(plan.environment),
     needed: target.approvalsNeeded(task, plan),
   });
   const decision = target.decideApply(task, plan, quorum.by);

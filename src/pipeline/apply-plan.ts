@@ -16,6 +16,7 @@ import type { Store } from '../store/store.ts';
 import { releaseRows, taskById } from '../store/tasks.ts';
 import type { Write } from '../store/write.ts';
 import { type ApplyingActor, mayApply, notApproved } from './apply-permission.ts';
+import type { Delegations } from './delegations.ts';
 import type { ApplyReply } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { PlanViews } from './plan-view.ts';
@@ -32,6 +33,7 @@ export function createApplyPlan(deps: {
   readonly store: Store;
   readonly proof: Proof;
   readonly views: PlanViews;
+  readonly delegations: Pick<Delegations, 'standing'>;
   /** @returns the refusal when the target can't be reached or is not the one it was. */
   readonly target: (record: PlanRecord) => Promise<GovernedTarget | Refusal>;
   readonly stopped: (record: PlanRecord) => Refusal | undefined;
@@ -52,7 +54,7 @@ export function createApplyPlan(deps: {
 
     const stored = await taskById(store, record.plan.task);
     if (stored === undefined) return refused(unknownPlan(id), record);
-    const permission = await mayApply(record, { task: stored.task, by }, { store, target, now: deps.now });
+    const permission = await mayApply(record, { task: stored.task, by }, { ...deps, target });
     if ('refused' in permission) return refused(permission.refused, record);
 
     const request = target.applyRequest(permission.approved);

@@ -14,6 +14,7 @@ import { insertIncident } from '../store/incidents.ts';
 import { getPlan, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
+import type { Delegations } from './delegations.ts';
 import type { Refused } from './gateway.ts';
 import type { Proof } from './proof.ts';
 import type { TargetRules } from './target-rules.ts';
@@ -39,6 +40,7 @@ export function createBreakGlass(deps: {
   readonly store: Store;
   readonly proof: Proof;
   readonly rules: (target: string) => TargetRules | undefined;
+  readonly delegations: Pick<Delegations, 'standing'>;
   /** Why nothing of a plan may run now (G11). */
   readonly stopped: (record: PlanRecord) => Refusal | undefined;
   /** Names of those who would be told of an entry. */
@@ -73,6 +75,7 @@ export function createBreakGlass(deps: {
       plan,
       planId: id,
       envelopes: await approvalsOf(store, id),
+      delegations: await deps.delegations.standing(plan.environment),
       people: rules.people,
       clicks: rules.clicks,
       now: deps.now(),

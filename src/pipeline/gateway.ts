@@ -159,6 +159,8 @@ export type CostliestStatements =
 export interface PlanView extends PlanRecord {
   readonly approvals: readonly {
     readonly person: ActorId;
+    /** In whose place they decided; left out where it was their own word. */
+    readonly inPlaceOf?: ActorId;
     readonly at: Instant;
     readonly reason: string;
     /** The gateway has seen them click, and they have signed nothing. */

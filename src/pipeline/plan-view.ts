@@ -1,19 +1,21 @@
 import { openBreakGlass } from '../approval/break-glass.ts';
+import { decidesIn } from '../approval/delegation.ts';
 import { openEnvelope } from '../approval/envelope.ts';
 import { verifyQuorum } from '../approval/quorum.ts';
 import type { Person } from '../domain/actor.ts';
 import type { ApprovalEnvelope } from '../domain/approval.ts';
 import type { Decision, Obligation } from '../domain/decision.ts';
+import type { StandingDelegation } from '../domain/delegation.ts';
 import { type ActorId, asId, instantOf, type PlanId } from '../domain/ids.ts';
 import { isLive, type Plan, type PlanRecord, shortId } from '../domain/plan.ts';
 import { RefusalError } from '../domain/refusal.ts';
-import { mayDo } from '../domain/rights.ts';
 import type { Task } from '../domain/task.ts';
 import { approvalsOf } from '../store/approvals.ts';
 import { incidentsOf } from '../store/incidents.ts';
 import { plansByPrefix } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
+import type { Delegations } from './delegations.ts';
 import type { PlanView } from './gateway.ts';
 import type { TargetRules } from './target-rules.ts';
 
@@ -26,6 +28,7 @@ export function createPlanViews(deps: {
   readonly store: Store;
   /** `undefined` for a target that is no longer configured. */
   readonly rules: (target: string) => TargetRules | undefined;
+  readonly delegations: Pick<Delegations, 'standing'>;
   readonly now: () => number;
 }): PlanViews {
   return {
@@ -34,7 +37,10 @@ export function createPlanViews(deps: {
       const rules = deps.rules(record.plan.target);
       const task = (await taskById(deps.store, record.plan.task))?.task;
       const needed = rules === undefined || task === undefined ? 1 : rules.approvalsNeeded(task, record.plan);
+      const live = isLive(record, deps.now());
+      const standing = await deps.delegations.standing(record.plan.environment, !live);
       const quorum = verifyQuorum({
+        delegations: standing,
         plan: record.plan,
         planId: record.id,
         envelopes,
@@ -47,11 +53,11 @@ export function createPlanViews(deps: {
       return {
         ...record,
         state: stateNow(record, deps.now()),
-        approvals: envelopes.flatMap((envelope) => approvalOf(envelope, quorum.by)),
+        approvals: envelopes.flatMap((envelope) => approvalOf(envelope, quorum.by, standing)),
         ...(await glassOf(deps.store, record.id)),
-        canDecide: rules === undefined ? [] : decidersOf(record.plan, rules.people),
+        canDecide: rules === undefined ? [] : decidersOf(record.plan, rules.people, standing),
         approvalsMissing: 'approved' in quorum ? 0 : quorum.missing,
-        waitsFor: task !== undefined && isLive(record, deps.now()) ? waitsFor(rules, task, record.plan, quorum.by) : [],
+        waitsFor: task !== undefined && live ? waitsFor(rules, task, record.plan, quorum.by) : [],
         seenAt: instantOf(deps.now()),
         decideWith: `countersign plan show ${shortId(record.id)}`,
       };
@@ -86,14 +92,19 @@ function decisionNow(
 }
 
 /** The same people whose signatures `approval/quorum.ts` counts. */
-function decidersOf(plan: Plan, people: ReadonlyMap<ActorId, Person>): readonly ActorId[] {
+function decidersOf(
+  plan: Plan,
+  people: ReadonlyMap<ActorId, Person>,
+  standing: ReadonlyMap<string, StandingDelegation>,
+): readonly ActorId[] {
+  const asked = (id: ActorId) => id === plan.actor || id === plan.onBehalfOf;
+  const inPlaceOf = new Map([...standing.values()].map(({ to, person }) => [to, person]));
   return [...people.values()]
     .filter(
       (person) =>
-        person.id !== plan.actor &&
-        person.id !== plan.onBehalfOf &&
-        mayDo(person, 'plan.decide') &&
-        (person.approves.includes('*') || person.approves.includes(plan.environment)),
+        !asked(person.id) &&
+        (decidesIn(person, plan.environment) ||
+          (inPlaceOf.has(person.id) && !asked(inPlaceOf.get(person.id) ?? person.id))),
     )
     .map(({ id }) => id);
 }
@@ -104,11 +115,18 @@ function stateNow(record: PlanRecord, nowMs: number): PlanRecord['state'] {
   return waiting && nowMs >= Date.parse(record.plan.expiresAt) ? 'expired' : record.state;
 }
 
-function approvalOf(envelope: ApprovalEnvelope, verified: readonly string[]): PlanView['approvals'] {
+function approvalOf(
+  envelope: ApprovalEnvelope,
+  verified: readonly string[],
+  standing: ReadonlyMap<string, StandingDelegation>,
+): PlanView['approvals'] {
   const opened = openEnvelope(envelope);
   if (!opened.opened || opened.statement.verdict !== 'approve') return [];
-  const { person, at, reason, via } = opened.statement;
-  return verified.includes(person) ? [{ person, at, reason, ...(via === undefined ? {} : { via }) }] : [];
+  const { person, at, reason, via, delegation } = opened.statement;
+  const inPlaceOf = standing.get(delegation ?? '')?.person;
+  return verified.includes(person)
+    ? [{ person, ...(inPlaceOf === undefined ? {} : { inPlaceOf }), at, reason, ...(via === undefined ? {} : { via }) }]
+    : [];
 }
 
 /** The glass that was broken for it last. Whether that still counts is asked when it is applied. */

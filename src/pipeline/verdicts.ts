@@ -10,6 +10,7 @@ import { getPlan, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
 import type { Write } from '../store/write.ts';
+import type { Delegations } from './delegations.ts';
 import type { PlanView, Refused } from './gateway.ts';
 import type { PlanViews } from './plan-view.ts';
 import type { Proof } from './proof.ts';
@@ -25,6 +26,7 @@ export function createReceiveVerdict(deps: {
   readonly proof: Proof;
   readonly views: PlanViews;
   readonly rules: (target: string) => TargetRules | undefined;
+  readonly delegations: Pick<Delegations, 'standing'>;
   readonly now: () => number;
 }): ReceiveVerdict {
   const { store, proof } = deps;
@@ -50,6 +52,7 @@ export function createReceiveVerdict(deps: {
       planId: record.id,
       people: rules.people,
       clicks: rules.clicks,
+      delegations: await deps.delegations.standing(record.plan.environment),
       now: deps.now(),
     };
     const verdict = verifyVerdict(envelope, question);
@@ -76,6 +79,9 @@ export function createReceiveVerdict(deps: {
         body: {
           plan: record.id,
           person: statement.person,
+          ...(verdict.inPlaceOf === undefined
+            ? {}
+            : { delegation: statement.delegation, inPlaceOf: verdict.inPlaceOf }),
           reason: statement.reason,
           environment: statement.environment,
           ...(statement.via === undefined ? {} : { via: statement.via }),

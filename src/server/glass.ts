@@ -25,6 +25,7 @@ export async function glassOf(countersign: Countersign): Promise<
     proof,
     rules,
     now,
+    delegations: countersign.delegations,
     stopped: ({ plan }) => halts.covering({ agent: plan.actor, task: plan.task, target: plan.target }),
     follow: () => outbox.follow(),
     async receivers(entry) {

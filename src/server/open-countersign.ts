@@ -21,6 +21,7 @@ import { type Breakers, createBreakers } from '../pipeline/breakers.ts';
 import { createChangeReader } from '../pipeline/change-facts.ts';
 import { type Changes, createChanges } from '../pipeline/changes.ts';
 import type { KnownTarget } from '../pipeline/create-gateway.ts';
+import { createDelegations, type Delegations } from '../pipeline/delegations.ts';
 import { createDrifts, type Drifts } from '../pipeline/drift.ts';
 import { createDrills } from '../pipeline/drills.ts';
 import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
@@ -66,6 +67,7 @@ export interface Countersign {
   readonly vouchers: Vouchers;
   readonly drifts: Drifts;
   readonly breakers: Breakers;
+  readonly delegations: Delegations;
   readonly agreement: Agreement;
   readonly views: PlanViews;
   readonly observer: Observer;
@@ -184,8 +186,15 @@ export async function openCountersign(
   }
   const rules = (id: string): TargetRules | undefined => governing.rules.get(asId(id));
   const engines = new Map<TargetId, Promise<GovernedTarget>>();
-  const views = createPlanViews({ store, rules, now });
-  const receiveVerdict = observer.approving(createReceiveVerdict({ store, proof, views, rules, now }));
+  const delegations = createDelegations({
+    store,
+    proof,
+    people: () => governing.people,
+    longestMs: () => governing.config.delegationMs,
+    now,
+  });
+  const views = createPlanViews({ store, rules, delegations, now });
+  const receiveVerdict = observer.approving(createReceiveVerdict({ store, proof, views, rules, delegations, now }));
   const startedAt = instantOf(clock.now());
   let announced: { readonly pg: string; readonly http: string } | undefined;
   let lease: Lease | undefined;
@@ -264,6 +273,7 @@ export async function openCountersign(
     vouchers,
     drifts,
     breakers,
+    delegations,
     agreement,
     views,
     observer,
@@ -295,6 +305,7 @@ export async function openCountersign(
         store,
         proof,
         views,
+        delegations,
         target: (record) => target(record.plan.target),
         stopped: ({ plan }) => halts.covering(subjectOf(plan)),
         onStop: ({ plan }, stop) =>

@@ -139,4 +139,10 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX incidents_by_plan ON incidents (plan);
   `,
+  `
+  CREATE TABLE delegations (
+    id word PRIMARY KEY, environment word NOT NULL, envelope word NOT NULL, until word NOT NULL, ended_at word
+  );
+  CREATE INDEX delegations_by_environment ON delegations (environment);
+  `,
 ];

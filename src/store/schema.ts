@@ -23,6 +23,7 @@ export interface StateSchema {
   spent_challenges: { challenge: string; expires_at: string };
   policy_epochs: { epoch: number; digest: string; by: string; at: string };
   incidents: IncidentRow;
+  delegations: DelegationRow;
   outbox: OutboxRow;
   outbox_position: { id: number; next: number };
   sights: { plan: string; person: string; at: string; by: string };
@@ -123,6 +124,14 @@ export interface VoucherRow {
   signature: string;
   envelope: string;
   at: string;
+}
+
+export interface DelegationRow {
+  id: string;
+  environment: string;
+  envelope: string;
+  until: string;
+  ended_at: string | null;
 }
 
 export interface IncidentRow {

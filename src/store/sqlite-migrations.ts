@@ -122,4 +122,10 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX incidents_by_plan ON incidents (plan);
   `,
+  `
+  CREATE TABLE delegations (
+    id TEXT PRIMARY KEY, environment TEXT NOT NULL, envelope TEXT NOT NULL, until TEXT NOT NULL, ended_at TEXT
+  ) STRICT;
+  CREATE INDEX delegations_by_environment ON delegations (environment);
+  `,
 ];
