@@ -26,6 +26,8 @@ export interface Config {
   readonly directory: string;
   readonly state: StateLocation;
   readonly listen: { readonly pg: HostPort; readonly http: HostPort };
+  /** Who is believed when they say whom a request comes from. */
+  readonly proxies: readonly string[];
   /** Where clients reach the gateways, when that isn't where they listen. */
   readonly reachedAt: { readonly pg: string; readonly http: string } | null;
   readonly tls: { readonly certificate: string; readonly key: string; readonly required: boolean } | null;
@@ -124,6 +126,7 @@ export async function loadConfig(file: string): Promise<Config> {
     directory,
     state: stateOf(value.state, directory, authorities.get(STATE)),
     listen: { pg: hostPort(value.listen.pg), http: hostPort(value.listen.http) },
+    proxies: value.listen.proxies,
     reachedAt: reachedAt(value.listen.public),
     tls:
       value.tls === undefined

@@ -383,6 +383,15 @@ export const configSchema = z.strictObject({
     .strictObject({
       pg: address.default('127.0.0.1:6434'),
       http: address.default('127.0.0.1:6480'),
+      /** Proxies that are believed when they say whom a request comes from (`X-Forwarded-For`): addresses and networks. */
+      proxies: z
+        .array(
+          z.union(
+            [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()],
+            'write an address or a network: 10.1.2.3 or 10.0.0.0/8',
+          ),
+        )
+        .default([]),
       /** Where clients reach it when that is elsewhere: behind a service or a load balancer. */
       public: z
         .strictObject({
@@ -391,7 +400,7 @@ export const configSchema = z.strictObject({
         })
         .optional(),
     })
-    .default({ pg: '127.0.0.1:6434', http: '127.0.0.1:6480' }),
+    .default({ pg: '127.0.0.1:6434', http: '127.0.0.1:6480', proxies: [] }),
   tls: z.strictObject({ certificate: z.string(), key: z.string(), required: z.boolean().default(false) }).optional(),
   /** Who may read the figures of the gateway from another machine: whoever has this. */
   metrics: z.strictObject({ token: reference }).optional(),

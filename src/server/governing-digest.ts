@@ -13,6 +13,7 @@ export function governingDigest(config: Config, policies: Digest): Digest {
     directory,
     state,
     listen,
+    proxies,
     reachedAt,
     tls,
     ledgerKey,

@@ -153,7 +153,7 @@ function reasonOf(error: unknown): string {
 function needsRestart(before: Config, next: Config): string[] {
   const fixed: Partial<Record<string, (config: Config) => unknown>> = {
     state: ({ state }) => state,
-    listen: ({ listen, reachedAt }) => [listen, reachedAt],
+    listen: ({ listen, proxies, reachedAt }) => [listen, proxies, reachedAt],
     tls: ({ tls }) => tls,
     'keys.ledger': ({ ledgerKey }) => ledgerKey,
     origin: ({ origin }) => origin,

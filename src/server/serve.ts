@@ -317,6 +317,7 @@ export async function serve(
         ? {}
         : { hostnames: [new URL(config.reachedAt.http).hostname], publicUrl: config.reachedAt.http }),
       gateway,
+      proxies: config.proxies,
       identity: countersign.identity,
       resource() {
         const [first, ...others] = countersign.config.workloads.issuers;

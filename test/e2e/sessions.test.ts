@@ -13,6 +13,7 @@ describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries
   let ada: Countersigner;
   beforeAll(async () => {
     site = await startSite(binaries, { scale: 0.01 });
+    site.edit((text) => text.replace('listen:\n', 'listen:\n  proxies: [127.0.0.1, "::1"]\n'));
     served = await site.serve();
     ada = await openCountersigner(site);
   });
@@ -207,8 +208,16 @@ describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries
   it('locks an address out that keeps failing, whatever it then comes with', async () => {
     const token = await offered();
     const statuses: number[] = [];
+    const secondOf = (tried: number) => ({ token: 'A'.repeat(42) + String(tried % 10) });
+    const through = async (tried: number, forwarded: string) =>
+      newPage(served).ask('POST', '/api/session/one-time', secondOf(tried), { 'x-forwarded-for': forwarded });
+    // The named proxy tells whom it has seen; what they say themselves stands before that.
     for (let tried = 0; tried < 12; tried++)
-      statuses.push((await redeem(newPage(served), 'A'.repeat(42) + String(tried % 10))).status);
+      statuses.push((await through(tried, `198.51.100.${tried}, 203.0.113.1`)).status);
+    expect(statuses.at(-1)).toBe(429);
+    expect((await through(0, '203.0.113.1, 203.0.113.2')).status).not.toBe(429);
+    for (let tried = 0; tried < 12; tried++)
+      statuses.push((await redeem(newPage(served), secondOf(tried).token)).status);
     expect(statuses.filter((status) => status === 429).length).toBeGreaterThan(0);
     const late = await redeem(newPage(served), token);
     expect(late).toMatchObject({ status: 429, body: { error: { code: 'locked_out' } } });

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Identity } from '../../identity/identity.ts';
 import { OIDC_CALLBACK } from '../../identity/oidc.ts';
+import type { ClientAddress } from './client-address.ts';
 import { sendError, sendRefusal } from './http-error.ts';
 import { isPrivate, originOf } from './own-origin.ts';
 import { sessionCookie, sessionToken, signInTicket, ticketCookie } from './session-cookie.ts';
@@ -13,7 +14,11 @@ import { NOT_PRIVATE, sendLockedOut } from './sign-in-route.ts';
  */
 export function serveOidc(
   app: FastifyInstance,
-  { identity, publicUrl }: { readonly identity: Identity; readonly publicUrl: string | undefined },
+  {
+    identity,
+    publicUrl,
+    clientAddress,
+  }: { readonly identity: Identity; readonly publicUrl: string | undefined; readonly clientAddress: ClientAddress },
 ): void {
   app.get('/api/session/oidc', async (request, reply) => {
     const origin = originOf(request, publicUrl);
@@ -26,12 +31,12 @@ export function serveOidc(
   app.get(OIDC_CALLBACK, async (request, reply) => {
     const origin = originOf(request, publicUrl);
     if (!isPrivate(origin)) return sendError(reply, 403, NOT_PRIVATE);
-    const lockedMs = identity.limits.lockedFor(request.ip);
+    const lockedMs = identity.limits.lockedFor(clientAddress(request));
     if (lockedMs > 0) return sendLockedOut(reply, lockedMs);
     const ticket = signInTicket(request.headers.cookie);
     reply.header('set-cookie', ticketCookie('', origin));
     if (ticket === undefined) {
-      identity.limits.failed(request.ip);
+      identity.limits.failed(clientAddress(request));
       return sendError(reply, 403, {
         code: 'not_begun_here',
         message: 'This browser has begun no sign-in here.',
@@ -41,10 +46,10 @@ export function serveOidc(
     const callback = new URL(request.url, origin);
     const signedIn = await identity.oidc.finish(origin, callback, ticket, sessionToken(request.headers.cookie));
     if ('refused' in signedIn) {
-      identity.limits.failed(request.ip);
+      identity.limits.failed(clientAddress(request));
       return sendRefusal(reply, signedIn.refused);
     }
-    identity.limits.succeeded(request.ip);
+    identity.limits.succeeded(clientAddress(request));
     return reply.header('set-cookie', sessionCookie(signedIn.token, origin)).redirect('/', 303);
   });
 }

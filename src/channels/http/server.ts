@@ -7,6 +7,7 @@ import type { Gateway } from '../../pipeline/gateway.ts';
 import type { LedgerTail } from '../../pipeline/oversight/ledger-tail.ts';
 import type { Oversight } from '../../pipeline/oversight/oversight.ts';
 import { bearerOf, challengeFor } from './bearer.ts';
+import { createClientAddress } from './client-address.ts';
 import { serveActions } from './console/act-routes.ts';
 import { serveEvents } from './console/events.ts';
 import { serveConsoleFiles } from './console/files.ts';
@@ -41,6 +42,8 @@ export interface HttpOptions {
   readonly receiveApproval: ReceiveApproval;
   /** What Slack calls back with; left out where it never does. */
   readonly receiveCallback?: ReceiveCallback;
+  /** Who is believed when they say whom a request comes from; nobody where left out. */
+  readonly proxies?: readonly string[];
   /** Who issues tokens for `/mcp`, besides the gateway itself; `undefined` where nobody does. */
   readonly resource?: () => ProtectedResource | undefined;
   /** What answers `/mcp`. */
@@ -109,8 +112,9 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
   const { identity, publicUrl } = options;
   if (identity !== undefined) {
     const guard = createPersonGuard({ ...identity, publicUrl });
-    const signIn = createSignInRoute({ identity, publicUrl });
-    const parts = { identity, guard, signIn, publicUrl, gateway: options.gateway };
+    const clientAddress = createClientAddress(options.proxies ?? []);
+    const signIn = createSignInRoute({ identity, publicUrl, clientAddress });
+    const parts = { identity, guard, signIn, publicUrl, clientAddress, gateway: options.gateway };
     serveSessions(app, parts);
     servePasskeys(app, parts);
     serveVerdicts(app, parts);

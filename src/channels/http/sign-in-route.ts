@@ -3,6 +3,7 @@ import type { Identity } from '../../identity/identity.ts';
 import type { PersonSession } from '../../identity/person-sessions.ts';
 import { csrfOf } from '../../identity/secret-token.ts';
 import type { SignedIn } from '../../identity/sign-in-codes.ts';
+import type { ClientAddress } from './client-address.ts';
 import { type HttpError, sendError, sendRefusal } from './http-error.ts';
 import { isOwnPage, isPrivate, originOf } from './own-origin.ts';
 import { sessionCookie, sessionToken } from './session-cookie.ts';
@@ -17,19 +18,21 @@ export type SignInRoute = (
 export function createSignInRoute({
   identity,
   publicUrl,
+  clientAddress,
 }: {
   readonly identity: Identity;
   readonly publicUrl: string | undefined;
+  readonly clientAddress: ClientAddress;
 }): SignInRoute {
   return async (request, reply, how) => {
     const origin = originOf(request, publicUrl);
     const refused = whyNot(request, origin);
     if (refused !== undefined) return sendError(reply, 403, refused);
-    const lockedMs = identity.limits.lockedFor(request.ip);
+    const lockedMs = identity.limits.lockedFor(clientAddress(request));
     if (lockedMs > 0) return sendLockedOut(reply, lockedMs);
     const signedIn = await how({ origin, replaces: sessionToken(request.headers.cookie) });
     if (signedIn === 'malformed' || 'refused' in signedIn) {
-      identity.limits.failed(request.ip);
+      identity.limits.failed(clientAddress(request));
       if (signedIn !== 'malformed') return sendRefusal(reply, signedIn.refused);
       return sendError(reply, 400, {
         code: 'malformed_sign_in',
@@ -37,7 +40,7 @@ export function createSignInRoute({
         hint: 'Reload the page; docs/identity.md has the bodies.',
       });
     }
-    identity.limits.succeeded(request.ip);
+    identity.limits.succeeded(clientAddress(request));
     const { token, session } = signedIn;
     return reply.header('set-cookie', sessionCookie(token, origin)).send(describedSession(session, token));
   };
