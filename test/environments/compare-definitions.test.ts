@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Definitions } from '../../src/domain/drift.ts';
+import { visible } from '../../src/domain/visible.ts';
 import { grantsOf } from '../../src/engines/postgres/grants-of.ts';
 import { deviations, followed, followedAsFound } from '../../src/environments/compare-definitions.ts';
 import { describeDeviations } from '../../src/environments/describe-drift.ts';
@@ -39,7 +40,8 @@ describe('two schemas', () => {
   it('are told so that nothing in a name or a body moves the cursor', () => {
     const evil = schema({ 'function f()': { definition: 'a\n\u001b[2Jb\n' }, 'table \u202eevil': {} });
     const told = describeDeviations(deviations(schema({}), evil));
-    expect(told.join('\n')).not.toMatch(/[\u001b\u202e]/);
+    expect(told).toContain('+ table \\u202eevil');
+    expect(told.map(visible)).toEqual(told);
   });
 });
 
