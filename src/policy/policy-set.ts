@@ -82,10 +82,24 @@ export function parsePolicies({ schema, files }: PolicyFiles): PolicySet {
   if (problems.length === 0) problems.push(...validated(schema, unchecked, policies));
   if (problems.length > 0) throw new PolicyError(problems);
   const digest = digestOf({ schema, files: files.map(({ name, text }) => ({ name, text })) });
-  const parsed = preparsePolicySet(digest, { staticPolicies: byId });
+  let prepared = false;
+  return {
+    // What decides on nothing needs them only checked.
+    get handle() {
+      if (!prepared) prepare(digest, schema, byId);
+      prepared = true;
+      return digest;
+    },
+    digest,
+    policies,
+    heeds,
+  };
+}
+
+function prepare(handle: Digest, schema: string, byId: Record<string, CedarPolicy>): void {
+  const parsed = preparsePolicySet(handle, { staticPolicies: byId });
   const known = preparseSchema(SCHEMA_HANDLE, schema);
   if (parsed.type === 'failure' || known.type === 'failure') throw new Error('Cedar refused policies it had accepted');
-  return { handle: digest, digest, policies, heeds };
 }
 
 export const SCHEMA_HANDLE = 'countersign';

@@ -26,7 +26,7 @@ import {
   startupPacket,
 } from '../fixtures/raw-client.ts';
 
-const SESSIONS = Number(process.env['LOAD_SESSIONS'] ?? 400);
+const SESSIONS = Number(process.env['LOAD_SESSIONS'] ?? 200);
 const MEBIBYTE = 1024 * 1024;
 /** How much is streamed in each direction; the protocol's limit for one value is 1024. */
 const STREAMED_MB = Number(process.env['LOAD_MB'] ?? 192);

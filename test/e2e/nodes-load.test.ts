@@ -16,7 +16,7 @@ import { asSuperuser, servers } from '../fixtures/postgres.ts';
  * Gateways, the state's server and the target's are killed, and the disks of the servers filled; in turn, then at random:
  * DURABILITY_ROUNDS=200 for whoever wants to be surer.
  */
-const ROUNDS = Number(process.env['DURABILITY_ROUNDS'] ?? 4);
+const ROUNDS = Number(process.env['DURABILITY_ROUNDS'] ?? 2);
 const VICTIMS = ['state', 'disk of target', 'first gateway', 'target', 'disk of state', 'second gateway'] as const;
 const FULL_MS = 1500;
 const WRITERS = 4;
