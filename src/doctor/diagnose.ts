@@ -15,12 +15,9 @@ import { addressesOf, lookForBackupCredentials, lookForCredentials } from './loo
 import { checkMachine } from './machine.ts';
 import { checkMissingPowers } from './missing-powers.ts';
 import { checkOtherWaysIn } from './other-ways-in.ts';
-import { readBackupAge } from './read-backup-age.ts';
-import { readDrift } from './read-drift.ts';
-import { readUnreviewed } from './read-incidents.ts';
 import { filesOf, peopleKeys, readMachine, readOwnTls } from './read-installation.ts';
 import { readSlack } from './read-slack.ts';
-import { readWitnessing } from './read-witnessing.ts';
+import { readState } from './read-state.ts';
 import { checkRoles } from './roles.ts';
 import { checkServer } from './server.ts';
 import { checkSlack } from './slack.ts';
@@ -43,9 +40,13 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
   const targets = await Promise.all(
     [...config.targets.values()].map((target) => diagnoseTarget(target, reachOf(config))),
   );
+  const { state, ...machine } = await readMachine(config, around.nowMs);
+  // A store that is away is waited for once.
+  const { told, trouble } =
+    state.trouble === null ? await readState(config, around.nowMs) : { told: null, trouble: null };
   return [
-    ...checkMachine(await readMachine(config, around.nowMs)),
-    ...checkWitnesses(await readWitnessing(config, around.nowMs)),
+    ...checkMachine({ ...machine, state: { ...state, trouble: state.trouble ?? trouble } }),
+    ...checkWitnesses(told?.witnessing ?? null),
     ...checkStatePlace(
       config.state,
       [...config.targets.values()].map(({ target }) => target),
@@ -57,9 +58,15 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
     ...checkBackupCredentials(lookForBackupCredentials(around.env, config.directory)),
     ...targets.flatMap(({ findings }) => findings),
     ...(await checkBackups([...config.targets.values()])),
-    ...checkIncidents(await readUnreviewed(config), around.nowMs),
-    ...checkBackupAge(await readBackupAge(config), around.nowMs),
-    ...checkDrift(await readDrift(config)),
+    ...checkIncidents(told?.unreviewed ?? null, around.nowMs),
+    ...checkBackupAge(told?.backups ?? [], around.nowMs),
+    ...checkDrift(
+      [...config.targets.values()].map(({ target: { id }, drift }) => ({
+        target: id,
+        scheduled: drift !== null,
+        state: told?.drift.get(id),
+      })),
+    ),
     ...checkSeparation(targets.flatMap(({ identified }) => (identified === null ? [] : [identified]))),
     ...checkSlack(await readSlack(config)),
     ...(await diagnoseEnvironment([...config.targets.values()], around, false)),

@@ -52,7 +52,7 @@ describe.each(host)('G10 copies of a server’s files, of $name', ({ binaries })
     site.edit((text) =>
       text.replace(
         /^( {4}credentials:\n)/m,
-        `    backup:\n      method: physical\n      store: { directory: ${kept} }\n      recipients: [${recipient}]\n      identity: '\${file:keys/backup.age}'\n      probes: { customers: SELECT count(*) > 10 FROM public.customers }\n$1      backup: { user: countersign_backup, password: '\${file:keys/backup-login}' }\n`,
+        `    backup:\n      method: physical\n      workDirectory: ${join(site.directory, 'work')}\n      store: { directory: ${kept} }\n      recipients: [${recipient}]\n      identity: '\${file:keys/backup.age}'\n      probes: { customers: SELECT count(*) > 10 FROM public.customers }\n$1      backup: { user: countersign_backup, password: '\${file:keys/backup-login}' }\n`,
       ),
     );
   }, 60_000);
