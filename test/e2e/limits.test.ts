@@ -150,7 +150,10 @@ describe.skipIf(newest === undefined)('limits that a session can’t change', ()
       const neighbour = asSuperuser(site.databaseUrl, 'SELECT 1 FROM customers WHERE id = 1 FOR UPDATE');
       if (sql !== '') expect(await refusal(client.query(sql))).toMatch(/^CS005 .*another session waiting for 0.3 s/);
       await neighbour;
-      expect(await refusal(client.query('SELECT 1'))).toMatch(/^CS005 .*another session waiting for 0.3 s/);
+      // The session of a statement that was ended may be over before anything else is said.
+      expect(await refusal(client.query('SELECT 1'))).toMatch(
+        sql === '' ? /^CS005 .*another session waiting for 0.3 s/ : /^CS005 .*waiting for 0.3 s|connection error/,
+      );
       await leave();
     },
   );
