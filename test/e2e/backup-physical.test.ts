@@ -235,7 +235,7 @@ describe.each(host)('G10 copies of a server’s files, of $name', ({ binaries })
   });
 
   it('leave nothing in the clear behind', () => {
-    const work = join(tmpdir(), `countersign-${process.getuid?.()}`);
+    const work = join(site.directory, 'work');
     expect(
       readdirSync(work).filter((name) => name.startsWith('backup-rental-production') || name.startsWith('drill-')),
     ).toEqual([]);
