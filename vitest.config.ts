@@ -32,6 +32,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/fixtures/commands.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mcpClient, type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { asSuperuser, newest } from '../fixtures/postgres.ts';
 
 const MIGRATES = WORK.replace('write: [', 'write: [public.*, "ledger.*", "gone.*", ');
 
@@ -65,7 +65,7 @@ const NOT_SO = [
   'ALTER TABLE public.part1 ADD COLUMN IF NOT EXISTS id int',
 ] as const;
 
-describe.each(servers)('definitions that ask for what is already so, before $name', ({ binaries }) => {
+describe.each(newest)('definitions that ask for what is already so, before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
   let client: pg.Client;

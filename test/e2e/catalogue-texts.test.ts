@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mcpClient, type OpenedTask, type Site, startSite } from '../fixtures/gateway.ts';
-import { servers } from '../fixtures/postgres.ts';
+import { newest } from '../fixtures/postgres.ts';
 
 const CANARY = 'canary-5b1f';
 
@@ -149,7 +149,7 @@ const REFUSED = [
   'PREPARE p AS SELECT prosrc FROM pg_proc TABLESAMPLE system (50)',
 ];
 
-describe.each(servers)('texts of the catalogue, before $name', ({ binaries }) => {
+describe.each(newest)('texts of the catalogue, before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
   let client: pg.Client;

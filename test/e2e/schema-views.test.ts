@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mcpClient, type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { servers } from '../fixtures/postgres.ts';
+import { newest } from '../fixtures/postgres.ts';
 
 const SCHEMA = `
   CREATE DOMAIN public.plate AS text CONSTRAINT plate_form CHECK (VALUE ~ '^[A-Z]') NOT NULL;
@@ -36,7 +36,7 @@ const VIEWS: Readonly<Record<string, string>> = {
   tables: 'table_schema',
 };
 
-describe.each(servers)('information_schema before $name', ({ binaries }) => {
+describe.each(newest)('information_schema before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
   let client: pg.Client;

@@ -3,7 +3,7 @@ import { initAnalyser } from '../../src/analysis/parse.ts';
 import { asSuperuser } from '../../src/redteam/master.ts';
 import { loadSchema } from '../../src/redteam/schema-source.ts';
 import { fillTables } from '../../src/redteam/synthetic-rows.ts';
-import { servers, startTestServer, type TestServer } from '../fixtures/postgres.ts';
+import { newest, startTestServer, type TestServer } from '../fixtures/postgres.ts';
 
 /** What schemas have that makes rows hard to make up; the last table takes none at all. */
 const SCHEMA = `
@@ -26,7 +26,7 @@ const SCHEMA = `
   ALTER TABLE person OWNER TO somebody;
 `;
 
-describe.each(servers)('rows that are made up, on $name', ({ binaries }) => {
+describe.each(newest)('rows that are made up, on $name', ({ binaries }) => {
   let server: TestServer;
   beforeAll(async () => {
     await initAnalyser();

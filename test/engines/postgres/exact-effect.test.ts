@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Measured } from '../../../src/engines/engine.ts';
-import { servers } from '../../fixtures/postgres.ts';
+import { newest } from '../../fixtures/postgres.ts';
 import { openRentalTarget, planId, type RentalTarget } from './rental-target.ts';
 
 const CUSTOMERS = 'public.customers';
 
-describe.each(servers)('G2 the exact effect, on $name', ({ binaries }) => {
+describe.each(newest)('G2 the exact effect, on $name', ({ binaries }) => {
   let rental: RentalTarget;
   beforeAll(async () => {
     rental = await openRentalTarget(binaries);

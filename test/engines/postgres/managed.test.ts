@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { countersign, type Served, serve } from '../../fixtures/gateway.ts';
-import { asSuperuser, servers, startTestServer, type TestServer } from '../../fixtures/postgres.ts';
+import { asSuperuser, newest, startTestServer, type TestServer } from '../../fixtures/postgres.ts';
 
 /** As managed services hand out a database: its owner may make roles and databases, and is no superuser. */
-describe.each(servers)('without a superuser on $name', ({ binaries }) => {
+describe.each(newest)('without a superuser on $name', ({ binaries }) => {
   let server: TestServer;
   let served: Served | undefined;
   const directory = mkdtempSync(join(tmpdir(), 'countersign-managed-'));

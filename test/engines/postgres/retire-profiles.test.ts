@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Profile } from '../../../src/domain/profile.ts';
-import { servers } from '../../fixtures/postgres.ts';
+import { newest } from '../../fixtures/postgres.ts';
 import { openRentalTarget, type RentalTarget } from './rental-target.ts';
 
 const PATIENT = { timeout: 15_000 };
 
-describe.each(servers)('logins of profiles on $name', ({ binaries }) => {
+describe.each(newest)('logins of profiles on $name', ({ binaries }) => {
   let rental: RentalTarget;
   beforeAll(async () => {
     rental = await openRentalTarget(binaries);
