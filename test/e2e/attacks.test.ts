@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { mcpClient, type OpenedTask, type Site, startSite } from '../fixtures/gateway.ts';
-import { asSuperuser, newest } from '../fixtures/postgres.ts';
+import { asSuperuser, newest, sampled } from '../fixtures/postgres.ts';
 
 /** Reads everything, writes nothing but one small table: whatever else changes is an attack that got through. */
 const NARROW = `
@@ -228,10 +228,10 @@ describe.each(newest)('G1 nothing gets through, before $name', ({ binaries }) =>
   const print = async () => (await asSuperuser<{ print: string }>(site.databaseUrl, FINGERPRINT))[0]?.print;
 
   /** Answers are of no account here; only what is true in the database afterwards is. */
-  async function attack(run: (sql: string) => Promise<unknown>): Promise<string[]> {
+  async function attack(attacks: readonly string[], run: (sql: string) => Promise<unknown>): Promise<string[]> {
     const through: string[] = [];
     let before = await print();
-    for (const sql of ATTACKS) {
+    for (const sql of attacks) {
       await run(sql).catch(() => undefined);
       const after = await print();
       if (after !== before) through.push(sql);
@@ -241,7 +241,7 @@ describe.each(newest)('G1 nothing gets through, before $name', ({ binaries }) =>
   }
 
   it('over the wire, as text', async () => {
-    const through = await attack(async (sql) => {
+    const through = await attack(ATTACKS, async (sql) => {
       const client = await connect();
       try {
         await client.query(sql);
@@ -256,7 +256,7 @@ describe.each(newest)('G1 nothing gets through, before $name', ({ binaries }) =>
 
   it('over the wire, prepared, one session for all', async () => {
     let client = await connect();
-    const through = await attack(async (sql) => {
+    const through = await attack(sampled(ATTACKS), async (sql) => {
       try {
         await client.query({ text: sql, values: [], queryMode: 'extended' } as pg.QueryConfig);
       } catch (error) {
@@ -275,7 +275,9 @@ describe.each(newest)('G1 nothing gets through, before $name', ({ binaries }) =>
 
   it('over MCP', async () => {
     const mcp = await mcpClient(task.mcp);
-    const through = await attack((sql) => mcp.call('execute_sql', { target: 'rental-production', sql }));
+    const through = await attack(sampled(ATTACKS), (sql) =>
+      mcp.call('execute_sql', { target: 'rental-production', sql }),
+    );
     await mcp.close();
     expect(through).toEqual([]);
   }, 120_000);

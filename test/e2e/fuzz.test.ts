@@ -30,7 +30,7 @@ import {
 import { LOG_EVERY_STATEMENT, readTargetLog, unjudged } from '../fixtures/target-log.ts';
 
 /** How long each kind of mutation is tried; more by `FUZZ_SECONDS=600 vitest run test/e2e/fuzz.test.ts`. */
-const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 3);
+const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 1.5);
 const SEED = Number(process.env['FUZZ_SEED'] ?? 20260129);
 /** Mutated conversations that are carried at the same time. */
 const AT_ONCE = 8;
