@@ -29,7 +29,7 @@ import {
 const SESSIONS = Number(process.env['LOAD_SESSIONS'] ?? 200);
 const MEBIBYTE = 1024 * 1024;
 /** How much is streamed in each direction; the protocol's limit for one value is 1024. */
-const STREAMED_MB = Number(process.env['LOAD_MB'] ?? 192);
+const STREAMED_MB = Number(process.env['LOAD_MB'] ?? 144);
 /** PostgreSQL makes several copies of what is bound: at its limit the server needs gigabytes, the gateway none. */
 const BOUND_MB = Math.min(STREAMED_MB, 1023);
 /** What a stream may add to the gateway's memory, however long it is. */

@@ -8,7 +8,7 @@ import { type Served, type Site, startSite } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
 /** MCP_SESSIONS=50 for as many as are promised; the memory is bounded alike. */
-const SESSIONS = Number(process.env['MCP_SESSIONS'] ?? 20);
+const SESSIONS = Number(process.env['MCP_SESSIONS'] ?? 10);
 const target = 'rental-production';
 const [newest] = servers;
 
