@@ -228,7 +228,7 @@ describe.each(newest)('fidelity of the protocol before $name', ({ binaries }) =>
           (await client.query(select)).rows,
           (
             await client.query({
-              text: 'SELECT an_int4, an_int8, a_text, a_float8, a_bool, a_bytea, a_timestamptz, ints, texts FROM specimens WHERE id = $1',
+              text: 'SELECT an_int4, an_int8, a_text, a_float8, a_bool, a_bytea, a_timestamptz, texts FROM specimens WHERE id = $1',
               values: [1],
               binary: true,
             } as pg.QueryConfig)
