@@ -5,7 +5,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
-import { servers } from '../fixtures/postgres.ts';
+import { newest } from '../fixtures/postgres.ts';
 
 const SCHEMA = `
   CREATE DOMAIN public.plate AS text CONSTRAINT plate_form CHECK (VALUE ~ '^[A-Z]') NOT NULL;
@@ -34,7 +34,7 @@ const PYTHON = ['python3', '/usr/bin/python3'].find(
 );
 if (PYTHON === undefined) console.warn('skipped: SQLAlchemy (Debian: python3-sqlalchemy python3-psycopg2)');
 
-describe.each(servers)('introspection before $name', ({ binaries }) => {
+describe.each(newest)('introspection before $name', ({ binaries }) => {
   let site: Site;
   let task: OpenedTask;
 

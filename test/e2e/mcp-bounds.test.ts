@@ -1,6 +1,6 @@
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { call, connectClient, PROTOCOLS } from '../channels/mcp/running-gateway.ts';
+import { call, connectClient, ONE_PROTOCOL } from '../channels/mcp/running-gateway.ts';
 import { type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => site?.remove());
 
-describe.skipIf(newest === undefined).each(PROTOCOLS)('bounded answers over MCP %s', (version) => {
+describe.skipIf(newest === undefined).each(ONE_PROTOCOL)('bounded answers over MCP %s', (version) => {
   const connect = async () => connectClient(gateway.http, (await site.openTask(WORK)).mcp.token, version);
   const names = (answer: Awaited<ReturnType<typeof call>>) =>
     (answer.structured['objects'] as { name: string }[]).map(({ name }) => name);

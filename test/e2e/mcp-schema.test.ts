@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '@modelcontextprotocol/client';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { call, connectClient, PROTOCOLS } from '../channels/mcp/running-gateway.ts';
+import { call, connectClient, ONE_PROTOCOL } from '../channels/mcp/running-gateway.ts';
 import { type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
@@ -34,7 +34,7 @@ beforeAll(async () => {
 });
 afterAll(() => site?.remove());
 
-describe.skipIf(newest === undefined).each(PROTOCOLS)('resources and prompts over MCP %s', (version) => {
+describe.skipIf(newest === undefined).each(ONE_PROTOCOL)('resources and prompts over MCP %s', (version) => {
   let client: Client;
   beforeEach(async () => {
     client = await connectClient(gateway.http, narrow.mcp.token, version);

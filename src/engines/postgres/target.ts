@@ -3,7 +3,7 @@ import type { Target } from '../../domain/target.ts';
 import type { Catalogue } from '../catalogue.ts';
 import { CATALOGUE_POLL_MS, type TargetCredentials, type TargetEngine } from '../engine.ts';
 import { apply } from './apply.ts';
-import { catalogueVersion, loadCatalogue } from './catalogue.ts';
+import { loadCatalogue, type SeenCatalogue, seeCatalogue } from './catalogue.ts';
 import { connectOwn, connectSession, readIdentity } from './connect.ts';
 import { readDefinitions } from './definitions.ts';
 import { readFingerprint } from './fingerprint.ts';
@@ -50,6 +50,7 @@ export async function openPostgresTarget(deps: {
     }
   }
   let current: Catalogue = await catalogueNow();
+  let seen: SeenCatalogue | undefined;
 
   async function catalogueNow(): Promise<Catalogue> {
     if (deps.keepsWrites?.() === true) {
@@ -60,8 +61,8 @@ export async function openPostgresTarget(deps: {
   }
 
   async function refreshCatalogue(): Promise<Catalogue> {
-    const version = await catalogueVersion(query);
-    if (version !== current.version) current = await catalogueNow();
+    seen = await seeCatalogue(query, seen);
+    if (seen.version !== current.version) current = await catalogueNow();
     return current;
   }
 

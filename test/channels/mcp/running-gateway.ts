@@ -2,7 +2,7 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { pino } from 'pino';
 import { type HttpServer, startHttp } from '../../../src/channels/http/server.ts';
 import { createMcpEndpoint } from '../../../src/channels/mcp/endpoint.ts';
-import { asSuperuser, rentalDatabase, servers, startTestServer } from '../../fixtures/postgres.ts';
+import { asSuperuser, rentalDatabase, servers, startTestServer, WHOLE } from '../../fixtures/postgres.ts';
 import { gatewayOnPostgres, type TestGateway } from './gateway-on-postgres.ts';
 
 /** A PostgreSQL with the rental database, a gateway before it, and the HTTP server with MCP before that. */
@@ -64,6 +64,9 @@ export async function startGateway(): Promise<RunningGateway> {
 /** The protocol versions that clients speak: the one with sessions, and the one without. */
 export const PROTOCOLS = ['2025-11-25', '2026-07-28'] as const;
 export type ProtocolVersion = (typeof PROTOCOLS)[number];
+
+/** For what is behind the protocol: the newest, or both with WHOLE=1. */
+export const ONE_PROTOCOL = WHOLE ? PROTOCOLS : PROTOCOLS.slice(1);
 
 export function newClient(version: ProtocolVersion = '2025-11-25'): Client {
   return new Client(

@@ -184,6 +184,22 @@ describe.each(servers)('a target on $name', ({ binaries }) => {
       expect(await as(first.read, 'SELECT 1 FROM audit_log')).toBe('done');
     });
 
+    it('is judged by the catalogue as it is, also by what a transaction did that began before the last look', async () => {
+      const early = new pg.Client({ connectionString: url });
+      await early.connect();
+      await early.query('BEGIN; CREATE TABLE public.early (id int)');
+      // A later transaction ends first: no id that the server gives out tells of the earlier one's end.
+      await asSuperuser(url, 'CREATE TABLE public.late (id int)');
+      const before = await engine.refreshCatalogue();
+      expect(await engine.refreshCatalogue()).toBe(before);
+      expect([before.relations.has('public.late'), before.relations.has('public.early')]).toEqual([true, false]);
+      await early.query('COMMIT');
+      await early.end();
+      expect((await engine.refreshCatalogue()).relations.has('public.early')).toBe(true);
+      await asSuperuser(url, 'DROP TABLE public.early, public.late');
+      expect((await engine.refreshCatalogue()).relations.has('public.late')).toBe(false);
+    });
+
     it('gets its grants again for a table that was made anew', async () => {
       await asSuperuser(url, 'SET ROLE rental_owner; CREATE TABLE public.again (id int)');
       await engine.refreshCatalogue();
