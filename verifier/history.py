@@ -1,12 +1,13 @@
 """What may follow what: approvals bound to plan and environment, one outcome per intent, no effect above its maximum."""
 
+from agents import AGENT, Agents
 from canonical import Unsound, fields
+from clicks import Clicks
 from delegations import Delegations
 from glass import Glass
 from notes import open_envelope
 
 _APPROVAL = ("type", "plan", "environment", "identity", "person", "verdict", "reason", "at")
-_CLICK = ("team", "user", "conversation", "message", "at", "callback")
 _SIGNED, _ATTESTED = (f"application/vnd.countersign.{kind}+json" for kind in ("approval", "attested-approval"))
 _COUNTS = ("inserted", "updated", "deleted", "truncated")
 
@@ -15,9 +16,9 @@ class History:
     """Takes entries in the ledger's order. `trust` says whose signatures count, and where; `keys` are the log's own."""
 
     def __init__(self, trust, keys):
-        self.trust, self.keys = trust, keys
-        self.glass, self.delegations = Glass(trust), Delegations(trust)
-        self.attested, self.index = [], 0
+        self.trust = trust
+        self.glass, self.delegations, self.agents = Glass(trust), Delegations(trust), Agents(trust)
+        self.clicks, self.index = Clicks(trust, keys), 0
         self.tasks, self.plans, self.writes = {}, {}, {}
         self.counted = {"approvals": 0, "applied": 0, "open": 0}
 
@@ -46,7 +47,8 @@ class History:
     def finish(self):
         everything = [*self.plans.values(), *self.writes.values()]
         alone = self.glass.said()
-        told = {**({"attested": self.attested} if self.attested else {}), **({"brokenGlass": alone} if alone else {})}
+        told = {"attested": self.clicks.said, "byAgents": self.agents.said, "brokenGlass": alone}
+        told = {name: said for name, said in told.items() if said}
         return {**self.counted, "open": sum(each["state"] == "under way" for each in everything), **told}
 
     def _task(self, subject, body, _):
@@ -59,7 +61,7 @@ class History:
             raise Unsound(f"makes plan {subject} once more")
         self._known_target(body)
         self.plans[subject] = {
-            "body": body, "at": entry["at"], "state": "held", "people": {}, "words": {}, "refused": False, "reserved": False,
+            "body": body, "at": entry["at"], "state": "held", "people": {}, "words": {}, "agents": set(), "refused": False, "reserved": False,
         }  # fmt: skip
 
     def _known_target(self, body):
@@ -76,6 +78,8 @@ class History:
             raise Unsound(f"is a verdict on plan {subject}, which was not made")
         if "envelope" not in body:
             return
+        if body["envelope"]["payloadType"] == AGENT or "agent" in body:
+            return self._by_agent(plan, subject, body, entry)
         attested = body["envelope"]["payloadType"] == _ATTESTED
         signed, signed_by = open_envelope(body["envelope"], _ATTESTED if attested else _SIGNED)
         more = ("via", "click") if attested else ("delegation",) if "delegation" in signed else ()
@@ -101,7 +105,7 @@ class History:
         if attested != (body.get("via") is not None) or signed.get("via") != body.get("via"):
             raise Unsound("does not say whether somebody signed it or only clicked")
         if attested:
-            key = self._clicked(signed, signed_by, known, about)
+            key = self.clicks.clicked(signed, signed_by, known, about, self.index)
         else:
             key = next((public for public in known["keys"] if signed_by(public)), None)
         if key is None:
@@ -117,32 +121,14 @@ class History:
         plan["refused"] |= verdict == "reject"
         self.counted["approvals"] += 1
 
-    def _clicked(self, signed, signed_by, known, about):
-        """Who is counted for a click that the gateway attested; refused where the policy does not let clicks count."""
-        person, click = signed["person"], fields(signed["click"], _CLICK, "click")
-        said = f"a click in Slack (user {click['user']} of {click['team']}), attested by the gateway, not signed by {person}"
-        if signed["via"] != "slack" or not signed_by(self.keys.at(self.index + 1).public):
-            raise Unsound(f"has no valid attestation of {self.keys.origin} that {person} clicked")
-        if self.trust.slack is None or known["slack"] is None or (click["team"], click["user"]) != (self.trust.slack, known["slack"]):
-            raise Unsound(f"is {said}, and the trust policy does not name this Slack user as {person}")
-        why = self._why_no_click(about)
-        if why is not None:
-            raise Unsound(f"is {said}, which does not count in {about['environment']}: {why}")
-        verdict = "approval" if signed["verdict"] == "approve" else "rejection"
-        self.attested.append(f"entry {self.index}: the {verdict} of {person} is {said}")
-        return ("slack", click["team"], click["user"])
-
-    def _why_no_click(self, about):
-        clicks = self.trust.environments[about["environment"]]["clicks"]
-        if clicks == "never":
-            return "it takes a signature"
-        if any(each["obligation"] == "after freeze" for each in about.get("missing", [])):
-            return "there was a freeze"
-        if clicks == "any":
-            return None
-        if about["measured"] is None:
-            return "its effect was not measured"
-        return "it can't be undone" if about.get("undo", {}).get("undo") in (None, "irreversible") else None
+    def _by_agent(self, plan, subject, body, entry):
+        if entry["kind"] != "approval":
+            raise Unsound("is a rejection by an agent, which only approve")
+        agent = self.agents.approved(subject, body, plan["body"], self.index)
+        if agent in plan["agents"]:
+            raise Unsound(f"is a second verdict of {agent}")
+        plan["agents"].add(agent)
+        self.counted["approvals"] += 1
 
     def _broken(self, subject, body, _):
         self.glass.opened(subject, body, self._made(subject, "the glass for"))
@@ -167,7 +153,8 @@ class History:
             needed = 0 if alone and "approvals" in alone["signed"]["standsInFor"] else self._needed(about)
             # People and keys: one key under two names is one signature.
             signers = self._signers(plan, entry["at"])
-            if signers < needed:
+            # An agent stands for the one person who is asked, never for one of several.
+            if signers < needed and not (needed == 1 and plan["agents"]):
                 raise Unsound(f"applies a plan that {signers} of {needed} people countersigned")
         elif about["measured"] is not None and not plan["reserved"]:
             self._reserve(about["task"], about["measured"]["rows"])

@@ -51,7 +51,7 @@ def _action(subject, entries):
                 "entry": index,
                 "at": verdict["at"],
                 "verdict": verdict["kind"],
-                **_picked(body, ("person", "via", "reason")),
+                **_picked(body, ("person", "agent", "owner", "via", "reason")),
                 "envelope": f"sha256:{hashlib.sha256(write(body['envelope'])).hexdigest()}",
             }
             for index, verdict, body in own

@@ -31,15 +31,31 @@ class Trust:
                 "quorumUnmeasured": max(_count(each["quorum"]), _count(each.get("quorumUnmeasured", 0))),
                 "identities": list(each.get("identities", {}).values()),
                 "clicks": _clicks(each.get("clicks", "never")),
+                "agentRows": _count(each.get("approvalAgents", {"maxRows": 0})["maxRows"]),
             }
             for name, each in said.pop("environments").items()
         }
+        self.approval_agents = {
+            name: {
+                "keys": [_person_key(key) for key in each["keys"]],
+                "owner": each["owner"],
+                "family": each["family"],
+                "approves": each["approves"],
+            }
+            for name, each in said.pop("approvalAgents", {}).items()
+        }
+        self.agents = {
+            name: {"owner": each["owner"], "family": each["family"]} for name, each in said.pop("agents", {}).items()
+        }
+        if self.people.keys() & self.approval_agents.keys():
+            raise ValueError("one name stands for a person and for an approval agent")
         self.slack = said.pop("slack", {"team": None})["team"]
         self.delegation_days = _count(said.pop("delegationDays", 0))
         witnesses = said.pop("witnesses", {"keys": [], "quorum": 0})
         self.witnesses = [verifier_key(key, WITNESS) for key in witnesses["keys"]]
         self.quorum, self.unwitnessed = _count(witnesses["quorum"]), _count(witnesses.get("unwitnessed", 0))
-        keys = [key for person in self.people.values() for key in person["keys"]]
+        signers = [*self.people.values(), *self.approval_agents.values()]
+        keys = [key for each in signers for key in each["keys"]]
         _all_different([key.public if isinstance(key, Passkey) else key for key in keys])
         _all_different([key.public for key in self.witnesses])
         _all_different([person["slack"] for person in self.people.values() if person["slack"] is not None])

@@ -214,8 +214,8 @@ def main():
 
 
 def _end(asked, code, answer):
-    apart = ("verdict", "attested", "brokenGlass")
-    told = [*answer.get("attested", []), *answer.get("brokenGlass", [])]
+    apart = ("verdict", "attested", "byAgents", "brokenGlass")
+    told = [each for name in apart[1:] for each in answer.get(name, [])]
     said = ", ".join(f"{name} {value}" for name, value in answer.items() if name not in apart)
     print(json.dumps(answer) if asked.json else "\n  ".join([f"{answer['verdict'].upper()}: {said}", *told]))
     return code

@@ -1,5 +1,5 @@
-import type { Person } from '../domain/actor.ts';
-import type { ApprovalEnvelope, ApprovalStatement, Approved } from '../domain/approval.ts';
+import type { ApprovalAgent, Person } from '../domain/actor.ts';
+import type { AgentApprovalStatement, ApprovalEnvelope, ApprovalStatement, Approved } from '../domain/approval.ts';
 import { whyNoClick } from '../domain/clicks.ts';
 import type { StandingDelegation } from '../domain/delegation.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
@@ -7,6 +7,7 @@ import type { Clicks } from '../domain/environment.ts';
 import type { ActorId, PlanId } from '../domain/ids.ts';
 import type { Plan } from '../domain/plan.ts';
 import { mayDo } from '../domain/rights.ts';
+import { AGENT_APPROVAL_TYPE, type AgentRules, openAgentApproval, whyNoAgent } from './agent-approval.ts';
 import { openEnvelope } from './envelope.ts';
 
 /** All that an approval must fit (G3, G4). */
@@ -23,6 +24,8 @@ export interface QuorumQuestion {
   readonly needed: number;
   /** What clicks are worth, by the configuration of now; `null` where there is nobody to attest them. */
   readonly clicks: ClickRules | null;
+  /** What approval agents are worth; nothing where left out. */
+  readonly agents?: AgentRules | undefined;
 }
 
 /** What the gateway is believed when it says that somebody clicked. */
@@ -34,9 +37,18 @@ export interface ClickRules {
   readonly gatewayKey: Uint8Array;
 }
 
-export type Quorum =
-  | { readonly approved: Approved; readonly by: readonly ActorId[] }
-  | { readonly missing: number; readonly by: readonly ActorId[] };
+export type Quorum = (
+  | {
+      readonly approved: Approved;
+      /** Nobody but an approval agent has approved it: `by` names no person. */
+      readonly byAgent?: true;
+    }
+  | { readonly missing: number }
+) & {
+  readonly by: readonly ActorId[];
+  /** Approval agents whose word counts, whether or not it decides; left out where there are none. */
+  readonly agents?: readonly ActorId[];
+};
 
 /**
  * Counts the people whose signatures verify and who may countersign this plan. The only place where a plan becomes
@@ -46,9 +58,14 @@ export function verifyQuorum(question: QuorumQuestion): Quorum {
   const { plan, planId, envelopes, needed } = question;
   // Whose word it is, and by whom it was given: who stands in for somebody and that person are one.
   const words = new Map<ActorId, ActorId>();
+  const agents: ActorId[] = [];
   for (const envelope of envelopes) {
     const verdict = verifyVerdict(envelope, question);
     if (!verdict.valid || verdict.statement.verdict !== 'approve') continue;
+    if ('agent' in verdict) {
+      agents.push(verdict.agent.id);
+      continue;
+    }
     if (verdict.inPlaceOf === undefined || !words.has(verdict.inPlaceOf))
       words.set(verdict.inPlaceOf ?? verdict.statement.person, verdict.statement.person);
   }
@@ -60,8 +77,13 @@ export function verifyQuorum(question: QuorumQuestion): Quorum {
   const administers = (id: ActorId) => question.people.get(id)?.roles.includes('administrator') === true;
   const alone = by.length > 0 && [...words].every((word) => word.some(administers));
   const missing = Math.max(needed - by.length, alone ? 1 : 0);
-  if (!intact || needed < least || missing > 0) return { missing: Math.max(1, missing), by };
-  return { approved: plan as Approved, by };
+  const others = agents.length === 0 ? {} : { agents };
+  if (!intact || needed < least) return { missing: Math.max(1, missing), by, ...others };
+  if (missing === 0) return { approved: plan as Approved, by, ...others };
+  // An agent's word stands for the one person who is asked, never for one of several, and no two agents make up for more.
+  const [agent] = agents;
+  if (agent === undefined || needed > 1) return { missing: Math.max(1, missing), by, ...others };
+  return { approved: plan as Approved, by: [agent], byAgent: true, agents };
 }
 
 export type Verdict =
@@ -71,6 +93,7 @@ export type Verdict =
       /** Whose word it is, where somebody decides in another's place. */
       readonly inPlaceOf?: ActorId;
     }
+  | { readonly valid: true; readonly statement: AgentApprovalStatement; readonly agent: ApprovalAgent }
   /** `why` completes "This does not count: …". */
   | { readonly valid: false; readonly why: string };
 
@@ -82,14 +105,13 @@ export function verifyVerdict(
   envelope: ApprovalEnvelope,
   question: Omit<QuorumQuestion, 'envelopes' | 'needed'>,
 ): Verdict {
-  const { plan, planId, people, now } = question;
+  if (envelope.payloadType === AGENT_APPROVAL_TYPE) return verifyAgentVerdict(envelope, question);
+  const { plan, people } = question;
   const opened = openEnvelope(envelope);
   if (!opened.opened) return no(opened.why);
   const { statement } = opened;
-  if (statement.plan !== planId) return no('it is about another plan');
-  if (statement.environment !== plan.environment || statement.identity !== digestOf(plan.identity as unknown as Json)) {
-    return no('it is about another target');
-  }
+  const elsewhere = whyElsewhere(statement, question);
+  if (elsewhere !== undefined) return no(elsewhere);
   const person = people.get(statement.person);
   if (person === undefined) return no(`${statement.person} is no person of the configuration`);
   if (person.id === plan.actor || person.id === plan.onBehalfOf) {
@@ -104,12 +126,41 @@ export function verifyVerdict(
   }
   const unsigned = statement.via === undefined ? whyUnsigned(opened, person) : whyUnattested(opened, person, question);
   if (unsigned !== undefined) return no(unsigned);
-  const at = Date.parse(statement.at);
-  if (at > now + CLOCK_SKEW_MS) return no('it is dated in the future');
-  if (at < Date.parse(plan.createdAt) - CLOCK_SKEW_MS) return no('it is older than the plan');
-  if (at >= Date.parse(plan.expiresAt) || now >= Date.parse(plan.expiresAt))
-    return no(`the plan expired at ${plan.expiresAt}`);
-  return { valid: true, statement, ...inPlaceOf };
+  const untimely = whyUntimely(statement, question);
+  return untimely === undefined ? { valid: true, statement, ...inPlaceOf } : no(untimely);
+}
+
+function verifyAgentVerdict(
+  envelope: ApprovalEnvelope,
+  question: Omit<QuorumQuestion, 'envelopes' | 'needed'>,
+): Verdict {
+  const { plan, agents: rules } = question;
+  const opened = openAgentApproval(envelope);
+  if (!opened.opened) return no(opened.why);
+  const { statement } = opened;
+  const elsewhere = whyElsewhere(statement, question);
+  if (elsewhere !== undefined) return no(elsewhere);
+  const agent = rules?.known.get(statement.agent);
+  if (rules === undefined || agent === undefined)
+    return no(`${statement.agent} is no approval agent of the configuration`);
+  if (!opened.verifiedBy(agent.publicKey)) return no(`the key of ${agent.id} has not signed it`);
+  const why = whyUntimely(statement, question) ?? whyNoAgent(agent, plan, rules, question.people);
+  return why === undefined ? { valid: true, statement, agent } : no(why);
+}
+
+type Said = Pick<ApprovalStatement, 'plan' | 'environment' | 'identity' | 'at'>;
+
+function whyElsewhere(said: Said, { plan, planId }: Pick<QuorumQuestion, 'plan' | 'planId'>): string | undefined {
+  if (said.plan !== planId) return 'it is about another plan';
+  const identity = digestOf(plan.identity as unknown as Json);
+  return said.environment === plan.environment && said.identity === identity ? undefined : 'it is about another target';
+}
+
+function whyUntimely(said: Said, { plan, now }: Pick<QuorumQuestion, 'plan' | 'now'>): string | undefined {
+  const [at, end] = [Date.parse(said.at), Date.parse(plan.expiresAt)];
+  if (at > now + CLOCK_SKEW_MS) return 'it is dated in the future';
+  if (at < Date.parse(plan.createdAt) - CLOCK_SKEW_MS) return 'it is older than the plan';
+  return at >= end || now >= end ? `the plan expired at ${plan.expiresAt}` : undefined;
 }
 
 /** In whose place somebody decides; a delegation gives neither of the two a say in what one of them asked for. */

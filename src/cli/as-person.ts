@@ -4,7 +4,7 @@ import { loadPersonKey, type PersonKey } from '../approval/person-key.ts';
 import type { Person } from '../domain/actor.ts';
 import { type ActorId, asId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
-import { mayDo, noRight, type Right } from '../domain/rights.ts';
+import { mayDo, noRight, noRightOfAgent, type Right } from '../domain/rights.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 
 /**
@@ -24,6 +24,7 @@ export function personNamed({ config, people }: Countersign, name: string, right
         .map(({ id }) => id)
         .join(', ')}.`,
     });
+  if (actor.kind === 'approval agent') throw new RefusalError(noRightOfAgent(actor, right ?? 'plan.read'));
   if (actor.kind !== 'person') {
     throw new RefusalError({
       refused: 'denied',

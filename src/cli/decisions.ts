@@ -1,7 +1,7 @@
 import { millisecondsIn } from '../config/schema.ts';
 import { describeDuration } from '../domain/describe-duration.ts';
 import { type ActorId, instantOf } from '../domain/ids.ts';
-import { decisionsByPerson, type PersonDecisions, UNREAD_WITHIN_MS } from '../pipeline/decisions.ts';
+import { decisionsByAgent, decisionsByPerson, type PersonDecisions, UNREAD_WITHIN_MS } from '../pipeline/decisions.ts';
 import type { PlanView } from '../pipeline/gateway.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { putSight } from '../store/decisions.ts';
@@ -24,16 +24,21 @@ export async function showDecisions(countersign: Countersign, options: Decisions
   const sinceMs = nowMs - lookBackMs;
   const all = await decisionsByPerson(countersign.store, { sinceMs, nowMs });
   const people = all.filter(({ person }) => one === undefined || person === one);
+  const agents = one === undefined ? await decisionsByAgent(countersign.store, { sinceMs }) : [];
   return {
-    json: { since: instantOf(sinceMs), unreadWithinMs: UNREAD_WITHIN_MS, people },
-    text:
-      people.length === 0
-        ? `Nobody decided on a plan since ${instantOf(sinceMs)}.`
+    json: { since: instantOf(sinceMs), unreadWithinMs: UNREAD_WITHIN_MS, people, agents },
+    text: [
+      ...(people.length === 0
+        ? [`Nobody decided on a plan since ${instantOf(sinceMs)}.`]
         : [
             ...columns([HEAD, ...people.map(lineOf)]),
             '',
             `unread: approved within ${UNREAD_WITHIN_MS / 1000} s of first seeing it, or without having opened it`,
-          ].join('\n'),
+          ]),
+      ...agents.map(
+        ({ agent, approved }) => `${approved} approved by the approval agent ${agent}, looked at by nobody`,
+      ),
+    ].join('\n'),
   };
 }
 

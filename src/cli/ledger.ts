@@ -90,6 +90,7 @@ const GIST = [
   'target',
   'decision',
   'person',
+  'agent',
   'via',
   'outcome',
   'reason',
@@ -133,6 +134,10 @@ async function verify(file: string | undefined, options: VerifyOptions) {
           ...(verdict.delegated ?? []).map(
             ({ plan, by, inPlaceOf, delegation }) =>
               `plan ${shortId(plan)}: ${by} countersigned in the place of ${inPlaceOf} (${delegation})`,
+          ),
+          ...(verdict.byAgents ?? []).map(
+            ({ plan, agent, owner }) =>
+              `plan ${shortId(plan)}: approved by the approval agent ${agent}, for which ${owner} answers`,
           ),
         ].join('\n'),
       };

@@ -4,11 +4,11 @@ import pc from 'picocolors';
 import { decidesIn } from '../approval/delegation.ts';
 import { signApproval } from '../approval/envelope.ts';
 import type { Person } from '../domain/actor.ts';
-import type { ApprovalStatement } from '../domain/approval.ts';
+import { type ApprovalEnvelope, type ApprovalStatement, describeSigner } from '../domain/approval.ts';
 import type { ChangeTime } from '../domain/change-time.ts';
 import { describeChangeTime, describeObligation } from '../domain/describe-change-time.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
-import { asId, instantOf, type TaskId } from '../domain/ids.ts';
+import { type ActorId, asId, instantOf, type TaskId } from '../domain/ids.ts';
 import { PLAN_STATES, type PlanState, shortId } from '../domain/plan.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { visible } from '../domain/visible.ts';
@@ -18,6 +18,7 @@ import { describeEffect } from '../planning/describe-effect.ts';
 import { renderPlan } from '../planning/render-plan.ts';
 import type { Countersign } from '../server/open-countersign.ts';
 import { getPlan, listPlans } from '../store/plans.ts';
+import { approvalAgentNamed, approvedByAgent } from './as-approval-agent.ts';
 import { keyOf, personNamed } from './as-person.ts';
 import { answerWith, type CommonOptions, orRefused, UsageError, withCommonOptions } from './command.ts';
 import { type DecisionsOptions, seen, showDecisions } from './decisions.ts';
@@ -74,7 +75,7 @@ export function registerPlan(program: Command): Command {
 }
 
 const VERDICT_HELP = {
-  approve: 'countersign a plan with your own key',
+  approve: 'countersign a plan with your own key (or as an approval agent, with its own: keys/agents/<agent>.key)',
   reject: 'refuse a plan with your own key',
 } as const;
 
@@ -180,8 +181,8 @@ export function planText(view: PlanView, { config, rules }: Countersign): string
     approved: `countersign plan apply ${id} --as PERSON      or the agent sends its statement again`,
   };
   const approvals = view.approvals.map(
-    ({ person, inPlaceOf, at, reason, via }) =>
-      `          ${person}${inPlaceOf === undefined ? '' : `, in the place of ${inPlaceOf},`} at ${at}${via === undefined ? '' : ', by a click in Slack: attested by the gateway, not signed'}${reason === '' ? '' : `: ${reason}`}`,
+    ({ person, agentOf, inPlaceOf, at, reason, via }) =>
+      `          ${describeSigner({ person, agentOf })}${inPlaceOf === undefined ? '' : `, in the place of ${inPlaceOf},`} at ${at}${via === undefined ? '' : ', by a click in Slack: attested by the gateway, not signed'}${reason === '' ? '' : `: ${reason}`}`,
   );
   return [
     `${pc.bold(`Plan ${id}`)}  ${coloured(view.state).trimEnd()}${view.note === null ? '' : `  ${view.note}`}`,
@@ -226,6 +227,11 @@ async function decide(
   named: string,
   options: PersonOptions & { readonly verdict: 'approve' | 'reject' },
 ) {
+  const agent = approvalAgentNamed(countersign, options.as ?? '', 'plan.decide');
+  if (agent !== undefined) {
+    const view = await findPlan(countersign, named);
+    return decided(countersign, agent.id, options.verdict, approvedByAgent(countersign, agent, view, options));
+  }
   const person = personNamed(countersign, options.as ?? '', 'plan.decide');
   const view = await findPlan(countersign, named);
   const key = keyOf(countersign, person, options.key);
@@ -249,12 +255,21 @@ async function decide(
     reason: options.reason ?? '',
     at: instantOf(countersign.clock.now()),
   };
-  const { plan } = orRefused(await countersign.receiveVerdict(signApproval(statement, key)));
+  return decided(countersign, person.id, options.verdict, signApproval(statement, key));
+}
+
+async function decided(
+  countersign: Countersign,
+  who: ActorId,
+  verdict: 'approve' | 'reject',
+  envelope: ApprovalEnvelope,
+) {
+  const { plan } = orRefused(await countersign.receiveVerdict(envelope));
   const missing = plan.approvalsMissing > 0 ? `; ${plan.approvalsMissing} more must countersign` : '';
   const text =
-    options.verdict === 'reject'
+    verdict === 'reject'
       ? `Plan ${shortId(plan.id)} is rejected.`
-      : `${person.id} countersigned plan ${shortId(plan.id)}: it is ${plan.state}${missing}.${plan.state === 'approved' ? `\n→ countersign plan apply ${shortId(plan.id)} --as ${person.id}, or the agent sends its statement again.` : ''}`;
+      : `${who} countersigned plan ${shortId(plan.id)}: it is ${plan.state}${missing}.${plan.state === 'approved' ? `\n→ countersign plan apply ${shortId(plan.id)} --as ${countersign.people.has(who) ? who : 'PERSON'}, or the agent sends its statement again.` : ''}`;
   return {
     json: { plan: plan.id, state: plan.state, approvals: plan.approvals, approvalsMissing: plan.approvalsMissing },
     text,

@@ -30,23 +30,27 @@ export function trustPolicy(config: Config, known: ReadonlyMap<ActorId, Person>,
       : [],
   );
   const targets = [...config.targets.values()].map(({ target }) => target);
-  const environments = [...config.environments.values()].map(({ id, quorum, quorumUnmeasured, clicks }) => {
-    const identities = targets.filter(({ environment }) => environment === id).map((one) => [one.id, one.identity]);
-    return [
-      id,
-      {
-        quorum,
-        quorumUnmeasured,
-        clicks: config.slack === null ? 'never' : clicks,
-        identities: Object.fromEntries(identities),
-      },
-    ] as const;
-  });
+  const environments = [...config.environments.values()].map(
+    ({ id, quorum, quorumUnmeasured, clicks, approvalAgents }) => {
+      const identities = targets.filter(({ environment }) => environment === id).map((one) => [one.id, one.identity]);
+      return [
+        id,
+        {
+          quorum,
+          quorumUnmeasured,
+          clicks: config.slack === null ? 'never' : clicks,
+          ...(approvalAgents === null ? {} : { approvalAgents }),
+          identities: Object.fromEntries(identities),
+        },
+      ] as const;
+    },
+  );
   return {
     countersign: 'trust/v1',
     log: verifierKey,
     people: Object.fromEntries(people),
     environments: Object.fromEntries(environments),
+    ...agentsOf(config),
     ...(config.slack === null ? {} : { slack: { team: config.slack.team } }),
     ...(config.delegationMs === null ? {} : { delegationDays: Math.ceil(config.delegationMs / 86_400_000) }),
     witnesses: {
@@ -54,5 +58,24 @@ export function trustPolicy(config: Config, known: ReadonlyMap<ActorId, Person>,
       quorum: config.witnesses?.quorum ?? 0,
       unwitnessed: 0,
     },
+  };
+}
+
+/** Which agents countersign, and of what kind those are whose plans they may; nothing where none does. */
+function agentsOf({ actors }: Config) {
+  const all = [...actors.values()];
+  const approving = all.flatMap((actor) => (actor.kind === 'approval agent' ? [actor] : []));
+  if (approving.length === 0) return {};
+  const proposing = all.flatMap((actor) => (actor.kind === 'agent' || actor.kind === 'service' ? [actor] : []));
+  return {
+    approvalAgents: Object.fromEntries(
+      approving.map(({ id, owner, family, publicKey, approves }) => [
+        id,
+        { keys: [`ed25519:${Buffer.from(publicKey).toString('base64')}`], owner, family, approves: [...approves] },
+      ]),
+    ),
+    agents: Object.fromEntries(
+      proposing.flatMap(({ id, owner, family }) => (family === undefined ? [] : [[id, { owner, family }] as const])),
+    ),
   };
 }

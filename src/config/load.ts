@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { Actor, Agent, Role } from '../domain/actor.ts';
+import type { Actor, Agent, Role, Service } from '../domain/actor.ts';
 import type { Breaker } from '../domain/breaker.ts';
 import type { ChangeWindow, Freeze } from '../domain/change-time.ts';
 import type { Environment, Tier } from '../domain/environment.ts';
@@ -9,6 +9,7 @@ import { maskRule } from '../domain/masking.ts';
 import type { Recurring } from '../domain/recurring.ts';
 import type { StateLocation } from '../domain/state-location.ts';
 import type { Target } from '../domain/target.ts';
+import { approvalAgentsOf, checkApprovalAgents } from './approval-agents.ts';
 import { backupOf, type ConfiguredBackup, recurringOf } from './backup.ts';
 import { breakersOf, type ConfiguredBreaker } from './breakers.ts';
 import { readFreezes, readWindows } from './change-times.ts';
@@ -214,6 +215,7 @@ function environmentOf(
     quorumUnmeasured: entry.quorumUnmeasured ?? Math.max(defaults.quorumUnmeasured, entry.quorum ?? 1),
     planLifetimeMs: entry.planLifetime ?? PLAN_LIFETIME_MS,
     clicks: entry.clicks ?? defaults.clicks,
+    approvalAgents: entry.approvalAgents ?? null,
     windows,
   };
 }
@@ -268,11 +270,18 @@ function actorsOf(value: ConfigDocument): ReadonlyMap<ActorId, Actor> {
     ['agent', value.actors.agents],
     ['service', value.actors.services],
   ] as const) {
-    for (const [id, { owner, role }] of Object.entries(machines)) {
-      const machine = { kind, id: asId<ActorId>(id), owner: asId<ActorId>(owner), role: asId<RoleId>(role) } as Agent;
+    for (const [id, { owner, role, family }] of Object.entries(machines)) {
+      const machine: Agent | Service = {
+        kind,
+        id: asId<ActorId>(id),
+        owner: asId<ActorId>(owner),
+        role: asId<RoleId>(role),
+        ...(family === undefined ? {} : { family }),
+      };
       actors.set(machine.id, machine);
     }
   }
+  for (const agent of approvalAgentsOf(value)) actors.set(agent.id, agent);
   return actors;
 }
 
@@ -360,6 +369,7 @@ function crossCheck(value: ConfigDocument, problem: ProblemAt): Problem[] {
   checkSlack(value, report, needEnvironment);
   checkWorkloads(value, report);
   checkMachines(value, report, needPerson);
+  checkApprovalAgents(value, report, { needPerson, needEnvironment });
   for (const [index, freeze] of value.freezes.entries()) {
     if (freeze.environment !== '*') needEnvironment(['freezes', index, 'environment'], freeze.environment);
     for (const [at, person] of freeze.override.entries()) needPerson(['freezes', index, 'override', at], person);

@@ -103,6 +103,8 @@ const environment = z.strictObject({
   planLifetime: duration.optional(),
   /** What a click in Slack is worth; left out: `never` in production, `reversible` elsewhere. */
   clicks: z.enum(CLICKS).optional(),
+  /** Lets the word of an approval agent stand for one person's, for plans of so many rows; left out, none does. */
+  approvalAgents: z.strictObject({ maxRows: z.int().positive() }).optional(),
   windows: z.record(name, window).default({}),
 });
 
@@ -216,6 +218,8 @@ const target = z.strictObject({
   drift: recurring.optional(),
 });
 
+const publicKey = z.string().regex(/^ed25519:[A-Za-z0-9+/]{43}=$/, 'write ed25519: and 32 bytes in base64');
+
 const person = z.strictObject({
   name: z.string().min(1),
   email: z.email().optional(),
@@ -226,9 +230,7 @@ const person = z.strictObject({
     .string()
     .regex(/^[UW][A-Z0-9]{2,30}$/, 'the member ID of their profile in Slack, as in U012AB3CD')
     .optional(),
-  publicKeys: z
-    .array(z.string().regex(/^ed25519:[A-Za-z0-9+/]{43}=$/, 'write ed25519: and 32 bytes in base64'))
-    .default([]),
+  publicKeys: z.array(publicKey).default([]),
   approves: z.array(name.or(z.literal('*'))).default([]),
   mayHalt: z.boolean().default(false),
   /** Where they may apply a plan in an emergency without what is missing of it; nobody may unless they are named. */
@@ -280,15 +282,29 @@ const identity = z.strictObject({
     .optional(),
 });
 
+const family = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9.-]{0,62}$/, 'lower-case letters, digits, dots and dashes, at most 63, as in claude');
+
 const machine = z.strictObject({
   owner: name,
   role: name,
+  /** What decides in it; without it no approval agent counts for what it proposes. */
+  family: family.optional(),
   /** As its platform names it in the tokens that it gives it; only for agents. */
   workload: z.strictObject({ issuer: z.string().min(1), subject: z.string().min(1).max(2048) }).optional(),
   tokenHash: z
     .string()
     .regex(/^sha256:[0-9a-f]{64}$/)
     .optional(),
+});
+
+/** Countersigns where `environments.NAME.approvalAgents` lets it, and does nothing else. */
+const approvalAgent = z.strictObject({
+  owner: name,
+  family,
+  publicKey,
+  approves: z.array(name).min(1),
 });
 
 const role = z.strictObject({
@@ -442,6 +458,7 @@ export const configSchema = z.strictObject({
     people: z.record(name, person).default({}),
     agents: z.record(name, machine).default({}),
     services: z.record(name, machine).default({}),
+    approvalAgents: z.record(name, approvalAgent).default({}),
   }),
   roles: z.record(name, role),
   identity: identity.prefault({}),

@@ -2,6 +2,7 @@ import type { Config, ConfiguredTarget } from '../config/load.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { connectOwn, readIdentity } from '../engines/postgres/connect.ts';
 import { examine } from '../engines/postgres/examine.ts';
+import { checkApprovalAgents } from './approval-agents.ts';
 import { checkBackupAge } from './backup-age.ts';
 import { checkBackups } from './backups.ts';
 import { checkDirectCredentials, type Reachable } from './direct-credentials.ts';
@@ -69,6 +70,7 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
     ),
     ...checkSeparation(targets.flatMap(({ identified }) => (identified === null ? [] : [identified]))),
     ...checkSlack(await readSlack(config)),
+    ...checkApprovalAgents(config.actors, config.environments),
     ...(await diagnoseEnvironment([...config.targets.values()], around, false)),
   ];
 }

@@ -2,13 +2,27 @@ import type { ActorId, RoleId } from './ids.ts';
 import type { Passkey } from './passkey.ts';
 
 /** Who acts. Everyone has a named owner: a person who answers for it. */
-export type Actor = Agent | Person | Service;
+export type Actor = Agent | ApprovalAgent | Person | Service;
 
 export interface Agent {
   readonly kind: 'agent';
   readonly id: ActorId;
   readonly owner: ActorId;
   readonly role: RoleId;
+  /** What decides in it, as in `claude`: approval agents of the same family don't count for what it proposes. */
+  readonly family?: string;
+}
+
+/** Countersigns in a person's stead where an environment lets it, and does nothing else: it has no role, no token and no task. */
+export interface ApprovalAgent {
+  readonly kind: 'approval agent';
+  readonly id: ActorId;
+  readonly owner: ActorId;
+  readonly family: string;
+  /** A raw Ed25519 public key (RFC 8032), 32 bytes; nobody else's. */
+  readonly publicKey: Uint8Array;
+  /** Environments by id, each named. */
+  readonly approves: readonly string[];
 }
 
 /** What people do here. The duties are apart: who looks after all of it changes nothing, who configures doesn't decide alone. */
@@ -43,6 +57,7 @@ export interface Service {
   readonly id: ActorId;
   readonly owner: ActorId;
   readonly role: RoleId;
+  readonly family?: string;
 }
 
 /** The ceiling of what an actor may ever do. Patterns are `schema.table` with `*` for a whole part. */

@@ -20,6 +20,18 @@ export interface ApprovalStatement {
   readonly click?: SlackClick;
 }
 
+/** What an approval agent signs. It approves or leaves it to people: what it would not allow, a person still may. */
+export interface AgentApprovalStatement {
+  readonly type: 'https://countersign.dev/agent-approval/v1';
+  readonly plan: PlanId;
+  readonly environment: EnvironmentId;
+  readonly identity: Digest;
+  readonly agent: ActorId;
+  readonly verdict: 'approve';
+  readonly reason: string;
+  readonly at: Instant;
+}
+
 /** What the gateway has seen of a click, and vouches for with its own key. */
 export interface SlackClick {
   /** Slack's ids of workspace and user. */
@@ -33,12 +45,24 @@ export interface SlackClick {
   readonly callback: Digest;
 }
 
+/** How somebody whose word counts is called where plans are shown: an agent is never taken for a person. */
+export function describeSigner({
+  person,
+  agentOf,
+}: {
+  readonly person: ActorId;
+  readonly agentOf?: ActorId | undefined;
+}): string {
+  return agentOf === undefined ? person : `${person} (an approval agent; ${agentOf} answers for it)`;
+}
+
 /** A DSSE envelope (secure-systems-lab/dsse v1) around a canonical approval statement. */
 export interface ApprovalEnvelope {
-  /** The second is signed by the gateway. As another type of payload no signature of one kind fits the other. */
+  /** The second is signed by the gateway, the third by an approval agent. As another type of payload no signature of one kind fits another. */
   readonly payloadType:
     | 'application/vnd.countersign.approval+json'
-    | 'application/vnd.countersign.attested-approval+json';
+    | 'application/vnd.countersign.attested-approval+json'
+    | 'application/vnd.countersign.agent-approval+json';
   /** Base64 of the canonical statement. */
   readonly payload: string;
   /** By a key, or by a passkey whose challenge was the digest of what is signed. */

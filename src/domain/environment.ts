@@ -21,6 +21,8 @@ export interface Environment {
   readonly quorumUnmeasured: number;
   /** What a click in Slack is worth here. */
   readonly clicks: Clicks;
+  /** Up to how many rows an approval agent's word stands for one person's; `null` where no agent's does. Never in production. */
+  readonly approvalAgents: { readonly maxRows: number } | null;
   /** How long a plan may wait for its approvals, in milliseconds. */
   readonly planLifetimeMs: number;
   /** When it may be changed; at any time where there are none. */

@@ -23,7 +23,12 @@ export interface PlanCard {
   readonly effects: readonly string[];
   readonly risk: string;
   readonly wayBack: string;
-  readonly approvals: readonly { readonly person: ActorId; readonly at: Instant; readonly via?: 'slack' }[];
+  readonly approvals: readonly {
+    readonly person: ActorId;
+    readonly agentOf?: ActorId;
+    readonly at: Instant;
+    readonly via?: 'slack';
+  }[];
   /** How many more people must countersign. */
   readonly missing: number;
   /** What it waits for besides people. */

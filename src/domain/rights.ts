@@ -1,4 +1,4 @@
-import type { Person, PersonRole } from './actor.ts';
+import { type ApprovalAgent, PERSON_ROLES, type Person, type PersonRole } from './actor.ts';
 import type { EnvironmentId } from './ids.ts';
 import type { Refusal } from './refusal.ts';
 
@@ -31,8 +31,12 @@ export type Right = (typeof RIGHTS)[number];
 const LOOK = ['plan.read', 'task.read', 'target.read', 'halt.read'] as const;
 const OWN = ['passkey.own', 'token.own'] as const;
 
-/** Role × action, whole: who isn't named may not. Where a person may countersign is narrowed by `approves`. */
-const TABLE: Readonly<Record<PersonRole, readonly Right[]>> = {
+/**
+ * Role × action, whole: who isn't named may not. Where a person may countersign is narrowed by `approves`, and what an
+ * approval agent may approve by `approval/agent-approval.ts`.
+ */
+const TABLE: Readonly<Record<PersonRole | ApprovalAgent['kind'], readonly Right[]>> = {
+  'approval agent': ['plan.decide'],
   requester: [...LOOK, ...OWN, 'task.open', 'task.close', 'plan.apply', 'change.undo'],
   approver: [
     ...LOOK,
@@ -81,9 +85,22 @@ export function mayDo(person: Pick<Person, 'roles'>, right: Right): boolean {
   return person.roles.some((role) => TABLE[role].includes(right));
 }
 
+export function approvalAgentMay(right: Right): boolean {
+  return TABLE['approval agent'].includes(right);
+}
+
+/** What is answered to an approval agent that has not the right. */
+export function noRightOfAgent({ id, owner }: Pick<ApprovalAgent, 'id' | 'owner'>, right: Right): Refusal {
+  return {
+    refused: 'denied',
+    message: `${id} is an approval agent and has not the right ${right}: it approves plans, and nothing else.`,
+    hint: `A person does this, with their own key. ${owner} answers for ${id}.`,
+  };
+}
+
 /** What somebody is told who has not the right. */
 export function noRight({ id }: Pick<Person, 'id'>, right: Right): Refusal {
-  const roles = (Object.keys(TABLE) as PersonRole[]).filter((role) => TABLE[role].includes(right));
+  const roles = PERSON_ROLES.filter((role) => TABLE[role].includes(right));
   return {
     refused: 'denied',
     message: `${id} has not the right ${right}.`,

@@ -86,7 +86,7 @@ function verdictOf({ index, entry }: PlacedEntry): Json[] {
       entry: index,
       at: entry.at,
       verdict: entry.kind,
-      ...picked(body, ['person', 'via', 'reason']),
+      ...picked(body, ['person', 'agent', 'owner', 'via', 'reason']),
       envelope: `sha256:${sha256(canonicalJson(envelope))}`,
     },
   ];

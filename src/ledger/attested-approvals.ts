@@ -16,6 +16,9 @@ const bodySchema = z.object({
   }),
 });
 
+const claimSchema = z.object({ via: z.unknown().optional(), envelope: z.unknown().optional() });
+const typeSchema = z.object({ payloadType: z.literal(ATTESTED_TYPE) });
+
 const statementSchema = z.object({
   type: z.literal('https://countersign.dev/attested-approval/v1'),
   plan: z.string(),
@@ -37,6 +40,9 @@ export function wrongAttestation(entry: string, index: number, succession: KeySu
   if (!entry.includes(ATTESTED_TYPE) && !entry.includes('"via":"slack"')) return undefined;
   const { kind, subject, body } = JSON.parse(entry) as { kind: string; subject: string; body: unknown };
   if (kind !== 'approval' && kind !== 'rejection') return undefined;
+  // What somebody gives as a reason may name the type: that makes no click of it.
+  const claimed = claimSchema.safeParse(body).data;
+  if (claimed?.via === undefined && !typeSchema.safeParse(claimed?.envelope).success) return undefined;
   const read = bodySchema.safeParse(body);
   if (!read.success) return 'it says of a click what nobody attested';
   const { person, environment, envelope } = read.data;

@@ -1,4 +1,5 @@
 import type { PostgresState } from '../domain/state-location.ts';
+import { type AgentApproval, createAgentApprovals } from './agent-approvals.ts';
 import { isOfAKey, type LedgerCopy, openFileCopy, UnreadableLine } from './archive.ts';
 import { wrongAttestation } from './attested-approvals.ts';
 import { type BrokenGlass, createBrokenGlassClaims } from './broken-glass.ts';
@@ -22,6 +23,8 @@ export type Verdict =
       readonly brokenGlass?: readonly BrokenGlass[];
       /** What somebody countersigned in another's place; left out where nobody did. */
       readonly delegated?: readonly DelegatedApproval[];
+      /** What approval agents countersigned; left out where none did. */
+      readonly byAgents?: readonly AgentApproval[];
     }
   | { readonly verdict: 'tampered'; readonly entry: number | null; readonly problem: string }
   | { readonly verdict: 'unreadable'; readonly problem: string };
@@ -81,6 +84,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
   const approvals = createPasskeyApprovals();
   const glass = createBrokenGlassClaims();
   const delegated = createDelegatedApprovals();
+  const byAgents = createAgentApprovals();
   for await (const { index, entry, leaf, problem } of copy.entries()) {
     if (index !== frontier.size) return tampered(frontier.size, `entry ${frontier.size} was removed`);
     const computed = leafHash(Buffer.from(entry, 'utf8'));
@@ -91,7 +95,11 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
     }
     if (problem !== undefined) return tampered(index, `entry ${index} was changed: ${problem}`);
     const wrongly =
-      approvals.take(entry) ?? wrongAttestation(entry, index, succession) ?? glass.take(entry) ?? delegated.take(entry);
+      approvals.take(entry) ??
+      wrongAttestation(entry, index, succession) ??
+      glass.take(entry) ??
+      delegated.take(entry) ??
+      byAgents.take(entry);
     if (wrongly !== undefined) return tampered(index, `entry ${index} counts for nothing: ${wrongly}`);
     const grown = grow(frontier, [computed]);
     frontier = grown.frontier;
@@ -136,6 +144,7 @@ async function verifyCopy(copy: LedgerCopy, trustedKey: string | undefined): Pro
     keyFrom: trustedKey === undefined ? 'the copy itself' : 'outside',
     ...(brokenGlass.length === 0 ? {} : { brokenGlass }),
     ...(delegated.found().length === 0 ? {} : { delegated: delegated.found() }),
+    ...(byAgents.found().length === 0 ? {} : { byAgents: byAgents.found() }),
   };
 }
 

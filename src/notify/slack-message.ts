@@ -1,3 +1,4 @@
+import { describeSigner } from '../domain/approval.ts';
 import { SLACK_BUTTONS } from '../domain/clicks.ts';
 import { shortId } from '../domain/plan.ts';
 import type { PlanCard } from '../domain/plan-card.ts';
@@ -84,8 +85,8 @@ function standing(card: PlanCard): { readonly title: string; readonly next: stri
   const by = card.approvals
     .slice(0, MOST_APPROVALS)
     .map(
-      ({ person, at, via }) =>
-        `${asCode(person, 100)} approved at ${at}${via === undefined ? '' : ', by a click here: attested by the gateway, not signed'}`,
+      ({ person, agentOf, at, via }) =>
+        `${asCode(describeSigner({ person, agentOf }), 200)} approved at ${at}${via === undefined ? '' : ', by a click here: attested by the gateway, not signed'}`,
     )
     .concat(others > 0 ? [`and ${others} more`] : [])
     .join('\n');

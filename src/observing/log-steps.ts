@@ -53,7 +53,9 @@ export function logSteps(log: Log): Observer {
       if ('refused' in received) log.warn({ code: SQLSTATES[received.refused.refused] }, 'a verdict did not count');
       else {
         const { id, plan, state } = received.plan;
-        log.info({ plan: id, task: plan.task, target: plan.target, state }, 'a person decided on a plan');
+        const byAgent = envelope.payloadType === 'application/vnd.countersign.agent-approval+json';
+        const who = byAgent ? 'an approval agent approved a plan' : 'a person decided on a plan';
+        log.info({ plan: id, task: plan.task, target: plan.target, state }, who);
       }
       return received;
     },

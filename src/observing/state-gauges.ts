@@ -6,7 +6,7 @@ import type { HaltScope } from '../domain/halt.ts';
 import { PLAN_STATES, type PlanState } from '../domain/plan.ts';
 import type { RedTeamRun } from '../ledger/red-team-runs.ts';
 import type { ActorSession } from '../pipeline/actor-session.ts';
-import type { PersonDecisions } from '../pipeline/decisions.ts';
+import type { AgentDecisions, PersonDecisions } from '../pipeline/decisions.ts';
 import { OUTBOX_STATES, type OutboxState } from '../store/outbox.ts';
 
 /** What is read when the figures are asked for, and only then. */
@@ -26,6 +26,8 @@ export interface StateOfThings {
   messages(): Promise<ReadonlyMap<OutboxState, number>>;
   /** How people decided, in the last day and in the last thirty. */
   decisions(days: 1 | 30): Promise<readonly PersonDecisions[]>;
+  /** Of the last day. */
+  agentDecisions(): Promise<readonly AgentDecisions[]>;
   /** The newest run of the red team for each target that had one. */
   redTeam(): Promise<readonly RedTeamRun[]>;
   /** Of the targets that have a store. */
@@ -154,6 +156,14 @@ export function addStateGauges(
       verdicts.set({ person, verdict: 'reject' }, rejected);
     }
   });
+  gauge(
+    'countersign_agent_approvals',
+    'Plans that approval agents approved in the last 24 hours',
+    ['agent'],
+    async (given) => {
+      for (const { agent, approved } of await state.agentDecisions()) given.set({ agent }, approved);
+    },
+  );
   const habit = (name: string, help: string, of: (decisions: PersonDecisions) => number) =>
     gauge(`countersign_${name}`, `${help}, over 30 days`, ['person'], async (habits) => {
       for (const decisions of await state.decisions(30)) habits.set({ person: decisions.person }, of(decisions));

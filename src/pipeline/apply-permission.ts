@@ -11,6 +11,7 @@ import { recordedGlass } from '../ledger/recorded-glass.ts';
 import { approvalsOf } from '../store/approvals.ts';
 import { incidentsOf } from '../store/incidents.ts';
 import type { Store } from '../store/store.ts';
+import type { ApprovalAgents } from './approval-agents.ts';
 import type { Delegations } from './delegations.ts';
 import type { Refused } from './gateway.ts';
 import type { TargetRules } from './target-rules.ts';
@@ -34,6 +35,7 @@ export async function mayApply(
     readonly store: Store;
     readonly target: TargetRules;
     readonly delegations: Pick<Delegations, 'standing'>;
+    readonly approvalAgents: ApprovalAgents;
     readonly now: () => number;
   },
 ): Promise<Permission | Refused> {
@@ -44,9 +46,11 @@ export async function mayApply(
     ...asked,
     envelopes: await approvalsOf(store, id),
     delegations: await deps.delegations.standing(plan.environment),
+    agents: deps.approvalAgents.on(plan, task),
     needed: target.approvalsNeeded(task, plan),
   });
-  const decision = target.decideApply(task, plan, quorum.by);
+  const byAgent = 'approved' in quorum && quorum.byAgent;
+  const decision = target.decideApply(task, plan, quorum.by, { byAgent });
   if ('approved' in quorum && decision.decision === 'allow')
     return { approved: quorum.approved, approvedBy: quorum.by };
   const waits = (): Refused =>
@@ -58,7 +62,7 @@ export async function mayApply(
   const { statement, approved, incident } = broken;
   if (!('person' in by) || by.person !== statement.person) return { refused: onlyTheirs(record, statement) };
   // Policy may say no to broken glass as such.
-  const now = target.decideApply(task, plan, quorum.by, true);
+  const now = target.decideApply(task, plan, quorum.by, { glassBroken: true, byAgent });
   if (now.decision === 'deny') return { refused: target.denial(now) };
   const missing = now.decision === 'hold' ? now.missing : [];
   const more = missing.filter(({ obligation }) => !statement.standsInFor.includes(obligation));

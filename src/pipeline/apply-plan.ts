@@ -16,6 +16,7 @@ import type { Store } from '../store/store.ts';
 import { releaseRows, taskById } from '../store/tasks.ts';
 import type { Write } from '../store/write.ts';
 import { type ApplyingActor, mayApply, notApproved } from './apply-permission.ts';
+import type { ApprovalAgents } from './approval-agents.ts';
 import type { Delegations } from './delegations.ts';
 import type { ApplyReply } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
@@ -34,6 +35,7 @@ export function createApplyPlan(deps: {
   readonly proof: Proof;
   readonly views: PlanViews;
   readonly delegations: Pick<Delegations, 'standing'>;
+  readonly approvalAgents: ApprovalAgents;
   /** @returns the refusal when the target can't be reached or is not the one it was. */
   readonly target: (record: PlanRecord) => Promise<GovernedTarget | Refusal>;
   readonly stopped: (record: PlanRecord) => Refusal | undefined;

@@ -14,6 +14,7 @@ import { insertIncident } from '../store/incidents.ts';
 import { getPlan, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
+import type { ApprovalAgents } from './approval-agents.ts';
 import type { Delegations } from './delegations.ts';
 import type { Refused } from './gateway.ts';
 import type { Proof } from './proof.ts';
@@ -41,6 +42,7 @@ export function createBreakGlass(deps: {
   readonly proof: Proof;
   readonly rules: (target: string) => TargetRules | undefined;
   readonly delegations: Pick<Delegations, 'standing'>;
+  readonly approvalAgents: ApprovalAgents;
   /** Why nothing of a plan may run now (G11). */
   readonly stopped: (record: PlanRecord) => Refusal | undefined;
   /** Names of those who would be told of an entry. */
@@ -79,9 +81,11 @@ export function createBreakGlass(deps: {
       people: rules.people,
       clicks: rules.clicks,
       now: deps.now(),
+      agents: deps.approvalAgents.on(plan, task),
       needed: rules.approvalsNeeded(task, plan),
     });
-    return { decision: rules.decideApply(task, plan, quorum.by, true), people: !('approved' in quorum) };
+    const how = { glassBroken: true, byAgent: 'approved' in quorum && quorum.byAgent };
+    return { decision: rules.decideApply(task, plan, quorum.by, how), people: !('approved' in quorum) };
   }
 
   async function receive(envelope: BreakGlassEnvelope): Promise<Broken | Refused> {

@@ -1,9 +1,10 @@
+import { openAgentApproval } from '../approval/agent-approval.ts';
 import { openEnvelope } from '../approval/envelope.ts';
 import { type ActorId, instantOf } from '../domain/ids.ts';
 import { type DecisionRow, decisionsSince } from '../store/decisions.ts';
 import type { Store } from '../store/store.ts';
 
-/** How one person has decided: by it fatigue shows. */
+/** How one person has decided: by it fatigue shows. Approval agents don’t tire: they are counted apart. */
 export interface PersonDecisions {
   readonly person: ActorId;
   readonly approved: number;
@@ -32,10 +33,31 @@ export async function decisionsByPerson(
   { sinceMs, nowMs }: { readonly sinceMs: number; readonly nowMs: number },
 ): Promise<readonly PersonDecisions[]> {
   const days = Math.max(1, (nowMs - sinceMs) / DAY_MS);
-  const byPerson = Map.groupBy(await decisionsSince(store, instantOf(sinceMs)), ({ person }) => person);
+  const rows = await decisionsSince(store, instantOf(sinceMs));
+  const byPerson = Map.groupBy(
+    rows.filter((row) => !isByAgent(row)),
+    ({ person }) => person,
+  );
   return [...byPerson]
     .map(([person, rows]) => summaryOf(person, rows, days))
     .sort((a, b) => b.approved + b.rejected - (a.approved + a.rejected) || a.person.localeCompare(b.person));
+}
+
+/** What approval agents have approved: nothing of it is looked at by a person. */
+export interface AgentDecisions {
+  readonly agent: ActorId;
+  readonly approved: number;
+}
+
+/** @returns the agents that approved something, the busiest first. */
+export async function decisionsByAgent(
+  store: Store,
+  { sinceMs }: { readonly sinceMs: number },
+): Promise<readonly AgentDecisions[]> {
+  const rows = (await decisionsSince(store, instantOf(sinceMs))).filter(isByAgent);
+  return [...Map.groupBy(rows, ({ person }) => person)]
+    .map(([agent, { length }]) => ({ agent, approved: length }))
+    .sort((a, b) => b.approved - a.approved || a.agent.localeCompare(b.agent));
 }
 
 function summaryOf(person: ActorId, rows: readonly DecisionRow[], days: number): PersonDecisions {
@@ -60,6 +82,10 @@ function summaryOf(person: ActorId, rows: readonly DecisionRow[], days: number):
 /** `undefined` where it was seen only afterwards, or never. */
 function fromSightMs({ at, seenAt }: DecisionRow): number | undefined {
   return seenAt === null || seenAt > at ? undefined : span(seenAt, at);
+}
+
+function isByAgent({ envelope }: DecisionRow): boolean {
+  return openAgentApproval(JSON.parse(envelope)).opened;
 }
 
 function isClick({ envelope }: DecisionRow): boolean {

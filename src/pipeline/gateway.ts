@@ -161,6 +161,8 @@ export interface PlanView extends PlanRecord {
     readonly person: ActorId;
     /** In whose place they decided; left out where it was their own word. */
     readonly inPlaceOf?: ActorId;
+    /** It is an approval agent and no person: who answers for it. */
+    readonly agentOf?: ActorId;
     readonly at: Instant;
     readonly reason: string;
     /** The gateway has seen them click, and they have signed nothing. */

@@ -103,8 +103,10 @@ async function noticeOf(entry: Entry, index: number, deps: NoticeDeps): Promise<
     case 'plan.approved':
     case 'plan.rejected': {
       const said = type === 'plan.approved' ? 'Approved' : 'Rejected';
-      return made(type, `${said} by ${body['person']}: ${what}`, {
+      const who = body['person'] ?? `the approval agent ${body['agent']}`;
+      return made(type, `${said} by ${who}: ${what}`, {
         ...data,
+        ...(body['agent'] === undefined ? {} : { approvalAgent: body['agent'], agentOwner: body['owner'] ?? null }),
         person: body['person'] ?? null,
         reason: body['reason'] ?? null,
       });
@@ -148,7 +150,8 @@ function whatOf({
 
 function typeOf(kind: Entry['kind'], body: Readonly<Record<string, Json>>): NoticeType | undefined {
   if (kind === 'plan') return 'plan.held';
-  if (kind === 'approval') return body['person'] === undefined ? undefined : 'plan.approved';
+  if (kind === 'approval')
+    return body['person'] === undefined && body['agent'] === undefined ? undefined : 'plan.approved';
   if (kind === 'rejection') return 'plan.rejected';
   if (kind === 'expired') return 'plan.expired';
   if (kind === 'break-glass') return 'glass.broken';

@@ -1,3 +1,4 @@
+import { describeSigner } from '../domain/approval.ts';
 import { describeObligation, describeWindow } from '../domain/describe-change-time.ts';
 import type { OwnView } from '../domain/effect.ts';
 import { quoteLiteral } from '../engines/postgres/quote.ts';
@@ -74,7 +75,7 @@ function planRows({ plans }: TaskStatus): Record<string, Cell>[] {
     effect: describeEffect(view.plan),
     undo: view.plan.undo.undo,
     held_because: view.plan.held.policies.map((policy) => policy.reason).join('\n'),
-    approved_by: view.approvals.map((approval) => approval.person).join(', '),
+    approved_by: view.approvals.map(describeSigner).join(', '),
     approvals_missing: view.approvalsMissing,
     waits_for: lines(view.waitsFor.map((obligation) => describeObligation(obligation, Date.parse(view.seenAt)))),
     decide_with: view.decideWith,

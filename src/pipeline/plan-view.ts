@@ -1,8 +1,9 @@
+import { openAgentApproval } from '../approval/agent-approval.ts';
 import { openBreakGlass } from '../approval/break-glass.ts';
 import { decidesIn } from '../approval/delegation.ts';
 import { openEnvelope } from '../approval/envelope.ts';
-import { verifyQuorum } from '../approval/quorum.ts';
-import type { Person } from '../domain/actor.ts';
+import { type Quorum, verifyQuorum } from '../approval/quorum.ts';
+import type { ApprovalAgent, Person } from '../domain/actor.ts';
 import type { ApprovalEnvelope } from '../domain/approval.ts';
 import type { Decision, Obligation } from '../domain/decision.ts';
 import type { StandingDelegation } from '../domain/delegation.ts';
@@ -15,6 +16,7 @@ import { incidentsOf } from '../store/incidents.ts';
 import { plansByPrefix } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
+import type { ApprovalAgents } from './approval-agents.ts';
 import type { Delegations } from './delegations.ts';
 import type { PlanView } from './gateway.ts';
 import type { TargetRules } from './target-rules.ts';
@@ -29,6 +31,7 @@ export function createPlanViews(deps: {
   /** `undefined` for a target that is no longer configured. */
   readonly rules: (target: string) => TargetRules | undefined;
   readonly delegations: Pick<Delegations, 'standing'>;
+  readonly approvalAgents: ApprovalAgents;
   readonly now: () => number;
 }): PlanViews {
   return {
@@ -39,7 +42,9 @@ export function createPlanViews(deps: {
       const needed = rules === undefined || task === undefined ? 1 : rules.approvalsNeeded(task, record.plan);
       const live = isLive(record, deps.now());
       const standing = await deps.delegations.standing(record.plan.environment, !live);
+      const agents = deps.approvalAgents.on(record.plan, task);
       const quorum = verifyQuorum({
+        agents,
         delegations: standing,
         plan: record.plan,
         planId: record.id,
@@ -53,11 +58,11 @@ export function createPlanViews(deps: {
       return {
         ...record,
         state: stateNow(record, deps.now()),
-        approvals: envelopes.flatMap((envelope) => approvalOf(envelope, quorum.by, standing)),
+        approvals: envelopes.flatMap((envelope) => approvalOf(envelope, quorum, { standing, agents: agents?.known })),
         ...(await glassOf(deps.store, record.id)),
         canDecide: rules === undefined ? [] : decidersOf(record.plan, rules.people, standing),
         approvalsMissing: 'approved' in quorum ? 0 : quorum.missing,
-        waitsFor: task !== undefined && live ? waitsFor(rules, task, record.plan, quorum.by) : [],
+        waitsFor: task !== undefined && live ? waitsFor(rules, task, record.plan, quorum) : [],
         seenAt: instantOf(deps.now()),
         decideWith: `countersign plan show ${shortId(record.id)}`,
       };
@@ -66,25 +71,15 @@ export function createPlanViews(deps: {
 }
 
 /** A person who countersigns last could lift a freeze; until then it is one of the things that are waited for. */
-function waitsFor(
-  rules: TargetRules | undefined,
-  task: Task,
-  plan: Plan,
-  approvedBy: readonly ActorId[],
-): readonly Obligation[] {
-  const decision = decisionNow(rules, task, plan, approvedBy);
+function waitsFor(rules: TargetRules | undefined, task: Task, plan: Plan, quorum: Quorum): readonly Obligation[] {
+  const decision = decisionNow(rules, task, plan, quorum);
   return decision?.decision === 'hold' ? decision.missing.filter(({ obligation }) => obligation !== 'approvals') : [];
 }
 
 /** Of an agent that is no longer configured nothing can be decided; its plans can still be looked at. */
-function decisionNow(
-  rules: TargetRules | undefined,
-  task: Task,
-  plan: Plan,
-  approvedBy: readonly ActorId[],
-): Decision | undefined {
+function decisionNow(rules: TargetRules | undefined, task: Task, plan: Plan, quorum: Quorum): Decision | undefined {
   try {
-    return rules?.decideApply(task, plan, approvedBy);
+    return rules?.decideApply(task, plan, quorum.by, { byAgent: 'approved' in quorum && quorum.byAgent });
   } catch (error) {
     if (error instanceof RefusalError) return undefined;
     throw error;
@@ -117,14 +112,26 @@ function stateNow(record: PlanRecord, nowMs: number): PlanRecord['state'] {
 
 function approvalOf(
   envelope: ApprovalEnvelope,
-  verified: readonly string[],
-  standing: ReadonlyMap<string, StandingDelegation>,
+  quorum: Quorum,
+  {
+    standing,
+    agents,
+  }: {
+    readonly standing: ReadonlyMap<string, StandingDelegation>;
+    readonly agents: ReadonlyMap<ActorId, ApprovalAgent> | undefined;
+  },
 ): PlanView['approvals'] {
+  const byAgent = openAgentApproval(envelope);
+  if (byAgent.opened) {
+    const { agent, at, reason } = byAgent.statement;
+    const agentOf = quorum.agents?.includes(agent) === true ? agents?.get(agent)?.owner : undefined;
+    return agentOf === undefined ? [] : [{ person: agent, agentOf, at, reason }];
+  }
   const opened = openEnvelope(envelope);
   if (!opened.opened || opened.statement.verdict !== 'approve') return [];
   const { person, at, reason, via, delegation } = opened.statement;
   const inPlaceOf = standing.get(delegation ?? '')?.person;
-  return verified.includes(person)
+  return quorum.by.includes(person)
     ? [{ person, ...(inPlaceOf === undefined ? {} : { inPlaceOf }), at, reason, ...(via === undefined ? {} : { via }) }]
     : [];
 }

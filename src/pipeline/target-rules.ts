@@ -66,9 +66,10 @@ export interface TargetRules {
   /**
    * Asked again right before a plan is applied, with those who countersigned: policy, role and time as they are now (G3).
    *
-   * @param glassBroken whether somebody acts on it in an emergency: policy may forbid that, and else says what it waits for.
+   * @param how.glassBroken whether somebody acts on it in an emergency: policy may forbid that, and else says what it waits for.
+   * @param how.byAgent whether an approval agent has countersigned it, and no person: policy may forbid that.
    */
-  decideApply(task: Task, plan: Plan, approvedBy: readonly ActorId[], glassBroken?: boolean): Decision;
+  decideApply(task: Task, plan: Plan, approvedBy: readonly ActorId[], how?: ApprovedHow): Decision;
   /**
    * How many people must countersign: what was asked of them when it was held, or what is asked now, if that is more.
    * 0 only for what waited for nothing, then and now.
@@ -79,6 +80,11 @@ export interface TargetRules {
   overTaskLimit(task: Task, decision: Allowed): Held;
   /** It would run code that nobody has looked at: what policy lets through is held all the same. */
   unknownCode(decision: Held | Allowed, why: string): Held;
+}
+
+export interface ApprovedHow {
+  readonly glassBroken?: boolean;
+  readonly byAgent?: boolean | undefined;
 }
 
 export function createTargetRules(deps: {
@@ -140,7 +146,7 @@ export function createTargetRules(deps: {
   function decideEffects(
     task: Task,
     { channel, effects, measurement }: Pick<Plan, 'channel' | 'effects' | 'measurement'>,
-    approved: Pick<Extent, 'approvals' | 'freezeOverridden' | 'glassBroken'>,
+    approved: Pick<Extent, 'approvals' | 'freezeOverridden' | 'glassBroken' | 'approvedByAgent'>,
   ): Decision {
     const follow = measurement.measured ? following(measurement.effect.tables) : effects.filter((e) => !isDirect(e));
     return decide(standing(task, channel), [...effects.filter(isDirect), ...follow], {
@@ -185,11 +191,12 @@ export function createTargetRules(deps: {
       return decide(standing(task, channel), effects, extentNow(rowsChanged(tables)));
     },
     decidePlan: ({ task, ...plan }) => decideEffects(task, plan, { approvals: 0, freezeOverridden: false }),
-    decideApply: (task, plan, approvedBy, glassBroken = false) =>
+    decideApply: (task, plan, approvedBy, { glassBroken = false, byAgent = false } = {}) =>
       decideEffects(task, plan, {
         approvals: approvedBy.length,
         freezeOverridden: overridden(deps.changeTime().freezes, plan, approvedBy),
         glassBroken,
+        approvedByAgent: byAgent,
       }),
     approvalsNeeded(task, plan) {
       const asked = (held: Pick<Held, 'missing'>) =>

@@ -1,8 +1,9 @@
+import { AGENT_APPROVAL_TYPE, openAgentApproval } from '../approval/agent-approval.ts';
 import { openEnvelope } from '../approval/envelope.ts';
-import { verifyQuorum, verifyVerdict } from '../approval/quorum.ts';
+import { type Verdict, verifyQuorum, verifyVerdict } from '../approval/quorum.ts';
 import type { ApprovalEnvelope } from '../domain/approval.ts';
 import type { Json } from '../domain/digest.ts';
-import { isLive, type PlanRecord } from '../domain/plan.ts';
+import { isLive, type PlanRecord, shortId } from '../domain/plan.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
 import { approvalsOf, insertApproval } from '../store/approvals.ts';
@@ -10,13 +11,14 @@ import { getPlan, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
 import type { Write } from '../store/write.ts';
+import type { ApprovalAgents } from './approval-agents.ts';
 import type { Delegations } from './delegations.ts';
 import type { PlanView, Refused } from './gateway.ts';
 import type { PlanViews } from './plan-view.ts';
 import type { Proof } from './proof.ts';
 import type { TargetRules } from './target-rules.ts';
 
-/** Takes a person's signed verdict on a plan, whichever way it came. The signature is the authentication. */
+/** Takes the signed verdict of a person or an approval agent on a plan, whichever way it came. The signature is the authentication. */
 export type ReceiveVerdict = (
   envelope: ApprovalEnvelope,
 ) => Promise<{ readonly ok: true; readonly plan: PlanView } | Refused>;
@@ -27,12 +29,14 @@ export function createReceiveVerdict(deps: {
   readonly views: PlanViews;
   readonly rules: (target: string) => TargetRules | undefined;
   readonly delegations: Pick<Delegations, 'standing'>;
+  readonly approvalAgents: ApprovalAgents;
   readonly now: () => number;
 }): ReceiveVerdict {
   const { store, proof } = deps;
 
   return async (envelope) => {
-    const opened = openEnvelope(envelope);
+    const byAgent = envelope.payloadType === AGENT_APPROVAL_TYPE;
+    const opened = byAgent ? openAgentApproval(envelope) : openEnvelope(envelope);
     if (!opened.opened)
       return no(`This does not count: ${opened.why}.`, 'Sign the plan with `countersign plan approve`.');
     const record = await getPlan(store, opened.statement.plan);
@@ -52,22 +56,30 @@ export function createReceiveVerdict(deps: {
       planId: record.id,
       people: rules.people,
       clicks: rules.clicks,
+      agents: deps.approvalAgents.on(record.plan, stored.task),
       delegations: await deps.delegations.standing(record.plan.environment),
       now: deps.now(),
     };
     const verdict = verifyVerdict(envelope, question);
-    if (!verdict.valid) return no(`This does not count: ${verdict.why}.`, 'Nothing was recorded but this attempt.');
+    if (!verdict.valid)
+      return no(
+        `This does not count: ${verdict.why}.`,
+        byAgent
+          ? `Leave it to a person: countersign plan approve ${shortId(record.id)} --as PERSON`
+          : 'Nothing was recorded but this attempt.',
+      );
 
     const { statement } = verdict;
+    const who = 'agent' in verdict ? verdict.agent.id : verdict.statement.person;
     const needed = rules.approvalsNeeded(stored.task, record.plan);
     const quorum = (envelopes: readonly ApprovalEnvelope[]) => verifyQuorum({ ...question, envelopes, needed });
     const approve = statement.verdict === 'approve';
     const complete = approve && 'approved' in quorum([...(await approvalsOf(store, record.id)), envelope]);
-    const writes: Write[] = [insertApproval(statement, envelope)];
+    const writes: Write[] = [insertApproval({ ...statement, person: who }, envelope)];
     if (!approve)
       writes.push(
         transition(record.id, record.state, 'rejected', {
-          note: `${statement.person}: ${statement.reason}`,
+          note: `${who}: ${statement.reason}`,
           at: proof.now(),
         }),
       );
@@ -78,13 +90,9 @@ export function createReceiveVerdict(deps: {
         subject: record.id,
         body: {
           plan: record.id,
-          person: statement.person,
-          ...(verdict.inPlaceOf === undefined
-            ? {}
-            : { delegation: statement.delegation, inPlaceOf: verdict.inPlaceOf }),
+          ...saidBy(verdict),
           reason: statement.reason,
           environment: statement.environment,
-          ...(statement.via === undefined ? {} : { via: statement.via }),
           envelope: envelope as unknown as Json,
         },
         writes,
@@ -92,7 +100,7 @@ export function createReceiveVerdict(deps: {
     } catch (error) {
       if (!(error instanceof GuardFailed)) throw error;
       return no(
-        `${statement.person} has decided on this plan before, or it has moved on just now.`,
+        `${who} has decided on this plan before, or it has moved on just now.`,
         'Look at it again with `countersign plan show`.',
       );
     }
@@ -120,6 +128,19 @@ export function createReceiveVerdict(deps: {
       if (!(error instanceof GuardFailed)) throw error;
     }
   }
+}
+
+function saidBy(verdict: Extract<Verdict, { valid: true }>): { readonly [field: string]: Json } {
+  if ('agent' in verdict) {
+    const { id, owner, family, publicKey } = verdict.agent;
+    return { agent: id, owner, family, key: `ed25519:${Buffer.from(publicKey).toString('base64')}` };
+  }
+  const { inPlaceOf, statement } = verdict;
+  return {
+    person: statement.person,
+    ...(inPlaceOf === undefined ? {} : { delegation: statement.delegation ?? null, inPlaceOf }),
+    ...(statement.via === undefined ? {} : { via: statement.via }),
+  };
 }
 
 function over(record: PlanRecord): Refused {

@@ -1,4 +1,5 @@
 import { howToVouch } from '../analysis/how-to-vouch.ts';
+import { describeSigner } from '../domain/approval.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Obligation } from '../domain/decision.ts';
 import { describeObligation } from '../domain/describe-change-time.ts';
@@ -163,7 +164,7 @@ function heard(
 /** Who asked learns whose signatures made it possible; of what nobody had to sign there is nothing to say. */
 function signedBy({ id, approvals }: PlanView): readonly DatabaseFailure[] {
   if (approvals.length === 0) return [];
-  const people = approvals.map((approval) => approval.person).join(', ');
+  const people = approvals.map(describeSigner).join(', ');
   return [noticeSaying(`Plan ${id} was applied, countersigned by ${people}.`)];
 }
 

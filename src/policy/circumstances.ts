@@ -36,6 +36,8 @@ export interface Extent {
   readonly freezeOverridden: boolean;
   /** Somebody acts in an emergency: what would be held is not waited for. What is denied stays denied. */
   readonly glassBroken?: boolean;
+  /** Who has countersigned is an approval agent, and no person. */
+  readonly approvedByAgent?: boolean;
 }
 
 /** One question to Cedar: may this actor do this to that object in these circumstances? */
@@ -91,6 +93,7 @@ export function questionOf(standing: Standing, effect: Effect, extent: Extent): 
       frozen: extent.time.freezes.length > 0,
       freezeOverridden: extent.freezeOverridden,
       glassBroken: extent.glassBroken === true,
+      approvedByAgent: extent.approvedByAgent === true,
       inWindow: extent.time.window !== 'closed',
     },
     entities: [

@@ -26,6 +26,7 @@ export async function glassOf(countersign: Countersign): Promise<
     rules,
     now,
     delegations: countersign.delegations,
+    approvalAgents: countersign.approvalAgents,
     stopped: ({ plan }) => halts.covering({ agent: plan.actor, task: plan.task, target: plan.target }),
     follow: () => outbox.follow(),
     async receivers(entry) {

@@ -69,7 +69,7 @@ export function inForce(
 
   function actor(id: ActorId) {
     const known = config.actors.get(id);
-    if (known === undefined || known.kind === 'person') return undefined;
+    if (known === undefined || known.kind === 'person' || known.kind === 'approval agent') return undefined;
     const role = config.roles.get(known.role);
     return role === undefined ? undefined : { actor: known, role };
   }

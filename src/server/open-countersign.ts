@@ -17,6 +17,7 @@ import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { loadSigningKey } from '../ledger/signing-key.ts';
 import { type Agreement, createAgreement } from '../pipeline/agreement.ts';
 import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
+import { type ApprovalAgents, createApprovalAgents } from '../pipeline/approval-agents.ts';
 import { type Breakers, createBreakers } from '../pipeline/breakers.ts';
 import { createChangeReader } from '../pipeline/change-facts.ts';
 import { type Changes, createChanges } from '../pipeline/changes.ts';
@@ -68,6 +69,7 @@ export interface Countersign {
   readonly drifts: Drifts;
   readonly breakers: Breakers;
   readonly delegations: Delegations;
+  readonly approvalAgents: ApprovalAgents;
   readonly agreement: Agreement;
   readonly views: PlanViews;
   readonly observer: Observer;
@@ -193,8 +195,11 @@ export async function openCountersign(
     longestMs: () => governing.config.delegationMs,
     now,
   });
-  const views = createPlanViews({ store, rules, delegations, now });
-  const receiveVerdict = observer.approving(createReceiveVerdict({ store, proof, views, rules, delegations, now }));
+  const approvalAgents = createApprovalAgents({ actors: () => governing.config.actors, rules, halts });
+  const views = createPlanViews({ store, rules, delegations, approvalAgents, now });
+  const receiveVerdict = observer.approving(
+    createReceiveVerdict({ store, proof, views, rules, delegations, approvalAgents, now }),
+  );
   const startedAt = instantOf(clock.now());
   let announced: { readonly pg: string; readonly http: string } | undefined;
   let lease: Lease | undefined;
@@ -274,6 +279,7 @@ export async function openCountersign(
     drifts,
     breakers,
     delegations,
+    approvalAgents,
     agreement,
     views,
     observer,
@@ -306,6 +312,7 @@ export async function openCountersign(
         proof,
         views,
         delegations,
+        approvalAgents,
         target: (record) => target(record.plan.target),
         stopped: ({ plan }) => halts.covering(subjectOf(plan)),
         onStop: ({ plan }, stop) =>

@@ -14,7 +14,7 @@ import { lastRedTeamRun } from '../ledger/red-team-runs.ts';
 import type { Metrics } from '../observing/metrics.ts';
 import type { Tracing } from '../observing/open-tracing.ts';
 import { createGateway } from '../pipeline/create-gateway.ts';
-import { decisionsByPerson } from '../pipeline/decisions.ts';
+import { decisionsByAgent, decisionsByPerson } from '../pipeline/decisions.ts';
 import { expirePlans } from '../pipeline/expire-plans.ts';
 import { expireUndo } from '../pipeline/expire-undo.ts';
 import { createSessionDesk } from '../pipeline/open-session.ts';
@@ -125,6 +125,7 @@ export async function serve(
     reloadFailed: () => reload.status() !== null,
     messages: () => countMessages(store),
     decisions: (days) => decisionsByPerson(store, { sinceMs: now() - days * 86_400_000, nowMs: now() }),
+    agentDecisions: () => decisionsByAgent(store, { sinceMs: now() - 86_400_000 }),
     redTeam: async () => {
       const runs = await Promise.all([...countersign.targets.keys()].map((id) => lastRedTeamRun(ledger, id)));
       return runs.filter((run) => run !== undefined);

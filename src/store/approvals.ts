@@ -5,8 +5,11 @@ import { statements } from './schema.ts';
 import type { Store } from './store.ts';
 import { type Write, write } from './write.ts';
 
-/** Keeps a person's verdict on a plan: one each, and the first one stands. */
-export function insertApproval(statement: ApprovalStatement, envelope: ApprovalEnvelope): Write {
+/** Keeps the verdict of a person, or of an approval agent, on a plan: one each, and the first one stands. */
+export function insertApproval(
+  statement: Pick<ApprovalStatement, 'plan' | 'person' | 'verdict' | 'at'>,
+  envelope: ApprovalEnvelope,
+): Write {
   return write(
     statements
       .insertInto('approvals')

@@ -57,6 +57,43 @@ async function problems(text: string): Promise<string> {
 }
 
 describe('countersign.yaml', () => {
+  it('lets no agent approve in production, under another’s name or key, or where none is asked', async () => {
+    const own = `ed25519:${Buffer.alloc(32, 2).toString('base64')}`;
+    const agents = (entry: string) =>
+      GOOD.replace('staging: { tier: staging,', 'staging: { tier: staging, approvalAgents: { maxRows: 10 },').replace(
+        '  agents:\n',
+        `  approvalAgents:\n    ${entry}\n  agents:\n`,
+      );
+    const of = (change: object, id = 'reviewer') =>
+      problems(
+        agents(
+          `${id}: ${JSON.stringify({ owner: 'ada', family: 'rules', publicKey: own, approves: ['staging'], ...change })}`,
+        ),
+      );
+    expect(await of({})).toBe('none');
+    expect(await of({ publicKey: KEY })).toContain('this is the key of ada');
+    expect(await of({ approves: ['production'] })).toContain('in production people countersign');
+    expect(await of({ approves: ['*'] })).toContain('approvalAgents.reviewer.approves');
+    expect(await of({ approves: ['moon'] })).toContain('no environment moon');
+    expect(await of({ owner: 'nobody' })).toContain('no person nobody');
+    expect(await of({ family: 'Rules' })).toContain('lower-case');
+    expect(await of({ role: 'migrator' })).toContain('role');
+    expect(await of({}, 'ada')).toContain('a person has this name already');
+    expect(await of({}, 'migrator')).toContain('an agent has this name already');
+    const production = 'production: { tier: production,';
+    expect(await problems(GOOD.replace(production, `${production} approvalAgents: { maxRows: 1 },`))).toContain(
+      'in production people countersign',
+    );
+    expect(
+      await problems(
+        agents(`reviewer: { owner: ada, family: rules, publicKey: "${own}", approves: [staging] }`).replace(
+          ' approvalAgents: { maxRows: 10 },',
+          '',
+        ),
+      ),
+    ).toContain('staging lets none');
+  });
+
   it('has safe defaults by tier', async () => {
     const config = await loadConfig(file(GOOD));
     expect(
@@ -341,6 +378,7 @@ describe('countersign.yaml', () => {
       quorum: 2,
       quorumUnmeasured: 2,
       clicks: 'reversible',
+      approvalAgents: null,
       planLifetimeMs: 86_400_000,
       windows: [],
     });

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { checkApprovalAgents } from '../../src/doctor/approval-agents.ts';
 import {
   checkDirectCredentials,
   credentialInVariables,
@@ -16,6 +17,7 @@ import { checkStatePlace } from '../../src/doctor/state-place.ts';
 import { checkHttp, checkOwnTls, checkTls } from '../../src/doctor/tls.ts';
 import { checkUndoOfWrites } from '../../src/doctor/undo-of-writes.ts';
 import { checkWitnesses } from '../../src/doctor/witnesses.ts';
+import type { Actor, Agent, ApprovalAgent, Person } from '../../src/domain/actor.ts';
 import { asId, type TargetId } from '../../src/domain/ids.ts';
 import type { Target } from '../../src/domain/target.ts';
 import type { Examination, HbaRule } from '../../src/engines/postgres/examine.ts';
@@ -106,6 +108,58 @@ describe('Slack', () => {
   ])('%s', (_, change, found) => {
     expect(checkSlack(null)).toEqual([]);
     expect(verdicts(checkSlack({ ...well, ...change }))).toEqual(found);
+  });
+});
+
+describe('approval agents', () => {
+  const reviewer: ApprovalAgent = {
+    kind: 'approval agent',
+    id: asId('reviewer'),
+    owner: asId('grace'),
+    family: 'rules',
+    publicKey: Buffer.alloc(32),
+    approves: ['staging'],
+  };
+  const grace: Person = {
+    kind: 'person',
+    id: asId('grace'),
+    name: 'Grace',
+    publicKeys: [],
+    passkeys: [],
+    approves: ['staging'],
+    breaksGlass: [],
+    requests: ['*'],
+    roles: ['approver'],
+  };
+  const migrator: Agent = {
+    kind: 'agent',
+    id: asId('migrator'),
+    owner: asId('ada'),
+    role: asId('r'),
+    family: 'claude',
+  };
+  it.each<[string, readonly Actor[], object]>([
+    ['are well', [reviewer, grace, migrator], { 'approval-agents': 'ok' }],
+    ['have no owner here', [reviewer, migrator], { 'approval-agents.owner': 'warn' }],
+    [
+      'have one who decides elsewhere',
+      [reviewer, { ...grace, approves: ['production'] }, migrator],
+      { 'approval-agents.owner': 'warn' },
+    ],
+    [
+      'have an administrator',
+      [reviewer, { ...grace, roles: ['approver', 'administrator'] }, migrator],
+      { 'approval-agents.owner': 'warn' },
+    ],
+    ['are all of one family', [reviewer, grace, { ...migrator, family: 'rules' }], { 'approval-agents.kind': 'warn' }],
+    [
+      'are all of one owner',
+      [reviewer, grace, { ...migrator, owner: asId('grace') }],
+      { 'approval-agents.kind': 'warn' },
+    ],
+    ['are none', [grace, migrator], {}],
+  ])('%s', (_, actors, found) => {
+    expect(verdicts(checkApprovalAgents(new Map(actors.map((actor) => [actor.id, actor])), new Map()))).toEqual(found);
   });
 });
 

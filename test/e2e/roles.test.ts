@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPersonKey } from '../../src/approval/person-key.ts';
+import { approvalAgentNamed } from '../../src/cli/as-approval-agent.ts';
 import { keyOf, personNamed } from '../../src/cli/as-person.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { PERSON_ROLES, type PersonRole } from '../../src/domain/actor.ts';
-import { mayDo, RIGHTS, type Right } from '../../src/domain/rights.ts';
+import { approvalAgentMay, mayDo, RIGHTS, type Right } from '../../src/domain/rights.ts';
 import { newPage, type Page } from '../fixtures/browser.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
@@ -88,10 +89,15 @@ describe.each(servers.slice(0, 1))('separation of duties, before $name', ({ bina
       person('chief', 'roles: [administrator, approver], approves: ["*"]'),
       person('nearby', 'requests: [development]'),
     ];
+    const checker = `{ owner: ada, family: rules, publicKey: "${createPersonKey(join(site.directory, 'checker.key'))}", approves: [development] }`;
     site.edit((text) =>
       text
         .replace('  people:\n', `  people:\n${people.join('')}`)
-        .replace('environments:\n', 'environments:\n  development: { tier: development, owner: ada }\n'),
+        .replace(
+          'environments:\n',
+          'environments:\n  development: { tier: development, owner: ada, approvalAgents: { maxRows: 10 } }\n',
+        )
+        .replace('  agents:\n', `  approvalAgents:\n    checker: ${checker}\n  agents:\n`),
     );
     served = await site.serve();
     opened = await openCountersigner(site);
@@ -137,6 +143,16 @@ describe.each(servers.slice(0, 1))('separation of duties, before $name', ({ bina
       if (mayDo({ roles: [role] }, right)) expect(act().id).toBe(role);
       else expect(act, right).toThrow(`${role} has not the right ${right}`);
     }
+  });
+
+  it('lets an approval agent do by command what the table says, never as a person', () => {
+    for (const right of RIGHTS) {
+      expect(() => personNamed(opened.countersign, 'checker', right), right).toThrow('checker is an approval agent');
+      const act = () => approvalAgentNamed(opened.countersign, 'checker', right)?.id;
+      if (approvalAgentMay(right)) expect(act()).toBe('checker');
+      else expect(act, right).toThrow(`has not the right ${right}`);
+    }
+    expect(RIGHTS.filter(approvalAgentMay)).toEqual(['plan.decide']);
   });
 
   it('is asked by every command that acts for a person', async () => {

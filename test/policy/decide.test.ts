@@ -65,6 +65,7 @@ function standing(change: { readonly tier?: Tier; readonly propose?: Standing['r
       quorum: 1,
       quorumUnmeasured: 2,
       clicks: 'never',
+      approvalAgents: null,
       planLifetimeMs: 1,
       windows: [],
     },

@@ -1,4 +1,4 @@
-import type { PersonDecisions } from '../../../src/pipeline/decisions.ts';
+import type { AgentDecisions, PersonDecisions } from '../../../src/pipeline/decisions.ts';
 import type { ActorLine } from '../../../src/pipeline/oversight/oversight.ts';
 import { useLive } from '../live.ts';
 import { Link } from '../parts/link.tsx';
@@ -7,20 +7,25 @@ import { span } from '../parts/words.ts';
 
 const KINDS = [
   ['agent', 'Agents'],
+  ['approval agent', 'Approval agents'],
   ['service', 'Services'],
   ['person', 'People'],
 ] as const;
 
 /** Everyone and everything that acts, with who answers for it and the most that it may ever do. */
 export function ActorsPage() {
-  const known = useLive<{ actors: readonly ActorLine[]; decisions: readonly PersonDecisions[] }>('/api/actors');
+  const known = useLive<{
+    actors: readonly ActorLine[];
+    decisions: readonly PersonDecisions[];
+    agentDecisions: readonly AgentDecisions[];
+  }>('/api/actors');
   return (
     <>
       <div className="page-head">
         <h1>Actors, and the most that each may ever do</h1>
       </div>
       <Shown known={known}>
-        {({ actors, decisions }) =>
+        {({ actors, decisions, agentDecisions }) =>
           actors.length === 0 ? (
             <Empty title="Nobody is configured.">They are under actors in countersign.yaml.</Empty>
           ) : (
@@ -30,7 +35,14 @@ export function ActorsPage() {
                 <section key={kind} className="group">
                   <h2>{title}</h2>
                   {of.map((actor) => (
-                    <Actor key={actor.id} actor={actor} decided={decisions.find(({ person }) => person === actor.id)} />
+                    <Actor
+                      key={actor.id}
+                      actor={actor}
+                      habits={habitsOf(
+                        decisions.find(({ person }) => person === actor.id),
+                        agentDecisions.find(({ agent }) => agent === actor.id),
+                      )}
+                    />
                   ))}
                 </section>
               );
@@ -42,13 +54,15 @@ export function ActorsPage() {
   );
 }
 
-function Actor({ actor, decided }: { readonly actor: ActorLine; readonly decided: PersonDecisions | undefined }) {
+function Actor({ actor, habits }: { readonly actor: ActorLine; readonly habits: string | undefined }) {
   return (
     <div className="record">
       <div>
         <h3>{actor.name ?? actor.id}</h3>
         <p className="small quiet">
-          {actor.kind === 'person' ? actor.id : `role ${actor.role}, answered for by ${actor.owner}`}
+          {actor.kind === 'person'
+            ? actor.id
+            : `${actor.role === null ? 'approves' : `role ${actor.role}`}, answered for by ${actor.owner}`}
         </p>
       </div>
       <div>
@@ -58,7 +72,7 @@ function Actor({ actor, decided }: { readonly actor: ActorLine; readonly decided
             <li key={line}>{line}</li>
           ))}
         </ul>
-        {decided === undefined ? null : <p className="small">{habitsOf(decided)}</p>}
+        {habits === undefined ? null : <p className="small">{habits}</p>}
       </div>
       <p className="small">
         <Link href={`/activity?actor=${encodeURIComponent(actor.id)}`}>What {actor.name ?? actor.id} did</Link>
@@ -67,7 +81,10 @@ function Actor({ actor, decided }: { readonly actor: ActorLine; readonly decided
   );
 }
 
-function habitsOf({ approved, rejected, perDay, medianToDecideMs, unread }: PersonDecisions): string {
+function habitsOf(person: PersonDecisions | undefined, agent: AgentDecisions | undefined): string | undefined {
+  if (agent !== undefined) return `In 30 days ${agent.approved} approved, looked at by nobody.`;
+  if (person === undefined) return undefined;
+  const { approved, rejected, perDay, medianToDecideMs, unread } = person;
   const share = approved === 0 ? '' : `, ${Math.round((100 * unread) / approved)} % of it unread`;
   return `In 30 days ${approved} approved${share}, ${rejected} rejected: ${perDay.toFixed(1)} a day, half of them within ${span(medianToDecideMs)}.`;
 }

@@ -75,10 +75,13 @@ function Signatures({ detail: { view } }: Part) {
   if (view.approvals.length + open === 0) return null;
   return (
     <ul className="signatures" aria-label="Countersignatures">
-      {view.approvals.map(({ person, at, reason, via }) => (
+      {view.approvals.map(({ person, agentOf, at, reason, via }) => (
         <li key={person} title={reason}>
           <span className="signed">
             {person}
+            {agentOf === undefined ? null : (
+              <span className="small quiet"> approval agent, {agentOf} answers for it</span>
+            )}
             {via === undefined ? null : <span className="small quiet"> by a click in Slack</span>}
           </span>
           <Ago at={at} />

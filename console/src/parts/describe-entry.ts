@@ -44,7 +44,7 @@ export function describeEntry(entry: ActivityEntry): DescribedEntry {
     case 'approval':
       return body['complete'] === true
         ? say('Approved', 'all countersignatures are there', 'good')
-        : say('Signed', `${text(body['person'])} countersigned${because(body)}`, 'good');
+        : say('Signed', `${signerOf(body)} countersigned${because(body)}`, 'good');
     case 'rejection':
       return say('Rejected', `${text(body['person'])}${because(body)}`, 'bad');
     case 'apply':
@@ -124,6 +124,11 @@ function outcome(
 
 function forWhom({ actor, onBehalfOf }: ActivityEntry): string {
   return onBehalfOf === null || onBehalfOf === actor ? '' : ` for ${onBehalfOf}`;
+}
+
+/** An agent is never taken for a person. */
+function signerOf(body: Body): string {
+  return body['agent'] === undefined ? text(body['person']) : `the approval agent ${text(body['agent'])}`;
 }
 
 function because(body: Body): string {

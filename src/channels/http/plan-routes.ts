@@ -41,7 +41,7 @@ export function servePlans(app: FastifyInstance, gateway: Gateway, receiveApprov
     if (bearerOf(request.headers).bearer !== 'none') {
       return sendError(reply, 403, {
         code: 'token_cannot_approve',
-        message: 'No token can approve a plan: tokens are what agents have, and no agent approves.',
+        message: 'No token can approve a plan: tokens are what agents have, and only a signature approves.',
         hint: 'A person signs the plan with their own key: `countersign plan approve`. Send the envelope without Authorization.',
       });
     }
@@ -67,7 +67,7 @@ const BASE64 = z
 
 /** The shape alone; `receiveApproval` verifies what it says and who signed it. */
 const ENVELOPE = z.strictObject({
-  payloadType: z.literal('application/vnd.countersign.approval+json'),
+  payloadType: z.enum(['application/vnd.countersign.approval+json', 'application/vnd.countersign.agent-approval+json']),
   payload: BASE64,
   signatures: z
     .array(

@@ -33,7 +33,7 @@ export const PLAN = z.object({
   undo: z.string().describe('How one gets back.'),
   heldBecause: z.array(z.object({ policy: z.string(), reason: z.string() })),
   missing: z.array(z.string()).describe('What must still come before it can be applied.'),
-  approvals: z.array(z.object({ person: z.string(), at: z.string() })),
+  approvals: z.array(z.object({ person: z.string(), agentOf: z.string().optional(), at: z.string() })),
   approvalsMissing: z.number(),
   canDecide: z
     .array(z.string())
@@ -85,7 +85,11 @@ export function planAnswer(view: PlanView): PlanAnswer {
     undo: describeUndo(plan.undo),
     heldBecause: plan.held.policies.map(({ policy, reason }) => ({ policy, reason })),
     missing: missingOf(view),
-    approvals: view.approvals.map(({ person, at }) => ({ person, at })),
+    approvals: view.approvals.map(({ person, agentOf, at }) => ({
+      person,
+      ...(agentOf === undefined ? {} : { agentOf }),
+      at,
+    })),
     approvalsMissing: view.approvalsMissing,
     canDecide: [...view.canDecide],
     decideWith: view.decideWith,
@@ -136,7 +140,10 @@ export function planText(plan: PlanAnswer): string {
     ...plan.heldBecause.map(({ policy, reason }) => `  held by ${policy}: ${reason}`),
     ...(plan.truncated ? [`  (cut; all of it is shown by ${plan.decideWith})`] : []),
     ...plan.missing.map((missing) => `  missing: ${missing}`),
-    ...plan.approvals.map(({ person, at }) => `  countersigned by ${person} at ${at}`),
+    ...plan.approvals.map(
+      ({ person, agentOf, at }) =>
+        `  countersigned by ${person}${agentOf === undefined ? '' : ` (an approval agent; ${agentOf} answers for it)`} at ${at}`,
+    ),
   ]
     .map(visible)
     .join('\n');

@@ -43,7 +43,20 @@ function configured({ agentTokens, actors }: Config): readonly OwnToken[] {
         ]
       : [],
   );
-  return [...agents, ...people];
+  const approving = [...actors.values()].flatMap((actor) =>
+    actor.kind === 'approval agent'
+      ? [
+          {
+            ...lasting,
+            kind: 'key' as const,
+            id: actor.id,
+            of: actor.owner,
+            what: `a public key (approves as an agent in ${actor.approves.join(', ')})`,
+          },
+        ]
+      : [],
+  );
+  return [...agents, ...people, ...approving];
 }
 
 async function kept(store: Store, now: Instant): Promise<readonly OwnToken[]> {

@@ -16,7 +16,7 @@ import type { ApplyPlan } from '../apply-plan.ts';
 import type { BreakerStatus, Breakers } from '../breakers.ts';
 import type { Changes } from '../changes.ts';
 import type { KnownTarget } from '../create-gateway.ts';
-import { decisionsByPerson, type PersonDecisions } from '../decisions.ts';
+import { type AgentDecisions, decisionsByAgent, decisionsByPerson, type PersonDecisions } from '../decisions.ts';
 import type { Drifts } from '../drift.ts';
 import type { ApplyReply, Gateway, PlanView, Refused } from '../gateway.ts';
 import type { Halts } from '../halts.ts';
@@ -25,7 +25,7 @@ import type { TargetRules } from '../target-rules.ts';
 import { type Activity, createActivity } from './activity.ts';
 import { createDescribePlan, type PlanDetail } from './plan-detail.ts';
 import { createPlanQueue, type PlanQueue } from './plan-queue.ts';
-import { spellPerson, spellRole, spellTask } from './spell-rights.ts';
+import { spellApprovalAgent, spellPerson, spellRole, spellTask } from './spell-rights.ts';
 
 /** What people see of Countersign, and do besides countersigning: the one interface behind the console. */
 export interface Oversight {
@@ -36,6 +36,8 @@ export interface Oversight {
   saw(plan: PlanId, person: ActorId): Promise<void>;
   /** How people decided in the last thirty days. */
   decisions(): Promise<readonly PersonDecisions[]>;
+  /** What approval agents approved in that time. */
+  agentDecisions(): Promise<readonly AgentDecisions[]>;
   tasks(page: { readonly limit: number; readonly cursor?: string }): Promise<TaskPage>;
   task(id: string): Promise<TaskLine | undefined>;
   actors(): readonly ActorLine[];
@@ -170,6 +172,7 @@ export function createOversight(deps: OversightDeps): Oversight {
       }
     },
     decisions: () => decisionsByPerson(store, { sinceMs: deps.now() - MEASURED_MS, nowMs: deps.now() }),
+    agentDecisions: () => decisionsByAgent(store, { sinceMs: deps.now() - MEASURED_MS }),
     async tasks({ limit, cursor }) {
       const [at, id] = cursor?.split(' ') ?? [];
       const before = at === undefined || id === undefined ? {} : { before: { at, id } };
@@ -205,14 +208,14 @@ export function createOversight(deps: OversightDeps): Oversight {
 
   function actorLine(actor: Actor): ActorLine {
     if (actor.kind === 'person') return personLine(actor);
-    const role = deps.roles().get(actor.role);
+    const role = actor.kind === 'approval agent' ? undefined : deps.roles().get(actor.role);
     return {
       id: actor.id,
       kind: actor.kind,
       name: null,
       owner: actor.owner,
-      role: actor.role,
-      mayDo: role === undefined ? ['Its role is not configured: it may do nothing.'] : spellRole(role),
+      role: actor.kind === 'approval agent' ? null : actor.role,
+      mayDo: mayDoOf(actor, role),
       halted: halts.covering({ agent: actor.id, task: '', target: '' })?.message ?? null,
     };
   }
@@ -241,6 +244,11 @@ export function createOversight(deps: OversightDeps): Oversight {
       halted: halts.covering({ agent: '', task: '', target: target.id })?.message ?? null,
     };
   }
+}
+
+function mayDoOf(actor: Exclude<Actor, Person>, role: Role | undefined): readonly string[] {
+  if (actor.kind === 'approval agent') return spellApprovalAgent(actor);
+  return role === undefined ? ['Its role is not configured: it may do nothing.'] : spellRole(role);
 }
 
 function personLine(person: Person): ActorLine {

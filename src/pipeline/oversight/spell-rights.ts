@@ -1,4 +1,4 @@
-import type { Person, Role } from '../../domain/actor.ts';
+import type { ApprovalAgent, Person, Role } from '../../domain/actor.ts';
 import type { TargetRadius, Task } from '../../domain/task.ts';
 
 /** What a task may do now, in sentences that need no knowledge of patterns and limits. */
@@ -43,6 +43,15 @@ const PROPOSED: Readonly<Record<Role['propose'][number], string>> = {
   unknown: 'code that nobody has looked at',
   maintain: 'upkeep',
 };
+
+/** What an approval agent may do. */
+export function spellApprovalAgent({ owner, family, approves }: ApprovalAgent): readonly string[] {
+  return [
+    `Countersigns in ${approves.join(', ')} where one person is asked: what was measured, can be undone and has few enough rows.`,
+    `Never what an agent of ${family} or of ${owner} proposed, or ${owner} asked for; and never in production.`,
+    'Does nothing else: it opens no task, rejects nothing, and is counted with no person.',
+  ];
+}
 
 /** What a person may do. */
 export function spellPerson({ approves, breaksGlass, roles }: Person): readonly string[] {

@@ -73,7 +73,9 @@ export function serveOversight(app: FastifyInstance, oversight: Oversight, guard
   app.get('/api/actors', may('task.read'), async (request) => ({
     actors: oversight.actors(),
     // What people did is for those to see who may read the ledger.
-    decisions: signedInOf(request).rights.includes('ledger.read') ? await oversight.decisions() : [],
+    ...(signedInOf(request).rights.includes('ledger.read')
+      ? { decisions: await oversight.decisions(), agentDecisions: await oversight.agentDecisions() }
+      : { decisions: [], agentDecisions: [] }),
   }));
   app.get('/api/targets', may('target.read'), async () => ({ targets: oversight.targets() }));
   app.get('/api/breakers', may('halt.read'), async () => ({ breakers: await oversight.breakers() }));
