@@ -33,7 +33,30 @@ export function get<Answer>(path: string, signal?: AbortSignal): Promise<Answer>
   return ask<Answer>(path, signal === undefined ? {} : { signal });
 }
 
-export function send<Answer>(path: string, body: unknown = {}, method = 'POST'): Promise<Answer> {
+/** How the person shows anew who they are, where the gateway asks for it. */
+let showWho: () => Promise<void> = () => Promise.reject(new Error('nobody is asked yet'));
+
+export function showWhoBy(way: () => Promise<void>): void {
+  showWho = way;
+}
+
+/** Where the gateway first wants to know who is there, the device is asked, and it is sent once more. */
+export async function send<Answer>(path: string, body: unknown = {}, method = 'POST'): Promise<Answer> {
+  try {
+    return await sendOnce<Answer>(path, body, method);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== 'step_up_needed') throw error;
+    try {
+      await showWho();
+    } catch (cause) {
+      // What the gateway said tells the other ways; what the device said would not.
+      throw Object.assign(error, { cause });
+    }
+    return sendOnce<Answer>(path, body, method);
+  }
+}
+
+function sendOnce<Answer>(path: string, body: unknown, method: string): Promise<Answer> {
   return ask<Answer>(path, {
     method,
     headers: { 'content-type': 'application/json', 'x-countersign-csrf': csrf },

@@ -47,6 +47,13 @@ export async function assertionFor(options: PublicKeyCredentialRequestOptionsJSO
   );
 }
 
+/** Shows the gateway that the person is still there. @throws NoPasskeys when there is none to do it with here. */
+export async function stepUp(): Promise<void> {
+  await requirePasskey();
+  const options = await send<PublicKeyCredentialRequestOptionsJSON>('/api/session/step-up/options');
+  await send('/api/session/step-up', await assertionFor(options));
+}
+
 function requireBrowser(): void {
   if (!('PublicKeyCredential' in window) || !window.isSecureContext)
     throw new NoPasskeys('This browser can’t use passkeys here.');

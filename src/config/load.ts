@@ -69,7 +69,7 @@ export interface Config {
   /** Whom people sign in with; `null` where there is no provider. */
   readonly oidc: ConfiguredOidc | null;
   /** For how long people stay signed in, in milliseconds. */
-  readonly session: { readonly idleMs: number; readonly longestMs: number };
+  readonly session: { readonly idleMs: number; readonly longestMs: number; readonly stepUpMs: number };
   /** What stops an agent, a task or a target by itself. */
   readonly breakers: ReadonlyMap<Breaker, ConfiguredBreaker>;
   /** For how long somebody may let another decide in their place; `null` where nobody can. */
@@ -168,7 +168,11 @@ export async function loadConfig(file: string): Promise<Config> {
     ),
     roles: new Map(Object.entries(value.roles).map(([id, entry]) => [asId<RoleId>(id), roleOf(id, entry)])),
     oidc: oidcOf(value, directory),
-    session: { idleMs: value.identity.session.idle, longestMs: value.identity.session.longest },
+    session: {
+      idleMs: value.identity.session.idle,
+      longestMs: value.identity.session.longest,
+      stepUpMs: value.identity.session.stepUp,
+    },
     delegationMs: value.identity.delegation?.longest ?? null,
     freezes: freezes.freezes,
     webhooks: value.notifications.webhooks.map(({ url, secret }) => ({

@@ -252,6 +252,8 @@ const identity = z.strictObject({
     .strictObject({
       idle: duration.refine((ms) => ms >= 1000 && ms <= 12 * UNITS_MS.h, 'from 1s to 12h').prefault('30m'),
       longest: duration.refine((ms) => ms >= 1000 && ms <= 24 * UNITS_MS.h, 'from 1s to 24h').prefault('12h'),
+      /** For how long it holds that somebody showed who they are, for what a session alone is not enough for. */
+      stepUp: duration.refine((ms) => ms >= 1000 && ms <= 12 * UNITS_MS.h, 'from 1s to 12h').prefault('15m'),
     })
     .prefault({}),
   /** People who are away let another decide in their place; left out, nobody can. */

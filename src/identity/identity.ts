@@ -9,14 +9,16 @@ import type { ReceiveVerdict } from '../pipeline/verdicts.ts';
 import type { Store } from '../store/store.ts';
 import { type ApiTokens, createApiTokens } from './api-tokens.ts';
 import { createChallenges } from './challenges.ts';
+import { passkeyThatCounts } from './counting-passkeys.ts';
 import { createOidcSignIn, type OidcSettings, type OidcSignIn } from './oidc.ts';
 import { createPasskeyVerdicts, type PasskeyVerdicts } from './passkey-verdicts.ts';
 import { createPasskeyVouching, type PasskeyVouching } from './passkey-vouching.ts';
-import { createPasskeys, type Passkeys, passkeyThatCounts } from './passkeys.ts';
+import { createPasskeys, type Passkeys } from './passkeys.ts';
 import { createPersonSessions, type PersonSessions, type SignInWay } from './person-sessions.ts';
 import { createSignInCodes, FIRST, type SignInCodes } from './sign-in-codes.ts';
 import { createSignInLimits, type SignInLimits } from './sign-in-limits.ts';
 import { createSlackClicks, type SlackClicks, type SlackSettings } from './slack-clicks.ts';
+import { createStepUp, type StepUp } from './step-up.ts';
 
 /** Who people are, how they show it, and for how long it holds. */
 export interface Identity {
@@ -26,6 +28,7 @@ export interface Identity {
   readonly vouching: PasskeyVouching;
   readonly tokens: ApiTokens;
   readonly verdicts: PasskeyVerdicts;
+  readonly stepUp: StepUp;
   readonly oidc: OidcSignIn;
   readonly limits: SignInLimits;
   readonly clicks: SlackClicks;
@@ -37,7 +40,7 @@ export function createIdentity(deps: {
   /** With the passkeys that count. */
   readonly people: () => ReadonlyMap<ActorId, Person>;
   readonly known: KnownPasskeys;
-  readonly session: () => { readonly idleMs: number; readonly longestMs: number };
+  readonly session: () => { readonly idleMs: number; readonly longestMs: number; readonly stepUpMs: number };
   /** `null` where there is no provider. */
   readonly oidc: () => OidcSettings | null;
   /** `null` where there is none. */
@@ -52,7 +55,16 @@ export function createIdentity(deps: {
   const sessions = createPersonSessions({ store, proof, people, limits: deps.session, counts, secret, now });
   const challenges = createChallenges({ secret, now });
   const passkeys = createPasskeys({ store, proof, sessions, known, challenges, people, ledgerKey, now });
-  const oidc = createOidcSignIn({ settings: deps.oidc, sessions, challenges, secret, people, log: proof.log });
+  const oidc = createOidcSignIn({
+    settings: deps.oidc,
+    sessions,
+    challenges,
+    secret,
+    people,
+    freshMs: () => deps.session().stepUpMs,
+    now,
+    log: proof.log,
+  });
   return {
     oidc,
     sessions,
@@ -60,6 +72,15 @@ export function createIdentity(deps: {
     passkeys,
     vouching: createPasskeyVouching({ people, passkeys }),
     tokens: createApiTokens({ store, proof, people, now }),
+    stepUp: createStepUp({
+      store,
+      proof,
+      challenges,
+      people,
+      freshMs: () => deps.session().stepUpMs,
+      oidc: () => oidc.configured,
+      now,
+    }),
     verdicts: createPasskeyVerdicts({ people, receiveVerdict, now }),
     clicks: createSlackClicks({ store, settings: deps.slack, people, gateway: ledgerKey, receiveVerdict, now }),
     limits: createSignInLimits(now, (address) =>

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { Configuration } from 'openid-client';
 import type { Person, PersonRole } from '../domain/actor.ts';
-import type { ActorId } from '../domain/ids.ts';
+import { type ActorId, type Instant, instantOf } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
 import type { Log } from '../pipeline/proof.ts';
@@ -24,7 +24,13 @@ export interface OidcSettings {
 export interface OidcSignIn {
   readonly configured: boolean;
   /** Where to send the browser, and what it must bring back to prove that it is the same one. */
-  begin(origin: string): Promise<{ readonly url: string; readonly ticket: string } | { readonly refused: Refusal }>;
+  /**
+   * @param again whether the provider must ask who is there, unless it has lately: for what a session is not enough for.
+   */
+  begin(
+    origin: string,
+    again?: boolean,
+  ): Promise<{ readonly url: string; readonly ticket: string } | { readonly refused: Refusal }>;
   /** @param callback the address that the provider sent the browser to. @param ticket what the browser had kept. */
   finish(origin: string, callback: URL, ticket: string, replaces: string | undefined): Promise<SignedIn>;
   /** Whether a session of a person who signed in so still counts. */
@@ -32,7 +38,7 @@ export interface OidcSignIn {
 }
 
 export const OIDC_CALLBACK = '/api/session/oidc/callback';
-const PURPOSE = 'openid connect';
+const [PURPOSE, AGAIN] = ['openid connect', 'openid connect, again'];
 const TIMEOUT_S = 10;
 
 /** Loaded where there is a provider. */
@@ -44,6 +50,9 @@ export function createOidcSignIn(deps: {
   readonly challenges: Challenges;
   readonly secret: Buffer;
   readonly people: () => ReadonlyMap<ActorId, Person>;
+  /** How long ago somebody may have shown who they are, for what a session is not enough for. */
+  readonly freshMs: () => number;
+  readonly now: () => number;
   readonly log: Log;
 }): OidcSignIn {
   let known: { readonly settings: OidcSettings; readonly provider: Promise<Configuration> } | undefined;
@@ -68,6 +77,8 @@ export function createOidcSignIn(deps: {
     return discovery(issuer, settings.clientId, secret, undefined, { execute, timeout: TIMEOUT_S });
   }
 
+  const maxAgeS = () => Math.max(1, Math.floor(deps.freshMs() / 1000));
+
   /** All that this sign-in is recognised by follows from the ticket, so that nobody has to remember it. */
   function secretsOf(ticket: string): { readonly state: string; readonly nonce: string; readonly verifier: string } {
     const derived = (what: string) => createHmac('sha256', deps.secret).update(`${what} ${ticket}`).digest('base64url');
@@ -79,12 +90,12 @@ export function createOidcSignIn(deps: {
       return deps.settings() !== null;
     },
 
-    async begin(origin) {
+    async begin(origin, again = false) {
       const settings = deps.settings();
       if (settings === null) return { refused: NOT_CONFIGURED };
       try {
         const { buildAuthorizationUrl, calculatePKCECodeChallenge } = await client();
-        const ticket = deps.challenges.issue(PURPOSE).toString('base64url');
+        const ticket = deps.challenges.issue(again ? AGAIN : PURPOSE).toString('base64url');
         const { state, nonce, verifier } = secretsOf(ticket);
         const url = buildAuthorizationUrl(await providerOf(settings), {
           redirect_uri: `${origin}${OIDC_CALLBACK}`,
@@ -93,6 +104,7 @@ export function createOidcSignIn(deps: {
           nonce,
           code_challenge: await calculatePKCECodeChallenge(verifier),
           code_challenge_method: 'S256',
+          ...(again ? { max_age: String(maxAgeS()) } : {}),
         });
         return { url: url.href, ticket };
       } catch (error) {
@@ -103,10 +115,12 @@ export function createOidcSignIn(deps: {
     async finish(origin, callback, ticket, replaces) {
       const settings = deps.settings();
       if (settings === null) return { refused: NOT_CONFIGURED };
-      const spend = deps.challenges.accept(ticket, PURPOSE);
+      const again = deps.challenges.accept(ticket, AGAIN);
+      const spend = again ?? deps.challenges.accept(ticket, PURPOSE);
       if (spend === undefined) return no('this browser has not begun it, or too long ago', 'Sign in again.');
       const { state, nonce, verifier } = secretsOf(ticket);
       let claims: Claims;
+      let shownAt: Instant | null;
       try {
         const { authorizationCodeGrant, fetchUserInfo } = await client();
         const provider = await providerOf(settings);
@@ -117,8 +131,10 @@ export function createOidcSignIn(deps: {
           expectedNonce: nonce,
           pkceCodeVerifier: verifier,
           idTokenExpected: true,
+          ...(again === undefined ? {} : { maxAge: maxAgeS() }),
         });
         const inToken: Claims = tokens.claims() ?? { sub: '' };
+        shownAt = shownAtOf(inToken, deps.now());
         // Providers may keep all but the subject for who asks (Core 1.0 §5.4).
         const asked = provider.serverMetadata().userinfo_endpoint !== undefined;
         const more = asked ? await fetchUserInfo(provider, tokens.access_token, inToken.sub) : {};
@@ -147,6 +163,7 @@ export function createOidcSignIn(deps: {
           via: 'oidc',
           credential: credentialOf(settings, claims.sub),
           roles,
+          shownAt,
           replaces,
           writes: spend,
         });
@@ -178,6 +195,12 @@ function personOf(people: ReadonlyMap<ActorId, Person>, claims: Claims): Person 
   const { email, email_verified: verified } = claims;
   if (typeof email !== 'string' || verified !== true) return undefined;
   return all.find((one) => one.subject === undefined && one.email?.toLowerCase() === email.toLowerCase());
+}
+
+/** When the provider has asked who is there (`auth_time`, Core 1.0 §2): a sign-in may only say that the browser is the same. */
+function shownAtOf({ auth_time: seconds }: Claims, nowMs: number): Instant | null {
+  if (typeof seconds !== 'number' || !Number.isFinite(seconds) || seconds < 0) return null;
+  return instantOf(Math.min(seconds * 1000, nowMs));
 }
 
 function rolesFrom({ groups, groupsClaim }: OidcSettings, claims: Claims): readonly PersonRole[] {

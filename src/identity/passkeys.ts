@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type {
   PublicKeyCredentialCreationOptionsJSON,
   PublicKeyCredentialRequestOptionsJSON,
@@ -12,21 +11,15 @@ import { type ActorId, asId, type Instant, instantOf } from '../domain/ids.ts';
 import type { Passkey, PasskeyStatement } from '../domain/passkey.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
-import { verifyWebAuthn } from '../ledger/webauthn-signature.ts';
 import type { KnownPasskeys } from '../pipeline/passkeys.ts';
 import type { Proof } from '../pipeline/proof.ts';
-import {
-  allPasskeys,
-  confirmPasskey,
-  countPasskey,
-  insertPasskey,
-  passkeysOf,
-  removePasskey,
-} from '../store/passkeys.ts';
+import { allPasskeys, confirmPasskey, insertPasskey, passkeysOf, removePasskey } from '../store/passkeys.ts';
 import type { PasskeyRow } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
+import { asserted, usedBefore } from './asserted.ts';
 import type { Challenges } from './challenges.ts';
 import { ALGORITHMS, publicKeyOf } from './cose-key.ts';
+import { doesNotCount, passkeyThatCounts, userHandle } from './counting-passkeys.ts';
 import type { PersonSession, PersonSessions } from './person-sessions.ts';
 import type { SignedIn } from './sign-in-codes.ts';
 import type { Assertion } from './signed-by-passkey.ts';
@@ -137,12 +130,12 @@ export function createPasskeys(deps: {
         requireUserVerification: true,
         supportedAlgorithmIDs: [...ALGORITHMS],
       }).catch((error: unknown) => (error instanceof Error ? error : new Error(String(error))));
-      if (verified instanceof Error) return no(verified.message, 'Begin the registration again.');
+      if (verified instanceof Error) return doesNotCount(verified.message, 'Begin the registration again.');
       const publicKey = verified.verified
         ? await publicKeyOf(verified.registrationInfo.credential.publicKey)
         : undefined;
       if (!verified.verified || publicKey === undefined || spend === undefined)
-        return no('the authenticator’s answer is not one to this registration', 'Begin it again.');
+        return doesNotCount('the authenticator’s answer is not one to this registration', 'Begin it again.');
       const at = instantOf(deps.now());
       const { id: credential, counter } = verified.registrationInfo.credential;
       const about = { person: session.person, credential, publicKey, rpId, origin };
@@ -164,7 +157,8 @@ export function createPasskeys(deps: {
           writes: [...spend, insertPasskey(row)],
         });
       } catch (error) {
-        if (error instanceof GuardFailed) return no('this authenticator is registered already', 'Use it to sign in.');
+        if (error instanceof GuardFailed)
+          return doesNotCount('this authenticator is registered already', 'Use it to sign in.');
         throw error;
       }
       // The code was made at the machine for just this; whoever has a key vouches with it themselves.
@@ -180,41 +174,20 @@ export function createPasskeys(deps: {
       return generateAuthenticationOptions({ rpID, challenge, userVerification: 'required' });
     },
 
-    async signIn(origin, { id, response }, replaces) {
-      const row = (await allPasskeys(store)).find(({ credential }) => credential === id);
-      const passkey = row === undefined ? undefined : passkeyThatCounts(deps.people(), row.id, row.person);
-      if (row === undefined)
-        return no('this passkey is not registered here', 'Sign in with your key, and register it.');
-      if (passkey === undefined) return no('nobody has vouched for this passkey', confirmHint(row.id, row.person));
-      const clientData = Buffer.from(response.clientDataJSON, 'base64url');
-      const challenge = challengeIn(clientData);
-      const spend = challenges.accept(challenge, 'sign in');
-      if (spend === undefined) return no('it answers no challenge of this gateway, or answers too late', 'Try again.');
-      if (origin !== passkey.origin) return no(`this passkey is for ${passkey.origin}`, 'Open the console there.');
-      const verdict = verifyWebAuthn({
-        ...passkey,
-        challenge: Buffer.from(challenge, 'base64url'),
-        authenticatorData: Buffer.from(response.authenticatorData, 'base64url'),
-        clientData,
-        signature: Buffer.from(response.signature, 'base64url'),
-      });
-      if (!verdict.valid) return no(verdict.why, 'Try again; nothing was recorded.');
-      if (response.userHandle !== undefined && response.userHandle !== handleText(passkey.person))
-        return no('the authenticator has it for somebody else', 'Register it again.');
+    async signIn(origin, assertion, replaces) {
+      const answer = await asserted(assertion, { origin, purpose: 'sign in' }, deps);
+      if ('refused' in answer) return answer;
+      const { passkey, writes } = answer;
       try {
         return await sessions.open({
           person: passkey.person,
           via: 'passkey',
           credential: passkey.id,
           replaces,
-          writes: [...spend, countPasskey(passkey.id, verdict.counter)],
+          writes,
         });
       } catch (error) {
-        if (error instanceof GuardFailed)
-          return no(
-            'it has been used before, or there is a copy of this authenticator',
-            `Try again. If it says so again, take the passkey back: countersign passkey revoke ${passkey.id}`,
-          );
+        if (error instanceof GuardFailed) return usedBefore(passkey);
         throw error;
       }
     },
@@ -231,7 +204,7 @@ export function createPasskeys(deps: {
       const passkey = verifyPasskey(envelope, { people: deps.people(), ledgerKeys });
       const row = passkey === undefined ? undefined : await find(passkey.id);
       if (passkey === undefined || row === undefined)
-        return no('it vouches for no passkey that was registered here', 'Sign it with your own key.');
+        return doesNotCount('it vouches for no passkey that was registered here', 'Sign it with your own key.');
       await vouched(envelope, passkey);
       return { passkey: shown(row) };
     },
@@ -255,15 +228,6 @@ export function createPasskeys(deps: {
   };
 }
 
-/** A passkey that somebody who may has vouched for. */
-export function passkeyThatCounts(
-  people: ReadonlyMap<ActorId, Person>,
-  id: string,
-  person: string,
-): Passkey | undefined {
-  return people.get(asId<ActorId>(person))?.passkeys.find((passkey) => passkey.id === id);
-}
-
 /** The name to which authenticators bind passkeys: an address is none (WebAuthn Level 3 §5.1.2). */
 function nameOf(origin: string): string | undefined {
   const { hostname } = new URL(origin);
@@ -271,30 +235,8 @@ function nameOf(origin: string): string | undefined {
 }
 
 function noName(origin: string): Refused {
-  return no(`passkeys belong to a name, and ${origin} is an address`, 'Open the console as localhost, or by its name.');
-}
-
-function userHandle(person: ActorId): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(createHash('sha256').update(`countersign person ${person}`).digest());
-}
-
-function handleText(person: ActorId): string {
-  return Buffer.from(userHandle(person)).toString('base64url');
-}
-
-function challengeIn(clientData: Buffer): string {
-  try {
-    return String((JSON.parse(clientData.toString('utf8')) as { challenge?: unknown } | null)?.challenge);
-  } catch (error) {
-    if (error instanceof SyntaxError) return '';
-    throw error;
-  }
-}
-
-function confirmHint(id: string, person: string): string {
-  return `At a machine with your key: countersign passkey confirm ${id} --as ${person}`;
-}
-
-function no(why: string, hint: string): Refused {
-  return { refused: { refused: 'denied', message: `This does not count: ${why}.`, hint } };
+  return doesNotCount(
+    `passkeys belong to a name, and ${origin} is an address`,
+    'Open the console as localhost, or by its name.',
+  );
 }

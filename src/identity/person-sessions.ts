@@ -45,6 +45,8 @@ export interface SignIn {
   readonly credential: string;
   /** The most that it may be used for, of the person's roles; `null` or left out for all. */
   readonly roles?: readonly PersonRole[] | null;
+  /** When they showed who they are, where that wasn’t just now; `null` where nobody knows. */
+  readonly shownAt?: Instant | null;
   /** The token of the session that this browser had until now. */
   readonly replaces?: string | undefined;
   /** What must hold and become so in the same instant: a code is redeemed once. */
@@ -67,6 +69,7 @@ export interface PersonSessions {
   all(): Promise<readonly PersonSession[]>;
 }
 
+const NEVER = instantOf(0);
 const FORGET_AFTER_MS = 24 * 3_600_000;
 const TOUCH_EVERY_MS = 30_000;
 
@@ -130,7 +133,7 @@ export function createPersonSessions(deps: {
   }
 
   return {
-    async open({ person, via, credential, roles = null, replaces, writes = [] }) {
+    async open({ person, via, credential, roles = null, shownAt, replaces, writes = [] }) {
       const token = newToken();
       const id = `session_${randomBytes(8).toString('hex')}`;
       const nowMs = deps.now();
@@ -144,7 +147,7 @@ export function createPersonSessions(deps: {
         roles: roles === null ? null : JSON.stringify(roles),
         opened_at: now,
         seen_at: now,
-        stepped_up_at: now,
+        stepped_up_at: shownAt === undefined ? now : (shownAt ?? NEVER),
         ends_at: instantOf(nowMs + deps.limits().longestMs),
         ended_at: null,
       };

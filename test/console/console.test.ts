@@ -3,7 +3,9 @@ import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { signPasskey } from '../../src/approval/passkey.ts';
 import { keyOf, personNamed } from '../../src/cli/as-person.ts';
-import { asId, type TargetId } from '../../src/domain/ids.ts';
+import { asId, instantOf, type TargetId } from '../../src/domain/ids.ts';
+import { statements } from '../../src/store/schema.ts';
+import { write } from '../../src/store/write.ts';
 import { addAuthenticator, consoleUrl, hasBrowser, openBrowser, signIn, watchPage } from '../fixtures/console.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
@@ -138,7 +140,7 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     expect(await customers()).toBe(before);
   });
 
-  it('halts and lets go on, with a reason, and says so on every page', async () => {
+  it('halts and lets go on, with a reason, by who is still there, and says so on every page', async () => {
     await page.goto(`${consoleUrl(served.http)}/halt`);
     await page.getByLabel('Why', { exact: true }).fill('looking at something odd');
     await page.getByRole('button', { name: 'Halt everything' }).click();
@@ -148,9 +150,16 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     await page.getByRole('link', { name: 'Targets' }).click();
     await page.getByText('looking at something odd').first().waitFor();
     await page.goto(`${consoleUrl(served.http)}/halt`);
+    // Somebody left the browser open: the device is asked who is there, and then it is done.
+    const old = instantOf(Date.now() - 3_600_000);
+    await ada.countersign.store.commit([write(statements.updateTable('person_sessions').set({ stepped_up_at: old }))]);
     await page.getByLabel('Why it may go on').fill('it was nothing');
     await page.getByRole('button', { name: 'Let it go on' }).click();
     await page.getByText('Everything is halted.').waitFor({ state: 'detached' });
+    const sessions = await ada.countersign.ledger.entries({ kind: 'session', limit: 1 });
+    expect(sessions[0]?.entry.body).toMatchObject({ event: 'stepped up', person: 'ada', via: 'passkey' });
+    // The browser tells of every refusal: of this one, and of no other.
+    expect(misdeeds.errors.splice(0)).toEqual([expect.stringContaining('403')]);
     expect(await mcp.call('execute_sql', { target: 'rental-production', sql: 'SELECT 1' })).toMatchObject({
       outcome: 'rows',
     });

@@ -60,8 +60,8 @@ identity:
   });
 
   /** The browser leaves for the provider, with a ticket in a cookie. */
-  async function leave(page: Page): Promise<string> {
-    const answer = await fetch(`${page.origin}/api/session/oidc`, { redirect: 'manual' });
+  async function leave(page: Page, query = ''): Promise<string> {
+    const answer = await fetch(`${page.origin}/api/session/oidc${query}`, { redirect: 'manual' });
     expect(answer.status).toBe(303);
     const [ticket = ''] = answer.headers.getSetCookie();
     expect(ticket).toMatch(/^countersign-sign-in=[\w-]+; Path=\/; HttpOnly; SameSite=Lax; Max-Age=300$/);
@@ -109,6 +109,28 @@ identity:
     expect(stranger.said).toContain('nobody here is stranger');
     expect(stranger.said).toContain('under actors.people');
     expect(await signIn('mallory')).toMatchObject({ status: 403, session: undefined });
+  });
+
+  it('is asked anew who is there before what a session is not enough for, and must have asked', async () => {
+    const { page } = await signIn('ada');
+    expect((await page.ask('GET', '/api/session')).body.steppedUpAt).toMatch(/^1970/);
+    const registers = (on: Page) => on.ask('POST', '/api/passkeys/options');
+    expect(await registers(page)).toMatchObject({
+      status: 403,
+      body: { error: { code: 'step_up_needed', hint: expect.stringContaining('/api/session/oidc?again') } },
+    });
+    const again = newPage(served);
+    const asked = new URL(await leave(again, '?again'));
+    expect(asked.searchParams.get('max_age')).toBe('900');
+    expect((await comeBack(again, await provider.signIn(asked.href, 'ada'))).status).toBe(303);
+    const { steppedUpAt } = (await again.ask('GET', '/api/session')).body;
+    expect(Math.abs(Date.now() - Date.parse(steppedUpAt))).toBeLessThan(60_000);
+    expect((await registers(again)).status).toBe(200);
+    // A browser that takes the question out of the address gets an answer that says of no time.
+    const quiet = newPage(served);
+    const without = new URL(await leave(quiet, '?again'));
+    without.searchParams.delete('max_age');
+    expect((await comeBack(quiet, await provider.signIn(without.href, 'ada'))).status).toBe(403);
   });
 
   it('can’t be given a role by the provider that the configuration doesn’t give', async () => {

@@ -5,8 +5,11 @@ import { signPasskey } from '../../src/approval/passkey.ts';
 import { createPersonKey } from '../../src/approval/person-key.ts';
 import { keyOf, personNamed } from '../../src/cli/as-person.ts';
 import { canonicalJson, type Json } from '../../src/domain/digest.ts';
+import { instantOf } from '../../src/domain/ids.ts';
 import { verifyLedger } from '../../src/ledger/verify.ts';
 import { getPlan } from '../../src/store/plans.ts';
+import { statements } from '../../src/store/schema.ts';
+import { write } from '../../src/store/write.ts';
 import { type Authenticator, newAuthenticator, type Wrongly } from '../fixtures/authenticator.ts';
 import { type Answered, newPage, type Page } from '../fixtures/browser.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
@@ -201,6 +204,72 @@ describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }
     expect((await send(good())).status, 'twice').toBeGreaterThan(400);
   });
 
+  it('show within a session who is there, before what a browser left open must not be enough for', async () => {
+    const { from } = await signIn(device);
+    const graces = newAuthenticator();
+    const hers = await register(await signedInByKey('grace'), graces);
+    await confirm(hers.body.passkey.id, 'grace');
+    const { session } = (await from.ask('GET', '/api/session')).body;
+    const late = async () => {
+      const old = { stepped_up_at: instantOf(Date.now() - 16 * 60_000) };
+      const query = statements.updateTable('person_sessions').set(old).where('id', '=', session);
+      await opened.countersign.store.commit([write(query, 1)]);
+    };
+    const plan = await propose('DELETE FROM customers WHERE id BETWEEN 15 AND 17');
+    await opened.approve(plan);
+    await late();
+    const scope = { scope: 'agent', id: 'nobody-yet', reason: 'a test of ours' };
+    expect((await from.ask('POST', '/api/halts', scope)).status, 'halting is for everybody, always').toBe(200);
+    const acts = [
+      ['/api/halts/resume', scope],
+      [`/api/plans/${plan}/apply`, {}],
+      [`/api/plans/${plan}/undo`, {}],
+      ['/api/passkeys/options', {}],
+      ['/api/passkeys', newAuthenticator().create({ challenge: 'AAAA', rp: { id: 'localhost' } }, from.origin)],
+    ] as const;
+    for (const [path, body] of acts)
+      expect(await from.ask('POST', path, body), path).toMatchObject({
+        status: 403,
+        body: {
+          error: { code: 'step_up_needed', hint: expect.stringContaining('countersign console login --as ada') },
+        },
+      });
+    expect((await getPlan(opened.countersign.store, plan))?.state).toBe('approved');
+    expect((await from.ask('GET', '/api/halts')).body.halts).toHaveLength(1);
+
+    const options = async (on = from) => (await on.ask('POST', '/api/session/step-up/options')).body;
+    const show = (answer: unknown) => from.ask('POST', '/api/session/step-up', answer);
+    const other = await signIn(device);
+    const wrong: readonly (readonly [string, unknown])[] = [
+      ['nobody verified', device.get(await options(), from.origin, { flags: 0x01 })],
+      ['another page', device.get(await options(), 'https://evil.example')],
+      ['another name', device.get(await options(), from.origin, { rpId: 'evil.example' })],
+      ['another key', device.get(await options(), from.origin, { by: newAuthenticator() })],
+      ['another session’s', device.get(await options(other.from), from.origin)],
+      ['a sign-in’s', device.get((await from.ask('POST', '/api/session/passkey/options')).body, from.origin)],
+      ['unregistered', newAuthenticator().get(await options(), from.origin)],
+      ['grace’s', graces.get(await options(), from.origin)],
+      ['a verdict’s', device.get((await ask(from, plan)).body.options ?? (await options(other.from)), from.origin)],
+    ];
+    for (const [what, answer] of wrong) expect((await show(answer)).status, what).toBe(403);
+    expect((await show({})).status).toBe(400);
+    expect((await from.ask('POST', '/api/halts/resume', scope)).status, 'still').toBe(403);
+
+    const answer = device.get(await options(), from.origin);
+    expect(await show(answer)).toMatchObject({ status: 200, body: { steppedUpAt: expect.any(String) } });
+    expect((await from.ask('POST', '/api/halts/resume', scope)).status).toBe(200);
+    await late();
+    expect((await show(answer)).status, 'the same answer again').toBe(403);
+    expect((await from.ask('POST', `/api/plans/${plan}/apply`, {})).status).toBe(403);
+    expect((await show(device.get(await options(), from.origin))).status).toBe(200);
+    expect(await from.ask('POST', `/api/plans/${plan}/apply`, {})).toMatchObject({
+      status: 200,
+      body: { state: 'applied' },
+    });
+    const entries = await opened.countersign.ledger.entries({ subject: session, limit: 10 });
+    expect(entries.filter(({ entry }) => JSON.stringify(entry).includes('"stepped up"'))).toHaveLength(2);
+  });
+
   it('don’t let somebody decide on what they asked for, nor who has not the right', async () => {
     const before = task;
     const file = join(site.directory, 'asked.yaml');
@@ -249,7 +318,7 @@ describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }
     expect((await confirmBy(key, toConfirm.body.options)).body).toMatchObject({ passkey: { id, confirmed: true } });
     expect((await signIn(second)).status).toBe(200);
     expect((await verifyLedger(`${site.directory}/state/countersign.db`)).verdict).toBe('sound');
-    if (hasPython) expect(await judgedByStranger(site)).toMatchObject({ verdict: 'sound', approvals: 3, applied: 1 });
+    if (hasPython) expect(await judgedByStranger(site)).toMatchObject({ verdict: 'sound', approvals: 4, applied: 2 });
   });
 
   it('count no more once they are taken back, with the sessions that they opened, whatever the state says then', async () => {

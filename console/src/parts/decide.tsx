@@ -332,11 +332,17 @@ function UndoDialog({
   );
 }
 
+/** Where the provider asks anew who is there; the page begins again after it. */
+const ASK_PROVIDER = '/api/session/oidc?again';
+
 export function Failed({ error }: { readonly error: Error }) {
   return (
     <div className="banner" role="alert">
       <strong>{error.message}</strong>
       {error instanceof ApiError && error.hint !== '' ? <span>{error.hint}</span> : null}
+      {error instanceof ApiError && error.hint.includes(ASK_PROVIDER) ? (
+        <a href={ASK_PROVIDER}>Show it with your provider</a>
+      ) : null}
     </div>
   );
 }

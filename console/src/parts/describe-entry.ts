@@ -106,6 +106,7 @@ function changed(body: Body): string {
 
 function session(body: Body, say: (kind: string, said: string) => DescribedEntry): DescribedEntry {
   const person = text(body['person']);
+  if (body['event'] === 'stepped up') return say('Still there', `${person} showed it with a ${text(body['via'])}`);
   if (body['event'] === 'opened') return say('Signed in', `${person} with a ${text(body['via'])}`);
   if (body['event'] === 'ended') return say('Signed out', `${text(body['why'])}, by ${text(body['by'])}`);
   return say('Sign-in', `${person} asked for an address to sign in with`);

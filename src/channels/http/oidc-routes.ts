@@ -8,7 +8,7 @@ import { sessionCookie, sessionToken, signInTicket, ticketCookie } from './sessi
 import { NOT_PRIVATE, sendLockedOut } from './sign-in-route.ts';
 
 /**
- * `GET /api/session/oidc` sends the browser to the provider, which sends it back to the callback. That comes from another
+ * `GET /api/session/oidc` sends the browser to the provider (with `?again` so that it asks who is there), which sends it back to the callback. That comes from another
  * site, as it must: what shows that this browser began it is the ticket in a cookie, to which state, nonce and PKCE
  * verifier are bound.
  */
@@ -20,10 +20,10 @@ export function serveOidc(
     clientAddress,
   }: { readonly identity: Identity; readonly publicUrl: string | undefined; readonly clientAddress: ClientAddress },
 ): void {
-  app.get('/api/session/oidc', async (request, reply) => {
+  app.get<{ Querystring: { again?: string } }>('/api/session/oidc', async (request, reply) => {
     const origin = originOf(request, publicUrl);
     if (!isPrivate(origin)) return sendError(reply, 403, NOT_PRIVATE);
-    const begun = await identity.oidc.begin(origin);
+    const begun = await identity.oidc.begin(origin, request.query.again !== undefined);
     if ('refused' in begun) return sendRefusal(reply, begun.refused);
     return reply.header('set-cookie', ticketCookie(begun.ticket, origin)).redirect(begun.url, 303);
   });

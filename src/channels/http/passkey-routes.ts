@@ -5,6 +5,7 @@ import { sendError, sendRefusal } from './http-error.ts';
 import { originOf } from './own-origin.ts';
 import { type PersonGuard, signedInOf } from './person-session.ts';
 import { type SignInRoute, whyNot } from './sign-in-route.ts';
+import type { NeedsStepUp } from './step-up-routes.ts';
 import { ASSERTION, assertionOf, REGISTRATION } from './webauthn-bodies.ts';
 
 /** `/api/passkeys`: a person’s own. `/api/session/passkey`: signing in with one. */
@@ -13,11 +14,12 @@ export function servePasskeys(
   deps: {
     readonly identity: Identity;
     readonly guard: PersonGuard;
+    readonly needsStepUp: NeedsStepUp;
     readonly signIn: SignInRoute;
     readonly publicUrl: string | undefined;
   },
 ): void {
-  const { guard, signIn, publicUrl } = deps;
+  const { guard, needsStepUp, signIn, publicUrl } = deps;
   const { passkeys, vouching } = deps.identity;
 
   app.get('/api/passkeys', { preHandler: guard('passkey.own') }, async (request) => ({
@@ -25,6 +27,8 @@ export function servePasskeys(
   }));
 
   app.post('/api/passkeys/options', { preHandler: guard('passkey.own') }, async (request, reply) => {
+    const shown = needsStepUp(request, reply, 'passkey.register');
+    if (shown !== undefined) return shown;
     const options = await passkeys.registrationOptions(signedInOf(request), originOf(request, publicUrl));
     return 'refused' in options ? sendRefusal(reply, options.refused) : options;
   });
@@ -33,6 +37,8 @@ export function servePasskeys(
     const body = REGISTRATION.safeParse(request.body);
     const session = signedInOf(request);
     if (!body.success) return malformed(reply, body.error);
+    const shown = needsStepUp(request, reply, 'passkey.register');
+    if (shown !== undefined) return shown;
     const registered = await passkeys.register(session, originOf(request, publicUrl), {
       ...body.data,
       clientExtensionResults: {},

@@ -24,6 +24,7 @@ import { metadataParameter, type ProtectedResource, serveResourceMetadata } from
 import { serveSessions } from './session-routes.ts';
 import { createSignInRoute } from './sign-in-route.ts';
 import { type ReceiveCallback, serveSlack } from './slack-route.ts';
+import { createNeedsStepUp, serveStepUp } from './step-up-routes.ts';
 import { serveVerdicts } from './verdict-routes.ts';
 
 export interface HttpOptions {
@@ -114,15 +115,17 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     const guard = createPersonGuard({ ...identity, publicUrl });
     const clientAddress = createClientAddress(options.proxies ?? []);
     const signIn = createSignInRoute({ identity, publicUrl, clientAddress });
-    const parts = { identity, guard, signIn, publicUrl, clientAddress, gateway: options.gateway };
+    const needsStepUp = createNeedsStepUp(identity);
+    const parts = { identity, guard, needsStepUp, signIn, publicUrl, clientAddress, gateway: options.gateway };
     serveSessions(app, parts);
     servePasskeys(app, parts);
     serveVerdicts(app, parts);
+    serveStepUp(app, parts);
     serveOidc(app, parts);
     if (options.console !== undefined) {
       const { oversight, tail } = options.console;
       serveOversight(app, oversight, guard);
-      serveActions(app, oversight, guard);
+      serveActions(app, oversight, parts);
       serveEvents(app, { activity: oversight.activity, tail, guard });
       serveConsoleFiles(app);
     }
