@@ -30,7 +30,17 @@ function moved(): void {
 }
 
 function read(): Place {
-  return { path: location.pathname, query: new URLSearchParams(location.search) };
+  return { path: pathOf(location.pathname), query: new URLSearchParams(location.search) };
+}
+
+/** Links from elsewhere escape what need not be: the colon in the id of a plan. */
+function pathOf(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch (error) {
+    if (error instanceof URIError) return path;
+    throw error;
+  }
 }
 
 function subscribe(listener: () => void): () => void {

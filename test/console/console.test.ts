@@ -70,13 +70,15 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
       /^default-src 'none'; script-src 'self'; style-src 'self';/,
     );
     expect(shell.headers.get('content-security-policy')).not.toContain('unsafe');
+    // As links in messages have it.
+    expect((await fetch(`${served.http}/plans/sha256%3Aabcd`)).status).toBe(200);
     const html = await shell.text();
     const script = /src="(\/assets\/[^"]+\.js)"/.exec(html)?.[1] ?? '';
     const asset = await fetch(served.http + script);
     expect(asset.headers.get('cache-control')).toContain('immutable');
     const etag = shell.headers.get('etag') ?? '';
     expect((await fetch(`${served.http}/`, { headers: { 'if-none-match': etag } })).status).toBe(304);
-    for (const path of ['/nothing', '/assets/../package.json', '/index.html', '/plans/a/b'])
+    for (const path of ['/nothing', '/assets/../package.json', '/index.html', '/plans/a/b', '/plans/a%2fb'])
       expect((await fetch(served.http + path)).status).toBe(404);
   });
 

@@ -60,7 +60,8 @@ export function serveConsoleFiles(app: FastifyInstance, directory = BUILT): void
   const files = readFiles(directory);
   const page = files.get('/index.html');
   app.get('/*', async (request, reply) => {
-    const path = request.url.split('?', 1)[0] ?? '/';
+    // A colon, as in the id of a plan, may come as it stands or escaped; what isn't escaped well never comes here.
+    const path = decodeURIComponent(request.url.split('?', 1)[0] ?? '/');
     const file = PAGES.some((known) => known.test(path)) ? page : files.get(path);
     if (file !== undefined && path !== '/index.html') return send(request, reply, file);
     if (page === undefined && PAGES.some((known) => known.test(path))) return notBuilt(reply);
