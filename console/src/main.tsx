@@ -8,6 +8,7 @@ import './styles/base.css';
 import './styles/shell.css';
 import './styles/queue.css';
 import './styles/plan.css';
+import './styles/ledger.css';
 import './styles/lists.css';
 
 showWhoBy(stepUp);

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import { defaultConfigFile } from '../config/load.ts';
 import { ENTRY_KINDS } from '../domain/entry.ts';
@@ -9,6 +9,7 @@ import type { StoredEntry } from '../ledger/read-entries.ts';
 import { loadSigningKey, verifierKey } from '../ledger/signing-key.ts';
 import { verifyLedger } from '../ledger/verify.ts';
 import type { Countersign } from '../server/open-countersign.ts';
+import { besideGateway } from './beside-gateway.ts';
 import { answer, answerWith, type CommonOptions, configOf, UsageError, withCommonOptions } from './command.ts';
 import { EXIT } from './exit.ts';
 import { registerLedgerExport } from './ledger-export.ts';
@@ -24,6 +25,7 @@ interface ShowOptions extends CommonOptions {
 interface VerifyOptions extends CommonOptions {
   readonly file?: string;
   readonly key?: string;
+  readonly besideGateway?: boolean;
 }
 
 /** Adds `countersign ledger show|verify|export|tiles|checkpoint|trust|disclose|erase|rotate-key`. */
@@ -44,7 +46,11 @@ export function registerLedger(program: Command): void {
       ),
   )
     .option('--key <verifier key>', 'the key to trust; without it, that of the configuration or of the copy itself')
-    .action((file: string | undefined, options: VerifyOptions) => answer(options, () => verify(file, options)));
+    .addOption(new Option('--beside-gateway').hideHelp())
+    .action((file: string | undefined, options: VerifyOptions) => {
+      if (options.besideGateway === true) besideGateway();
+      return answer(options, () => verify(file, options));
+    });
 
   registerLedgerExport(ledger);
   registerLedgerValues(ledger);

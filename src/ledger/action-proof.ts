@@ -14,12 +14,20 @@ import { keyId, type SigningKey } from './signing-key.ts';
 /** Beyond this the whole ledger is the better proof. */
 const MAX_ENTRIES = 10_000;
 
+/** An action has more entries than one file is meant for. */
+export class TooManyEntries extends RangeError {
+  constructor(subject: string) {
+    super(`${subject} has more than ${MAX_ENTRIES} entries`);
+    this.name = 'TooManyEntries';
+  }
+}
+
 /**
  * Makes the proof of one action: canonical JSON, a value a line. What each line holds is told in docs/proof-format.md. It
  * leads to the newest checkpoint that others cosigned, if that covers the action, and else to the newest.
  *
  * @param subject as `subjectNamed` finds it. @param kept a checkpoint that somebody has from earlier.
- * @throws RangeError for more entries than one file is meant for; Error when `kept` is no checkpoint of this ledger.
+ * @throws TooManyEntries; Error when `kept` is no checkpoint of this ledger.
  */
 export async function proveAction(
   { store, ledger, key }: { readonly store: Store; readonly ledger: Ledger; readonly key: SigningKey },
@@ -86,7 +94,7 @@ async function entriesAbout(store: Store, subject: string, size: number): Promis
     : (await entriesOf(store, [String(task?.task ?? '')], size)).filter(({ entry }) => entry.kind === 'task opened');
   const lent = await entriesOf(store, delegationsOf([...own, ...more]), size);
   const all = [...own, ...more, ...lent, ...(await keysOf(store, size))].sort((a, b) => a.index - b.index);
-  if (all.length > MAX_ENTRIES) throw new RangeError(`${subject} has ${all.length} entries`);
+  if (all.length > MAX_ENTRIES) throw new TooManyEntries(subject);
   return all;
 }
 

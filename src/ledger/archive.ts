@@ -5,7 +5,7 @@ import { statements } from '../store/schema.ts';
 import { checkpointFile } from '../store/sqlite-store.ts';
 import type { Store } from '../store/store.ts';
 import type { KeptRotation } from './key-succession.ts';
-import type { Ledger } from './ledger.ts';
+import { type Ledger, newestCheckpoint } from './ledger.ts';
 import { leafHash } from './tree.ts';
 
 /** A ledger as a stranger gets it: read without trusting anything in it. */
@@ -48,10 +48,21 @@ const PAGE = 1000;
  * names stand in canonical order here, so that nothing need be sorted.
  */
 export async function* exportLedger(store: Store, ledger: Ledger): AsyncGenerator<string> {
-  const checkpoints = await store.all(statements.selectFrom('checkpoints').selectAll().orderBy('size'));
-  const size = checkpoints.at(-1)?.size ?? 0;
+  const size = (await newestCheckpoint(store))?.size ?? 0;
   yield `${JSON.stringify({ countersign: 'ledger/v1', size, verifierKey: ledger.verifierKey })}\n`;
-  for (const { size: at, note } of checkpoints) yield `${JSON.stringify({ checkpoint: note, size: at })}\n`;
+  for (let after = 0; after < size; ) {
+    const notes = await store.all(
+      statements
+        .selectFrom('checkpoints')
+        .selectAll()
+        .where('size', '>', after)
+        .where('size', '<=', size)
+        .orderBy('size')
+        .limit(PAGE),
+    );
+    for (const { size: at, note } of notes) yield `${JSON.stringify({ checkpoint: note, size: at })}\n`;
+    after = notes.at(-1)?.size ?? size;
+  }
   for (let from = 0; from < size; from += PAGE) {
     const rows = await store.all(
       statements

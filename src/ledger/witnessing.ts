@@ -20,8 +20,8 @@ export type Testimony =
 export interface Witnessing {
   /** @throws StoreUnavailable when the ledger can't be read. What goes wrong with a witness is in what it returns. */
   ask(): Promise<readonly Testimony[]>;
-  /** How many entries there are, and of how many enough witnesses have signed the root. */
-  witnessed(): Promise<{ readonly entries: number; readonly witnessed: number }>;
+  /** How many entries there are, and of how many enough witnesses have signed the root; and which witnesses these are. */
+  witnessed(): Promise<{ readonly entries: number; readonly witnessed: number; readonly by: readonly string[] }>;
 }
 
 const PATIENCE_MS = 5000;
@@ -94,7 +94,8 @@ export function createWitnessing(deps: {
     async witnessed() {
       const entries = checkpointSize(await ledger.checkpoint());
       const note = await newestCheckpointWith(store, (each) => witnessesOf(each, witnesses).length >= deps.quorum);
-      return { entries, witnessed: note === undefined ? 0 : checkpointSize(note) };
+      if (note === undefined) return { entries, witnessed: 0, by: [] };
+      return { entries, witnessed: checkpointSize(note), by: witnessesOf(note, witnesses).map(({ name }) => name) };
     },
   };
 }

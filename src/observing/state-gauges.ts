@@ -40,6 +40,8 @@ export interface StateOfThings {
     testimonies(): readonly { readonly witness: string; readonly cosigned: boolean }[];
     witnessed(): Promise<{ readonly entries: number; readonly witnessed: number }>;
   };
+  /** What came of reading the whole ledger last; `null` before the first time. */
+  ledgerVerdict(): 'sound' | 'tampered' | 'unreadable' | null;
   nowMs(): number;
   /** Told when something of this could not be read: its figure is then left out, and the others are there all the same. */
   onTrouble(error: unknown): void;
@@ -131,6 +133,10 @@ export function addStateGauges(
   gauge('countersign_reload_failed', 'Whether what the files say is not in force', [], (failed) =>
     failed.set(state.reloadFailed() ? 1 : 0),
   );
+  gauge('countersign_ledger_verdict', 'What reading the whole ledger found last', ['verdict'], (found) => {
+    const verdict = state.ledgerVerdict();
+    if (verdict !== null) found.set({ verdict }, 1);
+  });
   const { witnesses } = state;
   if (witnesses !== undefined) {
     gauge('countersign_witness_cosigns', 'Whether a witness cosigned when asked last', ['witness'], (cosigns) => {

@@ -31,6 +31,7 @@ import { countPlans, waitingSince } from '../store/plans.ts';
 import { openTasks, taskById } from '../store/tasks.ts';
 import { askWitnesses } from './ask-witnesses.ts';
 import type { OwnCommand } from './begin-command.ts';
+import { createConsoleParts } from './console-parts.ts';
 import { followBreakers } from './follow-breakers.ts';
 import { type Notifier, startNotifier } from './notifier.ts';
 import type { Countersign } from './open-countersign.ts';
@@ -57,8 +58,8 @@ export interface Running {
 export interface ServeOptions {
   readonly metrics: Metrics;
   readonly tracing: Tracing | undefined;
-  /** How it begins commands beside itself; left out, it makes no backups by itself. */
-  readonly own?: OwnCommand;
+  /** How it begins commands beside itself. */
+  readonly own: OwnCommand;
   /** Set when several processes take PostgreSQL clients on one port. */
   readonly share?: {
     /** Which of them this is: the first (0) speaks HTTP and MCP too. */
@@ -115,6 +116,7 @@ export async function serve(
   });
   const readiness = createReadiness(countersign);
   const witnesses = share === undefined || share.issuer === 0 ? askWitnesses(countersign) : null;
+  const consoleParts = createConsoleParts(countersign, { own, witnesses });
   metrics.watch({
     plans: () => countPlans(store),
     waitingSince: () => waitingSince(store),
@@ -133,6 +135,7 @@ export async function serve(
     backups: () => backupFigures(store, backedUp(countersign.config)),
     drifts: () => [...countersign.targets.keys()].flatMap((id) => countersign.drifts.known(id) ?? []),
     needs: readiness.needs,
+    ledgerVerdict: () => consoleParts.verification().last?.verdict.verdict ?? null,
     ...(witnesses === null ? {} : { witnesses }),
     nowMs: now,
     onTrouble: (error) => log.warn({ err: error }, 'a figure could not be read'),
@@ -272,7 +275,7 @@ export async function serve(
     }).catch((error: unknown) => log.warn({ err: error }, 'what is kept for undo could not be looked through'));
   const lettingGo = setInterval(() => void expireKept(), EXPIRE_UNDO_EVERY_MS);
   lettingGo.unref();
-  const schedule = isFirst && own !== undefined ? scheduleBackups(countersign, own) : undefined;
+  const schedule = isFirst ? scheduleBackups(countersign, own) : undefined;
   const stopping = isFirst ? followBreakers(countersign) : undefined;
   const drifting = isFirst ? scheduleDrift(countersign) : undefined;
   const warm = warmUp();
@@ -291,7 +294,13 @@ export async function serve(
     },
     async close() {
       readiness.drain();
-      await Promise.all([watching.close(), schedule?.close(), drifting?.close(), stopping?.close()]);
+      await Promise.all([
+        watching.close(),
+        schedule?.close(),
+        drifting?.close(),
+        stopping?.close(),
+        consoleParts.close(),
+      ]);
       clearInterval(recovering);
       clearInterval(expiring);
       clearInterval(retiring);
@@ -325,7 +334,7 @@ export async function serve(
         if (first === undefined) return undefined;
         return { resource: first.audience, issuers: [first, ...others].map(({ issuer }) => issuer) };
       },
-      console: { oversight, tail },
+      console: { oversight, ...consoleParts, tail },
       receiveApproval: countersign.receiveVerdict,
       receiveCallback: slack.receive,
       mcp: inTheirTrace(createMcpEndpoint({ gateway, version, log, cursorKey: secretFor('cursors') }), tracing),

@@ -1,15 +1,26 @@
-import axeCore from 'axe-core';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { signPasskey } from '../../src/approval/passkey.ts';
-import { keyOf, personNamed } from '../../src/cli/as-person.ts';
 import { asId, instantOf, type TargetId } from '../../src/domain/ids.ts';
+import { verifyLedger } from '../../src/ledger/verify.ts';
 import { statements } from '../../src/store/schema.ts';
 import { write } from '../../src/store/write.ts';
-import { addAuthenticator, consoleUrl, hasBrowser, openBrowser, signIn, watchPage } from '../fixtures/console.ts';
+import {
+  axe,
+  consoleUrl,
+  EVERYTHING,
+  hasBrowser,
+  makePasskey,
+  openBrowser,
+  signIn,
+  watchPage,
+} from '../fixtures/console.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { hasPython, verifyAsStranger } from '../fixtures/verifier.ts';
 
 const TASK = WORK.replace(/write: \[.*\]/, 'write: [public.*]').replace('rowsPerStatement: 100', 'rowsPerStatement: 5');
 const DELETE = "DELETE FROM customers WHERE email LIKE '%1@%'";
@@ -83,17 +94,7 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
   });
 
   it('makes a passkey that counts once its owner has vouched for it', async () => {
-    await addAuthenticator(page);
-    await page.goto(`${consoleUrl(served.http)}/passkeys`);
-    await page.getByRole('button', { name: 'Make a passkey on this device' }).click();
-    const command = await page.getByText('countersign passkey confirm').innerText();
-    const id = / confirm (\S+) /.exec(command)?.[1] ?? '';
-    const { identity } = ada.countersign;
-    const statement = await identity.passkeys.statement(id);
-    if (statement === undefined) throw new Error(`there is no passkey ${id}`);
-    const person = personNamed(ada.countersign, 'ada', null);
-    await identity.passkeys.confirm(signPasskey(statement, keyOf(ada.countersign, person, undefined)));
-    await page.getByText('It counts.').waitFor();
+    await makePasskey(page, ada);
   });
 
   it('an agent proposes: the queue has it within a second; approved, applied and taken back from there', async () => {
@@ -189,6 +190,70 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     expect(kinds).toEqual(expect.arrayContaining(['Signed', 'Applies', 'Took effect']));
   });
 
+  it('hands out what filters show, the proof of an action and the whole ledger, for others to judge', async () => {
+    await page.goto(`${consoleUrl(served.http)}/activity?decision=approve`);
+    const rows = (await taken('CSV')).split('\r\n');
+    expect(rows[0]).toMatch(/^entry,at,kind,decision,actor/);
+    expect(rows.slice(1, -1).map((row) => row.split(',').slice(2, 5))).toEqual([
+      ['approval', 'approve', 'ada'],
+      ['approval', 'approve', 'ada'],
+    ]);
+    const lines = (await taken('JSON lines')).trimEnd().split('\n');
+    const parsed = lines.map((line) => JSON.parse(line));
+    expect(parsed[0]).toMatchObject({ countersign: 'activity/v1', filter: { decision: 'approve' } });
+    expect(parsed.at(-1)).toEqual({ end: { entries: 2, complete: true, next: null, unfiled: 0 } });
+
+    const [plan] = await ada.countersign.ledger.entries({ kind: 'plan', limit: 1 });
+    await page.goto(`${consoleUrl(served.http)}/plans/${plan?.entry.subject}`);
+    const proof = join(site.directory, 'taken.proof.jsonl');
+    writeFileSync(proof, await taken('Take all about it in one file'));
+    await page.goto(`${consoleUrl(served.http)}/activity`);
+    await page.getByText('Check it yourself, without this gateway').click();
+    const archive = join(site.directory, 'taken.ledger.jsonl');
+    writeFileSync(archive, await taken(/^Take the whole ledger/));
+    const { verifierKey } = ada.countersign.ledger;
+    expect(await verifyLedger(archive, verifierKey)).toMatchObject({ verdict: 'sound', keyFrom: 'outside' });
+    expect(readFileSync(archive, 'utf8')).not.toContain(task.token);
+    expect(readFileSync(archive, 'utf8')).not.toContain("'%1@%'");
+    if (hasPython) {
+      const trust = join(site.directory, 'trust.json');
+      writeFileSync(trust, JSON.stringify(await site.ask('ledger', 'trust')));
+      expect(await verifyAsStranger(archive, trust)).toMatchObject({ verdict: 'sound', applied: 2 });
+      expect(await verifyAsStranger(proof, trust)).toMatchObject({ verdict: 'sound', applied: 1 });
+    }
+  });
+
+  it('says that the ledger is sound only once it was read whole, and that it is not when it is not', async () => {
+    await page.goto(`${consoleUrl(served.http)}/activity`);
+    await page.getByText('Not verified yet').waitFor();
+    await page.getByText('No witness cosigns it').waitFor();
+    const verify = page.getByRole('button', { name: 'Verify all of it now' });
+    await verify.click();
+    await page.getByText(/^Sound as of/).waitFor({ timeout: 30_000 });
+    const state = new DatabaseSync(join(site.directory, 'state/countersign.db'));
+    state.exec('PRAGMA busy_timeout = 5000');
+    const [old] = state.prepare("SELECT idx, entry FROM ledger_entries WHERE kind = 'approval' LIMIT 1").all();
+    const put = (entry: unknown) =>
+      state.prepare('UPDATE ledger_entries SET entry = ? WHERE idx = ?').run(String(entry), Number(old?.['idx']));
+    put(String(old?.['entry']).replace('24 test customers', '42 test customers'));
+    await verify.click();
+    await page.getByRole('alert').getByText(`entry ${old?.['idx']} was changed`).waitFor({ timeout: 30_000 });
+    expect(await page.getByText(/^Sound as of/).count()).toBe(0);
+    expect(await (await fetch(`${served.http}/metrics`)).text()).toContain(
+      'countersign_ledger_verdict{verdict="tampered"} 1',
+    );
+    put(old?.['entry']);
+    state.close();
+    await verify.click();
+    await page.getByText(/^Sound as of/).waitFor({ timeout: 30_000 });
+  });
+
+  async function taken(name: string | RegExp): Promise<string> {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name }).click()]);
+    const file = await download.path();
+    return readFileSync(file, 'utf8');
+  }
+
   it('tells whoever comes back what came meanwhile, and nothing twice', async () => {
     const cookie = (await context.cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
     const entries = await ada.countersign.ledger.entries({ limit: 10_000 });
@@ -243,7 +308,7 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     await asSuperuser(site.databaseUrl, 'DROP TABLE public.shadow');
   });
 
-  it('axe finds nothing on any page, in light and dark', { timeout: 30_000 }, async () => {
+  it('axe finds nothing on any page, in light and dark', { timeout: 90_000 }, async () => {
     await proposes(DELETE);
     await proposes('DROP TABLE damage_reports');
     const paths = [
@@ -282,18 +347,3 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     await page.locator('.link-state[data-connection="live"]').waitFor();
   }
 });
-
-const EVERYTHING = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-
-/** What axe has against a page: rule and elements. In the dark only colours can be others. */
-async function axe(page: Page, runOnly: readonly string[]): Promise<readonly string[]> {
-  // Evaluated as the browser's own tools do it: the page's policy lets no script in.
-  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axeCore.source);
-  return page.evaluate(async (only) => {
-    const { axe: tool } = globalThis as unknown as {
-      axe: { run(options: object): Promise<{ violations: { id: string; nodes: { target: string[] }[] }[] }> };
-    };
-    const { violations } = await tool.run({ runOnly: only, resultTypes: ['violations'] });
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => target.join(' ')).join(', ')}`);
-  }, runOnly);
-}

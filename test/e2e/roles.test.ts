@@ -60,7 +60,14 @@ const ASKED: Record<
     ['POST', '/api/halts'],
     ['POST', '/api/halts/resume'],
   ],
-  'ledger.read': [['GET', '/api/activity']],
+  'ledger.read': [
+    ['GET', '/api/activity'],
+    ['GET', '/api/activity/export?limit=1'],
+    ['GET', '/api/ledger'],
+    ['GET', '/api/ledger/archive'],
+    ['GET', '/api/ledger/proofs/task_0000000000000000'],
+    ['POST', '/api/ledger/verification'],
+  ],
   'session.read': [['GET', '/api/sessions']],
   'session.revoke': [['DELETE', '/api/sessions/session_0000000000000000']],
   'passkey.own': [

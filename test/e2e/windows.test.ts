@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import pino from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -60,6 +61,7 @@ describe.each(servers.slice(0, 1))('when production may be changed, before $name
     running = await serve(countersign, 'test', pino({ level: 'silent' }), {
       metrics: createMetrics(),
       tracing: undefined,
+      own: { main: fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url)), config: site.config },
     });
     task = await site.openTask(WORK.replace('expires: 2h', 'expires: 6h'));
   }

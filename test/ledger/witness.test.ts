@@ -6,6 +6,7 @@ import { cosignatureOf } from '../../src/ledger/cosignature.ts';
 import { openLedger } from '../../src/ledger/ledger.ts';
 import { createSigningKey, loadSigningKey, type SigningKey } from '../../src/ledger/signing-key.ts';
 import { createWitnessing, type KnownWitness } from '../../src/ledger/witnessing.ts';
+import { createEvidence } from '../../src/pipeline/oversight/evidence.ts';
 import { openSqliteStore } from '../../src/store/sqlite-store.ts';
 import { addCheckpoint, type Witness } from '../../src/witness/add-checkpoint.ts';
 import { openKeptCheckpoints } from '../../src/witness/kept-checkpoints.ts';
@@ -57,10 +58,27 @@ describe('G7 a witness', () => {
     const note = await made.ledger.checkpoint();
     expect(cosignatureOf(note, note.slice(note.indexOf('\n\n') + 2), known)).toBeDefined();
     expect(openCheckpoint(note, key).size).toBe(7);
-    expect(await ours.witnessed()).toEqual({ entries: 7, witnessed: 7 });
+    expect(await ours.witnessed()).toEqual({ entries: 7, witnessed: 7, by: [known.name] });
     await grow();
-    expect(await ours.witnessed()).toEqual({ entries: 8, witnessed: 7 });
+    expect(await ours.witnessed()).toEqual({ entries: 8, witnessed: 7, by: [known.name] });
     await made.ledger.check();
+  });
+
+  it('is told to people with how far it has signed, and nothing more than that', async () => {
+    const ours = witnessing();
+    const evidence = createEvidence({
+      ...made,
+      key,
+      verifier: { known: () => ({ since: '', running: null, last: null }), begin: () => undefined },
+      witnesses: { quorum: 1, testimonies: () => [], witnessed: ours.witnessed },
+      now: () => Date.parse('2026-01-01T00:00:00Z'),
+    });
+    await ours.ask();
+    await grow();
+    const { checkpoint, verification, witnesses } = await evidence.standing();
+    expect(openCheckpoint(checkpoint.note, key).root.toString('base64')).toBe(checkpoint.root);
+    expect(verification.last).toBeNull();
+    expect(witnesses).toEqual({ quorum: 1, witnessed: checkpoint.size - 1, by: [known.name], asked: [] });
   });
 
   it('refuses what C2SP tlog-witness says, with its numbers', async () => {

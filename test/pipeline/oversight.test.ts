@@ -4,6 +4,7 @@ import type { Entry } from '../../src/domain/entry.ts';
 import { asId, type Digest, instantOf, type PlanId } from '../../src/domain/ids.ts';
 import type { Plan } from '../../src/domain/plan.ts';
 import { type Activity, createActivity } from '../../src/pipeline/oversight/activity.ts';
+import { exportActivity } from '../../src/pipeline/oversight/export-activity.ts';
 import { createPlanQueue } from '../../src/pipeline/oversight/plan-queue.ts';
 import { insertPlan, transition } from '../../src/store/plans.ts';
 import { statements } from '../../src/store/schema.ts';
@@ -82,6 +83,63 @@ describe.each(dialects)('on $name', (dialect) => {
     expect(await all({ until: at(-1) })).toHaveLength(1);
   });
 
+  it('writes what filters find into a file, which says whether something is missing of it', async () => {
+    await filed();
+    const lines = async (filter: Parameters<typeof exportActivity>[1]) => {
+      const text = await written(exportActivity(activity, filter, { format: 'jsonl', at: at(0) }));
+      expect(text.endsWith('\n')).toBe(true);
+      return text
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    };
+    const all = await lines({ task: 'task_1' });
+    expect(all[0]).toEqual({ countersign: 'activity/v1', at: at(0), filter: { task: 'task_1' }, size: 1206 });
+    expect(all.slice(1, -1).map(({ index }) => index)).toEqual(Array.from({ length: 1205 }, (_, n) => 1205 - n));
+    expect(all.at(-1)).toEqual({ end: { entries: 1205, complete: true, next: null, unfiled: 0 } });
+    expect((await lines({ table: 'public.orders' })).slice(1, -1)).toMatchObject([
+      { kind: 'outcome', decision: 'applied', plan: PLAN },
+      { kind: 'approval', body: { reason: 'Gesehen: 100%_sicher' } },
+      { kind: 'plan', actor: 'migrator' },
+    ]);
+    const first = await lines({ task: 'task_1', limit: 700 });
+    expect(first.at(-1)).toEqual({ end: { entries: 700, complete: false, next: 506, unfiled: 0 } });
+    expect(first).toHaveLength(702);
+    expect(await lines({ task: 'task_1', before: 506 })).toHaveLength(507);
+    expect((await lines({ actor: 'nobody' })).at(-1)).toMatchObject({ end: { entries: 0, complete: true } });
+  });
+
+  it('writes a table that runs nothing where it is opened', async () => {
+    const evil = {
+      task: 'task_3',
+      actor: 'migrator',
+      purpose: '=HYPERLINK("http://evil.example";"x")',
+      statements: [{ shape: 'SELECT "a", $1' }, { shape: '+1' }],
+    };
+    await made.ledger.record({
+      entries: [
+        entry(1500, 'task opened', 'task_3', evil),
+        entry(1501, 'denied', 'task_3', { ...evil, purpose: 'a\r\n@b\u202e\u001b[2J' }),
+        entry(1502, 'denied', 'task_3', { ...evil, purpose: ' -1', statements: [] }),
+      ],
+    });
+    await filed();
+    const ask = { format: 'csv', at: at(0) } as const;
+    const text = await written(exportActivity(activity, { task: 'task_3' }, ask));
+    const cells = (reason: string, shapes: string) => `task_3,,task_3,${reason},${shapes}`;
+    expect(text.split('\r\n').map((row) => row.replace(/^.*?(?=task_3)/, ''))).toEqual([
+      'entry,at,kind,decision,actor,on_behalf_of,target,tables,task,plan,subject,reason,statements',
+      cells(`' -1`, ''),
+      cells('a\\u000d\\u000a@b\\u202e\\u001b[2J', '"SELECT ""a"", $1; +1"'),
+      cells(`"'=HYPERLINK(""http://evil.example"";""x"")"`, '"SELECT ""a"", $1; +1"'),
+      '',
+    ]);
+    const cut = await written(exportActivity(activity, { task: 'task_3', limit: 1 }, ask));
+    expect(cut.trimEnd().split('\r\n').at(-1)).toMatch(
+      /^INCOMPLETE,,more entries lie before \d+: go on with before=\d+,+$/,
+    );
+  });
+
   it('files every entry once, however many gateways file at the same time', async () => {
     const other = await made.another();
     const second = createActivity({ store: other.store, onFailure: (error) => failures.push(error) });
@@ -127,6 +185,12 @@ describe.each(dialects)('on $name', (dialect) => {
     const later = createPlanQueue({ store: made.store, now: () => Date.parse('2030-01-01T00:00:00Z') });
     expect(await later.open({ limit: 9 })).toMatchObject({ plans: [], total: 0 });
   });
+
+  async function written(pieces: AsyncIterable<string>): Promise<string> {
+    let text = '';
+    for await (const piece of pieces) text += piece;
+    return text;
+  }
 
   async function filed(): Promise<void> {
     let page = await activity.page({ task: 'nothing', limit: 1 });

@@ -3,7 +3,9 @@ import type { ActivityPage as Page } from '../../../src/pipeline/oversight/activ
 import { useKeys } from '../keys.ts';
 import { useKept, useLive } from '../live.ts';
 import { EntryList } from '../parts/entries.tsx';
+import { LedgerStandingPart } from '../parts/ledger-standing.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
+import { TakeAway } from '../parts/take-away.tsx';
 import { grouped, moment } from '../parts/words.ts';
 import { go, usePlace } from '../router.ts';
 
@@ -42,6 +44,7 @@ export function ActivityPage() {
         <h1>Activity</h1>
         <Search field={search} />
       </div>
+      <LedgerStandingPart />
       <Filters />
       <Shown known={known}>{(page) => <Entries page={page} />}</Shown>
     </>
@@ -54,11 +57,17 @@ function Entries({ page }: { readonly page: Page }) {
   const behind = page.size - page.filed;
   return (
     <>
-      <p className="small quiet nums" role="status">
-        {grouped(page.size)} entries in the ledger, each signed for as it came. Check them yourself:{' '}
-        <code>countersign ledger verify</code>{' '}
-        {behind > 0 ? `The newest ${grouped(behind)} are not found by filters yet; they are being filed.` : ''}
-      </p>
+      <div className="tally small">
+        <p className="quiet nums" role="status">
+          {grouped(page.size)} entries in the ledger, each signed for as it came.{' '}
+          {behind > 0 ? `The newest ${grouped(behind)} are not found by filters yet; they are being filed.` : ''}
+        </p>
+        <p>
+          {filtered ? 'Take what these filters find: ' : 'Take the newest: '}
+          <TakeAway href={exported(query, 'jsonl')}>JSON lines</TakeAway>{' '}
+          <TakeAway href={exported(query, 'csv')}>CSV</TakeAway>
+        </p>
+      </div>
       {page.entries.length === 0 ? (
         <Empty title={filtered ? 'No entry says that.' : 'The ledger is empty.'}>
           {page.searchedBackTo === null
@@ -201,6 +210,12 @@ function TimeField({ name, said }: { readonly name: string; readonly said: strin
 function localValue(instant: string): string {
   const date = new Date(instant);
   return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+/** All that the filters find, not from this page on. */
+function exported(query: URLSearchParams, format: string): string {
+  const asked = [...query].filter(([key]) => key !== 'before');
+  return `/api/activity/export?${new URLSearchParams([...asked, ['format', format]])}`;
 }
 
 /** Another filter begins at the newest entry again. */

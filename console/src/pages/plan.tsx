@@ -2,6 +2,7 @@ import { useState } from 'react';
 import type { PlanDetail } from '../../../src/pipeline/oversight/plan-detail.ts';
 import { useKeys } from '../keys.ts';
 import { useLive } from '../live.ts';
+import { Circumstances, HeldBy } from '../parts/circumstances.tsx';
 import { DecidePanel } from '../parts/decide.tsx';
 import { EffectGraph } from '../parts/effect-graph.tsx';
 import { Link } from '../parts/link.tsx';
@@ -28,7 +29,7 @@ export function PlanPage({ id, session }: { readonly id: string; readonly sessio
             <Statements detail={plan} />
             <Samples detail={plan} />
             <HeldBy detail={plan} />
-            <Circumstances detail={plan} />
+            <Circumstances detail={plan} mayRead={session.rights.includes('ledger.read')} />
           </div>
           <DecidePanel detail={plan} session={session} />
         </article>
@@ -229,52 +230,6 @@ function Samples({ detail }: Part) {
           Show {samples.length - shown.length} more
         </button>
       ) : null}
-    </section>
-  );
-}
-
-function HeldBy({ detail }: Part) {
-  const { held } = detail.view.plan;
-  return (
-    <section>
-      <h2>Why it was held</h2>
-      <ul className="rights">
-        {held.policies.map(({ policy, reason }) => (
-          <li key={policy + reason}>
-            {visible(reason)} <span className="quiet small mono">{policy}</span>
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
-}
-
-function Circumstances({ detail }: Part) {
-  const { plan } = detail.view;
-  const facts: readonly (readonly [string, string])[] = [
-    ['risk', `${detail.risk.level}: ${detail.risk.reasons.join(', ') || 'nothing stands out'}`],
-    [
-      'owner',
-      `${detail.owners.target ?? 'nobody'} answers for ${plan.target}, ${detail.owners.environment ?? 'nobody'} for ${plan.environment}`,
-    ],
-    ['cluster', `${plan.identity.systemIdentifier}, database oid ${plan.identity.databaseOid}`],
-    ['made', moment(plan.createdAt)],
-    ['expires', moment(plan.expiresAt)],
-    ...detail.time.map((line) => ['time', line] as const),
-    ['policies', plan.policyDigest],
-    ['plan', detail.view.id],
-  ];
-  return (
-    <section>
-      <h2>Circumstances</h2>
-      <dl className="facts">
-        {facts.map(([name, what]) => (
-          <div key={name + what} className="fact">
-            <dt>{name}</dt>
-            <dd>{visible(what)}</dd>
-          </div>
-        ))}
-      </dl>
     </section>
   );
 }

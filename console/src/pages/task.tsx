@@ -9,6 +9,7 @@ import { Dialog } from '../parts/dialog.tsx';
 import { EntryList } from '../parts/entries.tsx';
 import { Link } from '../parts/link.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
+import { proofOf, TakeAway } from '../parts/take-away.tsx';
 import { Left } from '../parts/time.tsx';
 import { moment, visible } from '../parts/words.ts';
 import { go } from '../router.ts';
@@ -42,6 +43,12 @@ export function TaskPage({ id, session }: { readonly id: string; readonly sessio
           </ul>
           {line.state === 'open' && session.rights.includes('task.close') ? <CloseTask task={line} /> : null}
           <h2 className="more">What was done under it, from the first to the last</h2>
+          {session.rights.includes('ledger.read') ? (
+            <p className="small">
+              <TakeAway href={proofOf(line.task.id)}>Take all of it as one proof</TakeAway>, for anybody to verify
+              offline.
+            </p>
+          ) : null}
           {session.rights.includes('ledger.read') ? (
             <Shown known={replay}>
               {(page) =>

@@ -1,6 +1,7 @@
 import type { ActivityEntry } from '../../../src/pipeline/oversight/activity.ts';
 import { describeEntry } from './describe-entry.ts';
 import { Link } from './link.tsx';
+import { proofOf, TakeAway } from './take-away.tsx';
 import { clock, day, moment, shortId, visible } from './words.ts';
 
 /** Entries of the ledger by days, each in a sentence, with links to what it is about. */
@@ -49,6 +50,9 @@ function Entry({ entry, inTask }: { readonly entry: ActivityEntry; readonly inTa
         )}
         {entry.plan === null && entry.task !== null && !inTask ? (
           <Link href={`/tasks/${entry.task}`}>replay task</Link>
+        ) : null}
+        {entry.kind === 'intent' && entry.plan === null ? (
+          <TakeAway href={proofOf(entry.subject)}>proof</TakeAway>
         ) : null}
       </span>
     </li>

@@ -4,14 +4,9 @@ import fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Identity } from '../../identity/identity.ts';
 import type { Gateway } from '../../pipeline/gateway.ts';
-import type { LedgerTail } from '../../pipeline/oversight/ledger-tail.ts';
-import type { Oversight } from '../../pipeline/oversight/oversight.ts';
 import { bearerOf, challengeFor } from './bearer.ts';
 import { createClientAddress } from './client-address.ts';
-import { serveActions } from './console/act-routes.ts';
-import { serveEvents } from './console/events.ts';
-import { serveConsoleFiles } from './console/files.ts';
-import { serveOversight } from './console/read-routes.ts';
+import { type ConsoleParts, serveConsole } from './console/serve-console.ts';
 import { type Needs, serveHealth } from './health.ts';
 import { sendError } from './http-error.ts';
 import { type MetricsPage, serveMetrics } from './metrics-route.ts';
@@ -39,7 +34,7 @@ export interface HttpOptions {
   /** Left out where people have nothing to sign in to. */
   readonly identity?: Identity;
   /** What people see and do in the console; it takes somebody who is signed in. */
-  readonly console?: { readonly oversight: Oversight; readonly tail: LedgerTail };
+  readonly console?: ConsoleParts;
   readonly receiveApproval: ReceiveApproval;
   /** What Slack calls back with; left out where it never does. */
   readonly receiveCallback?: ReceiveCallback;
@@ -122,13 +117,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer> {
     serveVerdicts(app, parts);
     serveStepUp(app, parts);
     serveOidc(app, parts);
-    if (options.console !== undefined) {
-      const { oversight, tail } = options.console;
-      serveOversight(app, oversight, guard);
-      serveActions(app, oversight, parts);
-      serveEvents(app, { activity: oversight.activity, tail, guard });
-      serveConsoleFiles(app);
-    }
+    if (options.console !== undefined) serveConsole(app, { ...parts, ...options.console, log: options.log });
   }
   const resource = options.resource ?? (() => undefined);
   serveResourceMetadata(app, resource);

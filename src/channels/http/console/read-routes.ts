@@ -13,8 +13,8 @@ const instant = z.iso.datetime({ offset: true }).optional();
 
 const PLANS = z.strictObject({ state: z.enum(['open', 'ended']).default('open'), limit, cursor, text: named });
 const TASKS = z.strictObject({ limit, cursor });
-const ACTIVITY = z.strictObject({
-  limit,
+/** What Activity can be asked for, as a page and as a file. */
+export const ACTIVITY_FILTER = {
   before: z.coerce.number().int().nonnegative().optional(),
   actor: named,
   task: named,
@@ -25,7 +25,8 @@ const ACTIVITY = z.strictObject({
   from: instant,
   until: instant,
   text: z.string().min(2).max(200).optional(),
-});
+} as const;
+const ACTIVITY = z.strictObject({ limit, ...ACTIVITY_FILTER });
 
 /** What the console reads: plans, the ledger, tasks, actors, targets, halts. All of it bounded, by pages. */
 export function serveOversight(app: FastifyInstance, oversight: Oversight, guard: PersonGuard): void {
