@@ -1,11 +1,15 @@
-// Takes the pictures of docs/console: node console/take-screenshots.ts (needs Debian's chromium; about a minute).
+// Takes the pictures of docs/console and records the whole way of a change, with what was measured on it:
+// node console/take-screenshots.ts (needs Debian's chromium; about a minute).
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { BrowserContextOptions, Page } from 'playwright-core';
-import { addAuthenticator, consoleUrl, openBrowser, signIn } from '../test/fixtures/console.ts';
+import { consoleUrl, makePasskey, openBrowser, signIn } from '../test/fixtures/console.ts';
 import { openCountersigner } from '../test/fixtures/countersigner.ts';
 import { mcpClient, startSite, WORK } from '../test/fixtures/gateway.ts';
 import { servers } from '../test/fixtures/postgres.ts';
+import { fakeSlack, slackSettings } from '../test/fixtures/slack.ts';
+import { goWholeWay, type Seen } from '../test/fixtures/whole-way.ts';
+import { writeWholeWay } from './write-whole-way.ts';
 
 const OUT = fileURLToPath(new URL('../docs/console/', import.meta.url));
 const DESKTOP: BrowserContextOptions = { viewport: { width: 1280, height: 860 } };
@@ -40,38 +44,66 @@ const [first] = servers;
 if (first === undefined) throw new Error('no PostgreSQL server is here to take pictures before');
 mkdirSync(OUT, { recursive: true });
 const site = await startSite(first.binaries);
+const slack = await fakeSlack();
+site.edit((text) => `${text}\nnotifications:\n${slackSettings(slack)}`);
 const browser = await openBrowser();
 try {
   const served = await site.serve();
   const ada = await openCountersigner(site);
-  const context = await browser.newContext(DESKTOP);
-  const empty = await signIn(context, ada, served.http);
-  await empty.getByText('Nothing waits for you.').waitFor();
-  await picture(empty, 'empty');
+  const page = await signIn(await browser.newContext(DESKTOP), ada, served.http);
+  await page.getByText('Nothing waits for you.').waitFor();
+  await picture(page, 'empty');
+  await makePasskey(page, ada);
 
   const task = await site.openTask(TASK);
   const agent = await mcpClient(task.mcp);
-  for (const sql of STATEMENTS) await agent.call('execute_sql', { target: 'rental-production', sql });
-  await agent.close();
+  const propose = async (sql: string) => {
+    const answer = await agent.call('execute_sql', { target: 'rental-production', sql });
+    return (answer['plan'] as { readonly id: string } | undefined)?.id ?? '';
+  };
+  const said: [Seen, string][] = [];
+  const way = await goWholeWay({
+    page,
+    at: served.http,
+    slack,
+    countersigner: ada,
+    headline: '29 rows deleted in public.customers',
+    reason: 'Seen: all of them are of the load test.',
+    propose: () => propose('DELETE FROM public.customers\n WHERE id BETWEEN 21 AND 49'),
+    async seen(step, message) {
+      said.push([step, message.text]);
+      await picture(page, `whole-way-${step}`);
+    },
+  });
+  writeWholeWay(`${OUT}whole-way.md`, way, { said, server: first.name, chromium: browser.version() });
 
-  await open(empty, '/');
-  await picture(empty, 'approvals');
-  await openPlan(empty, /deleted in public\.customers/);
-  await picture(empty, 'plan');
-  await addAuthenticator(empty);
-  await empty.keyboard.press('a');
-  await empty.getByLabel('Reason, if there is something to say').fill('Seen: all of them are of the load test.');
-  await picture(empty, 'approve');
-  await open(empty, '/activity');
-  await picture(empty, 'activity');
-  await open(empty, '/tasks');
-  await picture(empty, 'tasks');
-  await open(empty, '/targets');
-  await picture(empty, 'targets');
-  await open(empty, '/halt');
-  await picture(empty, 'halt');
-  await open(empty, '/plans/0123456789ab');
-  await picture(empty, 'error');
+  for (const sql of STATEMENTS) await propose(sql);
+  await open(page, '/');
+  await picture(page, 'approvals');
+  await openPlan(page, /deleted in public\.customers/);
+  await picture(page, 'plan');
+  await page.keyboard.press('a');
+  await page.getByLabel('Reason, if there is something to say').fill('Seen: all of them are of the load test.');
+  await picture(page, 'approve');
+  await open(page, '/tasks');
+  await picture(page, 'tasks');
+  await open(page, '/targets');
+  await picture(page, 'targets');
+  await open(page, '/halt');
+  await picture(page, 'halt');
+  await open(page, '/plans/0123456789ab');
+  await picture(page, 'error');
+
+  await agent.close();
+  await open(page, '/activity');
+  await picture(page, 'activity-unverified');
+  await page.getByRole('button', { name: 'Verify all of it now' }).click();
+  await page.getByText(/^Sound as of/).waitFor({ timeout: 60_000 });
+  await picture(page, 'activity');
+  await page.getByText('Check it yourself, without this gateway').click();
+  await picture(page, 'activity-check-yourself');
+  await open(page, '/activity?actor=nobody');
+  await picture(page, 'activity-empty');
 
   const stranger = await (await browser.newContext(DESKTOP)).newPage();
   await stranger.goto(consoleUrl(served.http));
@@ -82,6 +114,8 @@ try {
   await dark.locator('.plan-line').first().waitFor();
   await openPlan(dark, /deleted in public\.customers/);
   await picture(dark, 'dark-plan');
+  await open(dark, '/activity');
+  await picture(dark, 'dark-activity');
 
   const phone = await signIn(await browser.newContext(PHONE), ada, served.http);
   await phone.locator('.plan-line').first().waitFor();
@@ -90,11 +124,14 @@ try {
   await picture(phone, 'phone-plan');
   await openPlan(phone, /No way back/);
   await picture(phone, 'phone-irreversible');
+  await open(phone, '/activity');
+  await picture(phone, 'phone-activity');
   await open(phone, '/halt');
   await picture(phone, 'phone-halt');
   await ada.close();
 } finally {
   await browser.close();
+  await slack.stop();
   await site.remove();
 }
 
