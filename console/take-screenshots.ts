@@ -1,8 +1,12 @@
 // Takes the pictures of docs/console and records the whole way of a change, with what was measured on it:
 // node console/take-screenshots.ts (needs Debian's chromium; about a minute).
 import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { BrowserContextOptions, Page } from 'playwright-core';
+import { createPersonKey } from '../src/approval/person-key.ts';
 import { consoleUrl, makePasskey, openBrowser, signIn } from '../test/fixtures/console.ts';
 import { openCountersigner } from '../test/fixtures/countersigner.ts';
 import { mcpClient, startSite, WORK } from '../test/fixtures/gateway.ts';
@@ -45,7 +49,10 @@ if (first === undefined) throw new Error('no PostgreSQL server is here to take p
 mkdirSync(OUT, { recursive: true });
 const site = await startSite(first.binaries);
 const slack = await fakeSlack();
-site.edit((text) => `${text}\nnotifications:\n${slackSettings(slack)}`);
+// Two ways by which others hear of whoever acts alone.
+const hooks = createServer((_request, response) => response.writeHead(204).end());
+await new Promise<void>((resolve) => hooks.listen(0, resolve));
+configure((hooks.address() as AddressInfo).port);
 const browser = await openBrowser();
 try {
   const served = await site.serve();
@@ -91,10 +98,39 @@ try {
   await picture(page, 'targets');
   await open(page, '/halt');
   await picture(page, 'halt');
+  await open(page, '/incidents');
+  await picture(page, 'incidents-empty');
   await open(page, '/plans/0123456789ab');
   await picture(page, 'error');
 
+  const urgent = await propose('UPDATE public.vehicles SET daily_rate = daily_rate WHERE id BETWEEN 1 AND 12');
   await agent.close();
+  const grace = await signIn(await browser.newContext(DESKTOP), ada, served.http, 'grace');
+  await makePasskey(grace, ada, 'grace');
+  await open(grace, `/plans/${urgent}`);
+  await picture(grace, 'plan-of-responder');
+  await grace.getByRole('button', { name: 'Break the glass …' }).click();
+  await grace.getByLabel('Why it can’t wait').fill('The rates are wrong since 03:10; nobody answers.');
+  await grace.getByLabel(/^Type production/).fill('production');
+  await picture(grace, 'act-alone');
+  await grace.getByRole('button', { name: 'Sign, and apply it now' }).click();
+  await grace.getByText('grace acted alone on it.').waitFor();
+  await picture(grace, 'acted-alone');
+  await open(page, '/incidents');
+  await picture(page, 'incidents');
+  await page.getByRole('button', { name: 'Review …' }).click();
+  await page.getByLabel('What you make of it').fill('Right: it could not wait.');
+  await picture(page, 'review');
+
+  await open(page, '/actors');
+  await page.getByRole('button', { name: 'Away? Let another decide in your place …' }).click();
+  await page.getByLabel('Until').fill(localDay(7 * 86_400_000));
+  await page.getByLabel('Why', { exact: true }).fill('On holiday.');
+  await picture(page, 'delegate');
+  await page.getByRole('button', { name: 'Sign with a passkey' }).click();
+  await page.getByText('decides in their place').waitFor();
+  await picture(page, 'actors');
+
   await open(page, '/activity');
   await picture(page, 'activity-unverified');
   await page.getByRole('button', { name: 'Verify all of it now' }).click();
@@ -116,6 +152,8 @@ try {
   await picture(dark, 'dark-plan');
   await open(dark, '/activity');
   await picture(dark, 'dark-activity');
+  await open(dark, '/incidents');
+  await picture(dark, 'dark-incidents');
 
   const phone = await signIn(await browser.newContext(PHONE), ada, served.http);
   await phone.locator('.plan-line').first().waitFor();
@@ -126,13 +164,39 @@ try {
   await picture(phone, 'phone-irreversible');
   await open(phone, '/activity');
   await picture(phone, 'phone-activity');
+  await open(phone, '/incidents');
+  await picture(phone, 'phone-incidents');
   await open(phone, '/halt');
   await picture(phone, 'phone-halt');
   await ada.close();
 } finally {
   await browser.close();
   await slack.stop();
+  hooks.close();
   await site.remove();
+}
+
+function configure(port: number): void {
+  process.env['HOOK_SECRET'] = `whsec_${Buffer.from('a secret of the pictures, long enough').toString('base64')}`;
+  mkdirSync(join(site.directory, 'keys/people'), { recursive: true });
+  const person = (name: string, may: string) =>
+    `    ${name.toLowerCase()}: { name: ${name}, publicKeys: ["${createPersonKey(join(site.directory, `keys/people/${name.toLowerCase()}.key`))}"], ${may} }\n`;
+  const people = [person('Grace', 'breaksGlass: [production]'), person('Edsger', 'approves: [staging]')];
+  const hook = (host: string) => `{ url: "http://${host}:${port}/hook", secret: "\${env:HOOK_SECRET}" }`;
+  site.edit(
+    (text) =>
+      `${text.replace('  people:\n', `  people:\n${people.join('')}`).replace('environments:\n', 'environments:\n  staging: { tier: staging, owner: ada }\n')}
+identity: { delegation: { longest: 14d } }
+notifications:
+  webhooks: [${hook('127.0.0.1')}, ${hook('localhost')}]
+${slackSettings(slack)}`,
+  );
+}
+
+/** As a field wants it: local, without a zone. */
+function localDay(laterMs: number): string {
+  const date = new Date(Date.now() + laterMs);
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
 async function open(page: Page, path: string): Promise<void> {

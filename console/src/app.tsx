@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from 'react';
 import type { Halt } from '../../src/domain/halt.ts';
+import type { IncidentView } from '../../src/pipeline/incidents.ts';
 import type { PlanPage } from '../../src/pipeline/oversight/plan-queue.ts';
 import { ApiError } from './api.ts';
 import { useKeys } from './keys.ts';
@@ -8,6 +9,7 @@ import { ActivityPage } from './pages/activity.tsx';
 import { ActorsPage } from './pages/actors.tsx';
 import { ApprovalsPage } from './pages/approvals.tsx';
 import { HaltPage } from './pages/halt.tsx';
+import { IncidentsPage } from './pages/incidents.tsx';
 import { PasskeysPage } from './pages/passkeys.tsx';
 import { PlanPage as OnePlanPage } from './pages/plan.tsx';
 import { SignInPage } from './pages/sign-in.tsx';
@@ -17,6 +19,7 @@ import { TasksPage } from './pages/tasks.tsx';
 import { Link } from './parts/link.tsx';
 import { ShortcutsDialog } from './parts/shortcuts.tsx';
 import { Empty } from './parts/states.tsx';
+import { visible } from './parts/words.ts';
 import { go, usePlace } from './router.ts';
 import { loadSession, type Session, signOut, useSession } from './session.ts';
 import { THEMES, type Theme, useTheme } from './theme.ts';
@@ -59,6 +62,9 @@ function Shell({ session }: { readonly session: Session }) {
   const sections = SECTIONS.filter(({ right }) => may(right));
   const queue = useLive<PlanPage>(may('plan.read') ? '/api/plans?state=open&limit=50' : null);
   const halts = useLive<{ halts: readonly Halt[] }>(may('halt.read') ? '/api/halts' : null);
+  const unreviewed = useLive<{ incidents: readonly IncidentView[] }>(
+    may('ledger.read') ? '/api/incidents?unreviewed=true' : null,
+  );
   const halted = halts.data?.halts.length ?? 0;
   const waiting = queue.data?.total ?? 0;
 
@@ -112,6 +118,7 @@ function Shell({ session }: { readonly session: Session }) {
       </header>
       <main id="main" ref={main} tabIndex={-1}>
         {halted > 0 && path !== '/halt' ? <HaltBanner halts={halts.data?.halts ?? []} /> : null}
+        {path === '/incidents' ? null : <IncidentBanner incidents={unreviewed.data?.incidents ?? []} />}
         <Page path={path} session={session} />
       </main>
       <Foot session={session} onKeys={() => setAsksForKeys(true)} />
@@ -127,9 +134,10 @@ function Page({ path, session }: { readonly path: string; readonly session: Sess
   if (section === 'activity') return <ActivityPage />;
   if (section === 'tasks' && id !== undefined) return <TaskPage key={id} id={id} session={session} />;
   if (section === 'tasks') return <TasksPage />;
-  if (section === 'actors') return <ActorsPage />;
+  if (section === 'actors') return <ActorsPage session={session} />;
   if (section === 'targets') return <TargetsPage session={session} />;
   if (section === 'halt') return <HaltPage session={session} />;
+  if (section === 'incidents') return <IncidentsPage session={session} />;
   if (section === 'passkeys') return <PasskeysPage session={session} />;
   if (section === 'sign-in') return <SignedInAlready />;
   return (
@@ -199,6 +207,22 @@ function HaltBanner({ halts }: { readonly halts: readonly Halt[] }) {
   );
 }
 
+/** Whoever acted alone is looked at by somebody: until then it stands on every page. */
+function IncidentBanner({ incidents }: { readonly incidents: readonly IncidentView[] }) {
+  const [first] = incidents;
+  if (first === undefined) return null;
+  return (
+    <div className="banner warn" role="status">
+      <strong>{first.person} acted alone, and nobody has reviewed it.</strong>
+      <span>
+        {visible(first.statement.reason)}
+        {incidents.length > 1 ? `; and ${incidents.length - 1} more` : ''}
+      </span>
+      <Link href="/incidents">Look at incidents</Link>
+    </div>
+  );
+}
+
 function isIn(path: string, href: string): boolean {
   if (href === '/') return path === '/' || path.startsWith('/plans');
   return path === href || path.startsWith(`${href}/`);
@@ -206,6 +230,7 @@ function isIn(path: string, href: string): boolean {
 
 function titleOf(path: string): string {
   if (path === '/halt') return 'Halt';
+  if (path === '/incidents') return 'Incidents';
   if (path === '/passkeys') return 'Your passkeys';
   return SECTIONS.find(({ href }) => isIn(path, href))?.name ?? 'Countersign';
 }

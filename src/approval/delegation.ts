@@ -53,6 +53,10 @@ export function openDelegation(envelope: unknown): Opened<DelegationStatement> {
   return opened(envelope, { payloadType: DELEGATION_TYPE, kind: 'delegation', statement: statementSchema });
 }
 
+export function openDelegationEnd(envelope: unknown): Opened<DelegationEndStatement> {
+  return opened(envelope, { payloadType: DELEGATION_END_TYPE, kind: 'end of a delegation', statement: endSchema });
+}
+
 /** As the configuration says now. */
 export interface DelegationQuestion {
   readonly people: ReadonlyMap<ActorId, Person>;
@@ -106,11 +110,7 @@ export function verifyDelegationEnd(
   delegation: Pick<DelegationStatement, 'person' | 'to'> & { readonly id: string },
   people: ReadonlyMap<ActorId, Person>,
 ): VerifiedEnd {
-  const end = opened<DelegationEndStatement>(envelope, {
-    payloadType: DELEGATION_END_TYPE,
-    kind: 'end of a delegation',
-    statement: endSchema,
-  });
+  const end = openDelegationEnd(envelope);
   if (!end.opened) return no(end.why);
   const { statement } = end;
   if (statement.delegation !== delegation.id) return no('it is about another delegation');
@@ -120,6 +120,22 @@ export function verifyDelegationEnd(
     return no(`${person.id} is neither of the two, and has not the right session.revoke`);
   if (!end.verifiedByPerson(person)) return no(`no key of ${person.id} signed it`);
   return { valid: true, statement };
+}
+
+/** By which delegation somebody decides who may not as themselves: the first of a person who hasn't yet. */
+export function standInOf(
+  person: Person,
+  plan: {
+    readonly plan: { readonly environment: EnvironmentId };
+    readonly approvals: readonly { readonly person: ActorId; readonly inPlaceOf?: ActorId }[];
+  },
+  standing: ReadonlyMap<string, StandingDelegation>,
+): { readonly delegation?: string } {
+  if (decidesIn(person, plan.plan.environment)) return {};
+  const given = new Set(plan.approvals.flatMap(({ person: signer, inPlaceOf }) => [signer, inPlaceOf]));
+  const theirs = [...standing.values()].filter(({ to }) => to === person.id);
+  const first = theirs.find((one) => !given.has(one.person)) ?? theirs[0];
+  return first === undefined ? {} : { delegation: first.id };
 }
 
 /** Whether the configuration itself lets somebody countersign there. */

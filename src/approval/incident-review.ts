@@ -5,7 +5,7 @@ import type { Json } from '../domain/digest.ts';
 import type { ActorId } from '../domain/ids.ts';
 import type { Plan } from '../domain/plan.ts';
 import { mayDo } from '../domain/rights.ts';
-import { digest, opened, sealed } from './dsse.ts';
+import { digest, type Opened, opened, sealed } from './dsse.ts';
 import type { PersonKey } from './person-key.ts';
 
 /** Signs with a person's own key that they have looked at what somebody did in an emergency. */
@@ -21,6 +21,11 @@ const statementSchema = z.strictObject({
   reason: z.string().min(1).max(4000),
   at: z.iso.datetime({ precision: 3 }),
 });
+
+/** Reads the envelope of a review, strictly; whose key signed it is then asked with `verifiedByPerson`. */
+export function openReview(envelope: unknown): Opened<ReviewStatement> {
+  return opened(envelope, { payloadType: REVIEW_TYPE, kind: 'review', statement: statementSchema });
+}
 
 export type VerifiedReview =
   | { readonly valid: true; readonly statement: ReviewStatement }
@@ -41,11 +46,7 @@ export function verifyReview(
   },
 ): VerifiedReview {
   const { incident, plan, people, now } = question;
-  const review = opened<ReviewStatement>(envelope, {
-    payloadType: REVIEW_TYPE,
-    kind: 'review',
-    statement: statementSchema,
-  });
+  const review = openReview(envelope);
   if (!review.opened) return no(review.why);
   const { statement } = review;
   if (statement.incident !== incident.id || statement.plan !== incident.plan) return no('it is about another incident');

@@ -1,9 +1,8 @@
 import { confirm, isCancel } from '@clack/prompts';
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { decidesIn } from '../approval/delegation.ts';
+import { standInOf } from '../approval/delegation.ts';
 import { signApproval } from '../approval/envelope.ts';
-import type { Person } from '../domain/actor.ts';
 import { type ApprovalEnvelope, type ApprovalStatement, describeSigner } from '../domain/approval.ts';
 import type { ChangeTime } from '../domain/change-time.ts';
 import { describeChangeTime, describeObligation } from '../domain/describe-change-time.ts';
@@ -250,7 +249,7 @@ async function decide(
     environment: view.plan.environment,
     identity: digestOf(view.plan.identity as unknown as Json),
     person: person.id,
-    ...(await standInOf(countersign, person, view)),
+    ...standInOf(person, view, await countersign.delegations.standing(view.plan.environment)),
     verdict: options.verdict,
     reason: options.reason ?? '',
     at: instantOf(countersign.clock.now()),
@@ -274,15 +273,6 @@ async function decided(
     json: { plan: plan.id, state: plan.state, approvals: plan.approvals, approvalsMissing: plan.approvalsMissing },
     text,
   };
-}
-
-/** By which delegation somebody decides who may not as themselves: the first of a person who hasn't yet. */
-async function standInOf({ delegations }: Countersign, person: Person, { plan, approvals }: PlanView) {
-  if (decidesIn(person, plan.environment)) return {};
-  const given = new Set(approvals.flatMap(({ person: signer, inPlaceOf }) => [signer, inPlaceOf]));
-  const theirs = [...(await delegations.standing(plan.environment)).values()].filter(({ to }) => to === person.id);
-  const first = theirs.find((one) => !given.has(one.person)) ?? theirs[0];
-  return first === undefined ? {} : { delegation: first.id };
 }
 
 async function apply(countersign: Countersign, named: string, options: PersonOptions) {

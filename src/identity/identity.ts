@@ -3,6 +3,7 @@ import { hasNothing } from '../approval/sign-in.ts';
 import type { Person } from '../domain/actor.ts';
 import type { ActorId } from '../domain/ids.ts';
 import { keyId } from '../ledger/signing-key.ts';
+import type { Delegations } from '../pipeline/delegations.ts';
 import type { KnownPasskeys } from '../pipeline/passkeys.ts';
 import type { Proof } from '../pipeline/proof.ts';
 import type { ReceiveVerdict } from '../pipeline/verdicts.ts';
@@ -11,6 +12,7 @@ import { type ApiTokens, createApiTokens } from './api-tokens.ts';
 import { createChallenges } from './challenges.ts';
 import { passkeyThatCounts } from './counting-passkeys.ts';
 import { createOidcSignIn, type OidcSettings, type OidcSignIn } from './oidc.ts';
+import { createPasskeySigning, type PasskeySigning } from './passkey-signing.ts';
 import { createPasskeyVerdicts, type PasskeyVerdicts } from './passkey-verdicts.ts';
 import { createPasskeyVouching, type PasskeyVouching } from './passkey-vouching.ts';
 import { createPasskeys, type Passkeys } from './passkeys.ts';
@@ -27,6 +29,7 @@ export interface Identity {
   readonly passkeys: Passkeys;
   readonly vouching: PasskeyVouching;
   readonly tokens: ApiTokens;
+  readonly signing: PasskeySigning;
   readonly verdicts: PasskeyVerdicts;
   readonly stepUp: StepUp;
   readonly oidc: OidcSignIn;
@@ -45,6 +48,7 @@ export function createIdentity(deps: {
   readonly oidc: () => OidcSettings | null;
   /** `null` where there is none. */
   readonly slack: () => SlackSettings | null;
+  readonly delegations: Pick<Delegations, 'standing'>;
   readonly receiveVerdict: ReceiveVerdict;
   readonly ledgerKey: PersonKey;
   /** The same for every gateway of this configuration, and known to nobody else. */
@@ -55,6 +59,7 @@ export function createIdentity(deps: {
   const sessions = createPersonSessions({ store, proof, people, limits: deps.session, counts, secret, now });
   const challenges = createChallenges({ secret, now });
   const passkeys = createPasskeys({ store, proof, sessions, known, challenges, people, ledgerKey, now });
+  const signing = createPasskeySigning({ people, now });
   const oidc = createOidcSignIn({
     settings: deps.oidc,
     sessions,
@@ -72,6 +77,7 @@ export function createIdentity(deps: {
     passkeys,
     vouching: createPasskeyVouching({ people, passkeys }),
     tokens: createApiTokens({ store, proof, people, now }),
+    signing,
     stepUp: createStepUp({
       store,
       proof,
@@ -81,7 +87,7 @@ export function createIdentity(deps: {
       oidc: () => oidc.configured,
       now,
     }),
-    verdicts: createPasskeyVerdicts({ people, receiveVerdict, now }),
+    verdicts: createPasskeyVerdicts({ signing, people, delegations: deps.delegations, receiveVerdict, now }),
     clicks: createSlackClicks({ store, settings: deps.slack, people, gateway: ledgerKey, receiveVerdict, now }),
     limits: createSignInLimits(now, (address) =>
       proof.log.warn({ address }, 'an address is locked out: it keeps failing to sign in'),

@@ -340,6 +340,7 @@ export async function openCountersign(
       session: () => governing.config.session,
       oidc: () => governing.config.oidc,
       slack: () => governing.config.slack,
+      delegations,
       receiveVerdict,
       ledgerKey: key,
       secret: createHmac('sha256', readFileSync(config.ledgerKey)).update('identity of people').digest(),

@@ -1,8 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createPersonKey } from '../../src/approval/person-key.ts';
 import { asId, instantOf, type TargetId } from '../../src/domain/ids.ts';
 import { verifyLedger } from '../../src/ledger/verify.ts';
 import { statements } from '../../src/store/schema.ts';
@@ -21,7 +24,7 @@ import { type Countersigner, openCountersigner } from '../fixtures/countersigner
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 import { type FakeSlack, fakeSlack, slackSettings } from '../fixtures/slack.ts';
-import { hasPython, verifyAsStranger } from '../fixtures/verifier.ts';
+import { hasPython, judgedByStranger, verifyAsStranger } from '../fixtures/verifier.ts';
 import { goWholeWay } from '../fixtures/whole-way.ts';
 
 const TASK = WORK.replace(/write: \[.*\]/, 'write: [public.*]').replace('rowsPerStatement: 100', 'rowsPerStatement: 5');
@@ -34,6 +37,7 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
   let mcp: Awaited<ReturnType<typeof mcpClient>>;
   let ada: Countersigner;
   let slack: FakeSlack;
+  let hooks: Server;
   let browser: Browser;
   let context: BrowserContext;
   let page: Page;
@@ -41,7 +45,21 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
   beforeAll(async () => {
     [site, browser, slack] = await Promise.all([startSite(binaries), openBrowser(), fakeSlack()]);
     const breakers = 'breakers: { knocking: { max: 3, within: 5m } }\n';
-    site.edit((text) => `${text.replace('breakers: off\n', breakers)}\nnotifications:\n${slackSettings(slack)}`);
+    mkdirSync(join(site.directory, 'keys/people'), { recursive: true });
+    const key = createPersonKey(join(site.directory, 'keys/people/grace.key'));
+    const grace = `    grace: { name: Grace, publicKeys: ["${key}"], breaksGlass: [production] }\n`;
+    hooks = createServer((_request, response) => response.writeHead(204).end());
+    await new Promise<void>((resolve) => hooks.listen(0, resolve));
+    const { port } = hooks.address() as AddressInfo;
+    process.env['HOOK_SECRET'] = `whsec_${Buffer.from('a secret of the test, long enough').toString('base64')}`;
+    const hook = (host: string) => `{ url: "http://${host}:${port}/hook", secret: "\${env:HOOK_SECRET}" }`;
+    site.edit(
+      (text) =>
+        `${text.replace('breakers: off\n', breakers).replace('  people:\n', `  people:\n${grace}`)}
+notifications:
+  webhooks: [${hook('127.0.0.1')}, ${hook('localhost')}]
+${slackSettings(slack)}`,
+    );
     served = await site.serve();
     task = await site.openTask(TASK);
     [mcp, ada] = await Promise.all([mcpClient(task.mcp), openCountersigner(site)]);
@@ -54,6 +72,7 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     await mcp?.close();
     await ada?.close();
     await slack?.stop();
+    hooks?.close();
     await site?.remove();
   });
 
@@ -289,6 +308,49 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
     expect(told).not.toContain('INSERT');
   });
 
+  it('lets who is named act alone, said on every page until another has reviewed it', async () => {
+    const plan = await proposes('DELETE FROM customers WHERE id = 61');
+    const alone = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: 'reduce' });
+    const grace = await signIn(alone, ada, served.http, 'grace');
+    const errors = watchPage(grace, consoleUrl(served.http));
+    await makePasskey(grace, ada, 'grace');
+    await page.goto(`${consoleUrl(served.http)}/plans/${plan}`);
+    await page.getByRole('button', { name: 'Approve …' }).waitFor();
+    expect(await page.getByRole('button', { name: 'Break the glass …' }).count()).toBe(0);
+
+    await grace.goto(`${consoleUrl(served.http)}/plans/${plan}`);
+    await grace.getByRole('button', { name: 'Break the glass …' }).click();
+    await grace.getByText('the countersignature of other people').waitFor();
+    const act = grace.getByRole('button', { name: 'Sign, and apply it now' });
+    await grace.getByLabel('Why it can’t wait').fill('orders fail since 03:10');
+    expect(await act.isDisabled()).toBe(true);
+    await grace.getByLabel(/^Type production/).fill('production');
+    expect(await axe(grace, EVERYTHING)).toEqual([]);
+    await act.click();
+    await grace.getByText('Applied', { exact: true }).waitFor();
+    await grace.getByText('grace acted alone on it.').waitFor();
+    expect(await grace.getByRole('button', { name: 'Review …' }).count()).toBe(0);
+
+    await page.goto(`${consoleUrl(served.http)}/targets`);
+    await page.getByText('grace acted alone, and nobody has reviewed it.').waitFor();
+    await page.getByRole('link', { name: 'Look at incidents' }).click();
+    await page.getByText('Not reviewed yet').waitFor();
+    await page.getByRole('button', { name: 'Review …' }).click();
+    await page.getByLabel('What you make of it').fill('right, seen');
+    await page.getByRole('button', { name: 'Sign the review' }).click();
+    await page.getByText('Reviewed by ada').waitFor();
+    const kinds = (await ada.countersign.ledger.entries({ subject: plan, limit: 20 })).map(({ entry }) => entry.kind);
+    expect(kinds.toSorted()).toEqual(['apply', 'break-glass', 'incident review', 'intent', 'outcome', 'plan']);
+    const judged = await judgedByStranger(site);
+    if (judged !== null)
+      expect(judged).toMatchObject({
+        verdict: 'sound',
+        brokenGlass: [expect.stringContaining('by break-glass of grace, reviewed by ada')],
+      });
+    expect(errors).toEqual({ errors: [], foreign: [] });
+    await alone.close();
+  });
+
   it('says when what it shows may be old, and catches up by itself', async () => {
     await page.goto(consoleUrl(served.http));
     await page.getByText('Live', { exact: true }).waitFor();
@@ -335,7 +397,7 @@ describe.each(servers.slice(0, hasBrowser ? 1 : 0))('the console, before $name',
       '/actors',
       '/targets',
     ];
-    for (const path of [...paths, '/halt', '/passkeys']) {
+    for (const path of [...paths, '/halt', '/passkeys', '/incidents']) {
       await page.emulateMedia({ colorScheme: 'light' });
       await open(path);
       expect([path, await axe(page, EVERYTHING)]).toEqual([path, []]);

@@ -9,11 +9,13 @@ import { signBreakGlass } from '../../src/approval/break-glass.ts';
 import { createPersonKey } from '../../src/approval/person-key.ts';
 import { keyOf, personNamed } from '../../src/cli/as-person.ts';
 import type { BreakGlassStatement } from '../../src/domain/break-glass.ts';
-import { digestOf, type Json } from '../../src/domain/digest.ts';
+import { canonicalJson, digestOf, type Json } from '../../src/domain/digest.ts';
 import { type ActorId, asId, instantOf, type PlanId } from '../../src/domain/ids.ts';
 import { glassOf } from '../../src/server/glass.ts';
 import { insertIncident } from '../../src/store/incidents.ts';
 import { getPlan, transition } from '../../src/store/plans.ts';
+import { type Authenticator, newAuthenticator } from '../fixtures/authenticator.ts';
+import { newPage, signedInWithPasskey } from '../fixtures/browser.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import {
   mcpClient,
@@ -222,6 +224,98 @@ ${email}`,
     expect((await breakGlass(own, 'grace')).stderr).toContain('nobody breaks the glass for their own intent');
     expect(await kindsOf(plan)).toEqual(['plan']);
     expect([await isThere(23), await isThere(24)]).toEqual([true, true]);
+  });
+
+  describe('with a passkey', () => {
+    const [device, stranger] = [newAuthenticator(), newAuthenticator()];
+    const STANDS_IN = ['after freeze', 'approvals'];
+    const at = (plan: string) => `/api/plans/${plan}/break-glass`;
+
+    const signedIn = (name: string, authenticator: Authenticator) =>
+      signedInWithPasskey(served, opened, name, authenticator);
+
+    it('it is the same act: applied, told, reviewed by another’s, and verified by both', async () => {
+      const plan = await propose(28);
+      const [page, judge] = [await signedIn('grace', device), await signedIn('judge', stranger)];
+      expect((await page.ask('GET', at(plan))).body).toEqual({ missing: STANDS_IN });
+      const asked = await page.ask('POST', `${at(plan)}/options`, { reason: 'down', standsInFor: STANDS_IN });
+      const { payload, options } = asked.body;
+      const broken = await page.ask('POST', at(plan), { payload, assertion: device.get(options, page.origin) });
+      expect(broken).toMatchObject({
+        status: 200,
+        body: { state: 'applied', told: expect.arrayContaining(['email']) },
+      });
+      expect(await isThere(28)).toBe(false);
+
+      const { incident } = broken.body;
+      const review = `/api/incidents/${incident}/review`;
+      const listed = await judge.ask('GET', '/api/incidents?unreviewed=true');
+      expect(listed.body.incidents.map(({ id }: { id: string }) => id)).toContain(incident);
+      expect((await page.ask('POST', `${review}/options`, { reason: 'mine' })).status).toBe(403);
+      const looked = (await judge.ask('POST', `${review}/options`, { reason: 'it was right' })).body;
+      const signedByOther = { payload: looked.payload, assertion: device.get(looked.options, judge.origin) };
+      expect((await judge.ask('POST', review, signedByOther)).body.error.message).toContain('no passkey of judge');
+      const assertion = stranger.get(looked.options, judge.origin);
+      expect((await judge.ask('POST', review, { payload: looked.payload, assertion })).status).toBe(200);
+      expect((await site.run('ledger', 'verify')).stdout).toContain(
+        `by break-glass of grace (${incident}), reviewed by judge`,
+      );
+      const judged = await judgedByStranger(site);
+      const alone = `plan ${plan} applied without after freeze and approvals by break-glass of grace, reviewed by judge`;
+      if (judged !== null) expect(judged).toMatchObject({ code: 0, brokenGlass: expect.arrayContaining([alone]) });
+    }, 60_000);
+
+    it('nothing counts that was signed for something else, by another device, or not by a person', async () => {
+      const [plan, other] = [await propose(29), await propose(30)];
+      const own = newAuthenticator();
+      const again = await signedIn('grace', own);
+      const ask = async (of: string, standsInFor = STANDS_IN) =>
+        (await again.ask('POST', `${at(of)}/options`, { reason: 'down', standsInFor })).body;
+      const { payload, options } = await ask(plan);
+      const says = async (of: string, body: object, from = again) => {
+        const { status, body: answer } = await from.ask('POST', at(of), body);
+        return status === 200 ? 'taken' : String(answer.error.message);
+      };
+      const assertion = own.get(options, again.origin);
+      expect(await says(other, { payload, assertion })).toContain('about another plan');
+      expect(await says(plan, { payload, assertion: newAuthenticator().get(options, again.origin) })).toContain(
+        'no passkey of grace',
+      );
+      for (const wrongly of [
+        { flags: 0x01 },
+        { origin: 'http://evil.example' },
+        { type: 'webauthn.create' },
+        { by: newAuthenticator() },
+      ])
+        expect(await says(plan, { payload, assertion: own.get(options, again.origin, wrongly) })).toContain(
+          'no key of grace',
+        );
+      const statement = JSON.parse(Buffer.from(payload, 'base64').toString('utf8'));
+      const changed = (change: object) =>
+        Buffer.from(canonicalJson({ ...statement, ...change } as Json), 'utf8').toString('base64');
+      expect(await says(plan, { payload: changed({ reason: 'fine' }), assertion })).toContain(
+        'no key of grace signed it',
+      );
+      expect(await says(plan, { payload: changed({ person: 'judge' }), assertion })).toContain('of somebody else');
+      expect(await says(plan, { payload: changed({ at: instantOf(Date.now() - HOUR) }), assertion })).toContain(
+        'too long ago',
+      );
+      // A verdict is no broken glass, nor the other way round.
+      expect(
+        await says(plan, { payload: changed({ type: 'https://countersign.dev/approval/v1' }), assertion }),
+      ).toContain('malformed');
+      expect((await ask(plan, ['approvals'])).error.message).toContain('has changed: it is after freeze, approvals');
+      expect(await says(plan, { payload, assertion }, newPage(served))).toContain('Nobody is signed in');
+      const { origin, cookie, csrf } = again;
+      const elsewhere = Object.assign(newPage(served), { origin, cookie, csrf: `${csrf}x` });
+      expect(await says(plan, { payload, assertion }, elsewhere)).toContain('does not come from a page');
+      expect((await again.ask('GET', at(`sha256:${'0'.repeat(64)}`))).status).toBe(404);
+      expect([await kindsOf(plan), await kindsOf(other)]).toEqual([['plan'], ['plan']]);
+      expect([await isThere(29), await isThere(30)]).toEqual([true, true]);
+      expect(await says(plan, { payload, assertion })).toBe('taken');
+      expect(await says(plan, { payload, assertion })).toContain('applied already');
+      expect((await kindsOf(plan)).filter((kind) => kind === 'break-glass')).toHaveLength(1);
+    }, 60_000);
   });
 
   describe('whoever holds a statement', () => {

@@ -12,8 +12,10 @@ import { asId, instantOf, type PlanId } from '../../src/domain/ids.ts';
 import { getPlan } from '../../src/store/plans.ts';
 import { statements } from '../../src/store/schema.ts';
 import { write } from '../../src/store/write.ts';
+import { newAuthenticator } from '../fixtures/authenticator.ts';
+import { signedInWithPasskey } from '../fixtures/browser.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
-import { mcpClient, type OpenedTask, type Site, startSite, WORK } from '../fixtures/gateway.ts';
+import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, newest } from '../fixtures/postgres.ts';
 import { judgedByStranger } from '../fixtures/verifier.ts';
 
@@ -21,6 +23,7 @@ const DAY = 86_400_000;
 
 describe.each(newest)('G4 who decides in another’s place, before $name', ({ binaries }) => {
   let site: Site;
+  let served: Served;
   let task: OpenedTask;
   let opened: Countersigner;
 
@@ -41,7 +44,7 @@ describe.each(newest)('G4 who decides in another’s place, before $name', ({ bi
         .replace('quorum: 1\n', 'quorum: 2\n')
         .replace('quorumUnmeasured: 1', 'quorumUnmeasured: 2'),
     );
-    await site.serve();
+    served = await site.serve();
     task = await site.openTask(WORK);
     opened = await openCountersigner(site);
   }, 60_000);
@@ -131,6 +134,45 @@ describe.each(newest)('G4 who decides in another’s place, before $name', ({ bi
     const again = statements.updateTable('delegations').set({ ended_at: null }).where('id', '=', given.delegation);
     await opened.countersign.store.commit([write(again, 1)]);
     expect(await apply(waiting)).toContain('not approved: 1 more person');
+  }, 60_000);
+
+  it('is given, used and ended with passkeys as with keys', async () => {
+    const devices = { grace: newAuthenticator(), edsger: newAuthenticator(), barbara: newAuthenticator() };
+    const signIn = (name: keyof typeof devices) => signedInWithPasskey(served, opened, name, devices[name]);
+    const pages = { grace: await signIn('grace'), edsger: await signIn('edsger'), barbara: await signIn('barbara') };
+    const asked = (name: keyof typeof devices, path: string, body: object) =>
+      pages[name].ask('POST', `${path}/options`, body);
+    const sign = async (name: keyof typeof devices, path: string, body: object) => {
+      const { payload, options } = (await asked(name, path, body)).body;
+      const assertion = devices[name].get(options, pages[name].origin);
+      const { status, body: answer } = await pages[name].ask('POST', path, { payload, assertion });
+      return status === 200 ? answer : String(answer.error.message);
+    };
+    const until = new Date(Date.now() + DAY).toISOString();
+    const choices = (await pages.grace.ask('GET', '/api/delegations')).body.choices;
+    expect(choices).toEqual({
+      longestMs: 14 * DAY,
+      where: [{ environment: 'production', to: expect.arrayContaining(['edsger', 'barbara']) }],
+    });
+    const given = { to: 'barbara', environment: 'production', until, reason: 'on holiday' };
+    expect((await asked('grace', '/api/delegations', { ...given, environment: 'moon' })).status).toBe(403);
+    expect(await sign('edsger', '/api/delegations', given)).toContain('edsger may not countersign in production');
+    const { id } = (await sign('grace', '/api/delegations', given)).delegation;
+    const listed = (await pages.edsger.ask('GET', '/api/delegations')).body.delegations;
+    expect(listed).toContainEqual(expect.objectContaining({ id, person: 'grace', to: 'barbara', why: null }));
+
+    const plan = await propose(37);
+    const verdict = { verdict: 'approve', reason: '' };
+    expect(await sign('edsger', `/api/plans/${plan}/verdict`, verdict)).toContain('edsger may not');
+    const signed = (await sign('barbara', `/api/plans/${plan}/verdict`, verdict)).plan;
+    expect(signed.approvals).toMatchObject([{ person: 'barbara', inPlaceOf: 'grace' }]);
+    expect(await approve(plan, 'ada')).toBe(0);
+    expect(await sign('edsger', `/api/delegations/${id}/end`, { reason: 'not mine' })).toContain('neither of the two');
+    expect(await sign('barbara', `/api/delegations/${id}/end`, { reason: 'grace is back' })).toEqual({ ended: id });
+    expect(await apply(plan)).toContain('not approved: 1 more person');
+    expect((await site.run('ledger', 'verify')).code).toBe(0);
+    const judged = await judgedByStranger(site);
+    if (judged !== null) expect(judged).toMatchObject({ code: 0, verdict: 'sound' });
   }, 60_000);
 
   it('can’t be named by another, for longer, for what nobody has, further on, or for what one of the two asked for', async () => {

@@ -13,16 +13,7 @@ import { type Countersigner, openCountersigner } from '../fixtures/countersigner
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
-const BY_COMMAND = [
-  'task.open',
-  'values.erase',
-  'code.vouch',
-  'drift.accept',
-  'passkey.revoke',
-  'token.own',
-  'glass.break',
-  'incident.review',
-] as const;
+const BY_COMMAND = ['task.open', 'values.erase', 'code.vouch', 'drift.accept', 'passkey.revoke', 'token.own'] as const;
 const NO_PLAN = `sha256:${'0'.repeat(64)}`;
 
 const WHERE: Partial<Record<PersonRole, string>> = {
@@ -38,6 +29,8 @@ const ASKED: Record<
   'plan.decide': [
     ['POST', `/api/plans/$NO_PLAN/verdict/options`, { verdict: 'approve', reason: '' }],
     ['POST', `/api/plans/$NO_PLAN/verdict`, {}],
+    ['POST', '/api/delegations/options', {}],
+    ['POST', '/api/delegations', {}],
   ],
   'plan.read': [
     ['GET', '/api/plans'],
@@ -49,6 +42,9 @@ const ASKED: Record<
     ['GET', '/api/tasks'],
     ['GET', '/api/tasks/task_0000000000000000'],
     ['GET', '/api/actors'],
+    ['GET', '/api/delegations'],
+    ['POST', '/api/delegations/delegation_0000000000000000/end/options', { reason: 'back' }],
+    ['POST', '/api/delegations/delegation_0000000000000000/end', {}],
   ],
   'task.close': [['POST', '/api/tasks/task_0000000000000000/close']],
   'target.read': [['GET', '/api/targets']],
@@ -63,10 +59,20 @@ const ASKED: Record<
   'ledger.read': [
     ['GET', '/api/activity'],
     ['GET', '/api/activity/export?limit=1'],
+    ['GET', '/api/incidents'],
     ['GET', '/api/ledger'],
     ['GET', '/api/ledger/archive'],
     ['GET', '/api/ledger/proofs/task_0000000000000000'],
     ['POST', '/api/ledger/verification'],
+  ],
+  'glass.break': [
+    ['GET', `/api/plans/${NO_PLAN}/break-glass`],
+    ['POST', `/api/plans/${NO_PLAN}/break-glass/options`, { reason: 'now', standsInFor: ['approvals'] }],
+    ['POST', `/api/plans/${NO_PLAN}/break-glass`, {}],
+  ],
+  'incident.review': [
+    ['POST', '/api/incidents/incident_0000000000000000/review/options', { reason: 'seen' }],
+    ['POST', '/api/incidents/incident_0000000000000000/review', {}],
   ],
   'session.read': [['GET', '/api/sessions']],
   'session.revoke': [['DELETE', '/api/sessions/session_0000000000000000']],

@@ -27,6 +27,7 @@ const KINDS = [
   ['kind=reads', 'Reads'],
   ['kind=task opened', 'Tasks opened'],
   ['decision=halt', 'Halts'],
+  ['kind=break-glass', 'Acted alone'],
   ['kind=backup', 'Backups'],
   ['kind=drill', 'Drills'],
 ] as const;

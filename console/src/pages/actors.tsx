@@ -1,9 +1,11 @@
 import type { AgentDecisions, PersonDecisions } from '../../../src/pipeline/decisions.ts';
 import type { ActorLine } from '../../../src/pipeline/oversight/oversight.ts';
 import { useLive } from '../live.ts';
+import { DelegationsOf, type KnownDelegations } from '../parts/delegations.tsx';
 import { Link } from '../parts/link.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
 import { span } from '../parts/words.ts';
+import type { Session } from '../session.ts';
 
 const KINDS = [
   ['agent', 'Agents'],
@@ -13,7 +15,8 @@ const KINDS = [
 ] as const;
 
 /** Everyone and everything that acts, with who answers for it and the most that it may ever do. */
-export function ActorsPage() {
+export function ActorsPage({ session }: { readonly session: Session }) {
+  const delegations = useLive<KnownDelegations>('/api/delegations').data;
   const known = useLive<{
     actors: readonly ActorLine[];
     decisions: readonly PersonDecisions[];
@@ -23,6 +26,7 @@ export function ActorsPage() {
     <>
       <div className="page-head">
         <h1>Actors, and the most that each may ever do</h1>
+        {session.rights.includes('ledger.read') ? <Link href="/incidents">What people did alone</Link> : null}
       </div>
       <Shown known={known}>
         {({ actors, decisions, agentDecisions }) =>
@@ -42,7 +46,11 @@ export function ActorsPage() {
                         decisions.find(({ person }) => person === actor.id),
                         agentDecisions.find(({ agent }) => agent === actor.id),
                       )}
-                    />
+                    >
+                      {kind !== 'person' || delegations === undefined ? null : (
+                        <DelegationsOf person={actor.id} known={delegations} session={session} />
+                      )}
+                    </Actor>
                   ))}
                 </section>
               );
@@ -54,7 +62,15 @@ export function ActorsPage() {
   );
 }
 
-function Actor({ actor, habits }: { readonly actor: ActorLine; readonly habits: string | undefined }) {
+function Actor({
+  actor,
+  habits,
+  children,
+}: {
+  readonly actor: ActorLine;
+  readonly habits: string | undefined;
+  readonly children: React.ReactNode;
+}) {
   return (
     <div className="record">
       <div>
@@ -73,6 +89,7 @@ function Actor({ actor, habits }: { readonly actor: ActorLine; readonly habits: 
           ))}
         </ul>
         {habits === undefined ? null : <p className="small">{habits}</p>}
+        {children}
       </div>
       <p className="small">
         <Link href={`/activity?actor=${encodeURIComponent(actor.id)}`}>What {actor.name ?? actor.id} did</Link>

@@ -2,6 +2,7 @@ import { useState } from 'react';
 import type { PlanDetail } from '../../../src/pipeline/oversight/plan-detail.ts';
 import { useKeys } from '../keys.ts';
 import { useLive } from '../live.ts';
+import { ActedAlone } from '../parts/act-alone.tsx';
 import { Circumstances, HeldBy } from '../parts/circumstances.tsx';
 import { DecidePanel } from '../parts/decide.tsx';
 import { EffectGraph } from '../parts/effect-graph.tsx';
@@ -95,6 +96,7 @@ function Headline({ detail }: Part) {
           It lets go for good of what a drop has put out of the way: after it nothing brings that back.
         </p>
       )}
+      <ActedAlone detail={detail} />
       <Alarms detail={detail} />
     </header>
   );

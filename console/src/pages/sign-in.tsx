@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react';
 import { send } from '../api.ts';
 import { CommandToCopy } from '../parts/command.tsx';
-import { Failed } from '../parts/decide.tsx';
+import { Failed } from '../parts/states.tsx';
 import { assertionFor } from '../passkeys.ts';
 import { go } from '../router.ts';
 import { type LoginWays, loadSession, type Session, signedIn } from '../session.ts';

@@ -1,17 +1,17 @@
-import { useId, useState } from 'react';
+import { useState } from 'react';
 import type { PlanDetail } from '../../../src/pipeline/oversight/plan-detail.ts';
-import { ApiError, send } from '../api.ts';
+import { send } from '../api.ts';
 import { useKeys } from '../keys.ts';
 import { refetchAll } from '../live.ts';
-import { NoPasskeys } from '../passkeys.ts';
 import { go } from '../router.ts';
 import type { Session } from '../session.ts';
-import { countersign, type Verdict } from '../verdict.ts';
-import { CommandToCopy } from './command.tsx';
-import { Dialog } from './dialog.tsx';
+import type { Verdict } from '../verdict.ts';
+import { ActAlone } from './act-alone.tsx';
 import { Link } from './link.tsx';
 import { RiskMark } from './marks.tsx';
+import { Failed } from './states.tsx';
 import { Ago, Left } from './time.tsx';
+import { UndoDialog, VerdictDialog } from './verdict-dialogs.tsx';
 import { grouped, rows, shortId, span, visible } from './words.ts';
 
 /** Who has signed, the way back, and what this person can do about the plan now. It is never changed here: only answered. */
@@ -23,6 +23,7 @@ export function DecidePanel({ detail, session }: { readonly detail: PlanDetail; 
       <Signatures detail={detail} />
       <WayBack detail={detail} />
       <Acts detail={detail} session={session} />
+      <ActAlone detail={detail} session={session} />
       {view.state === 'held' && !mayDecide(detail, session) ? (
         <p className="small quiet">{whyNot(detail, session)}</p>
       ) : null}
@@ -75,7 +76,7 @@ function Signatures({ detail: { view } }: Part) {
   if (view.approvals.length + open === 0) return null;
   return (
     <ul className="signatures" aria-label="Countersignatures">
-      {view.approvals.map(({ person, agentOf, at, reason, via }) => (
+      {view.approvals.map(({ person, agentOf, inPlaceOf, at, reason, via }) => (
         <li key={person} title={reason}>
           <span className="signed">
             {person}
@@ -83,6 +84,7 @@ function Signatures({ detail: { view } }: Part) {
               <span className="small quiet"> approval agent, {agentOf} answers for it</span>
             )}
             {via === undefined ? null : <span className="small quiet"> by a click in Slack</span>}
+            {inPlaceOf === undefined ? null : <span className="small quiet"> in the place of {inPlaceOf}</span>}
           </span>
           <Ago at={at} />
         </li>
@@ -217,133 +219,6 @@ function Acts({ detail, session }: Part & { readonly session: Session }) {
         />
       ) : null}
     </>
-  );
-}
-
-function VerdictDialog({
-  detail,
-  session,
-  verdict,
-  onClose,
-}: Part & { readonly session: Session; readonly verdict: Verdict; readonly onClose: () => void }) {
-  const [reason, setReason] = useState('');
-  const [trouble, setTrouble] = useState<Error | null>(null);
-  const [busy, setBusy] = useState(false);
-  const field = useId();
-  const { view, headline } = detail;
-  const approves = verdict === 'approve';
-
-  async function decide() {
-    setBusy(true);
-    setTrouble(null);
-    try {
-      await countersign(view.id, verdict, reason.trim());
-      refetchAll();
-      onClose();
-    } catch (error) {
-      setTrouble(error instanceof Error ? error : new Error(String(error)));
-    } finally {
-      setBusy(false);
-    }
-  }
-
-  return (
-    <Dialog title={approves ? 'Countersign this plan?' : 'Reject this plan?'} onClose={onClose}>
-      <p>
-        <span className="env" data-tier={view.plan.tier}>
-          {view.plan.environment}
-        </span>{' '}
-        {visible(headline)}
-      </p>
-      <form
-        onSubmit={(event) => {
-          event.preventDefault();
-          void decide();
-        }}
-      >
-        <div className="field">
-          <label htmlFor={field}>{approves ? 'Reason, if there is something to say' : 'Reason'}</label>
-          <textarea
-            id={field}
-            value={reason}
-            required={!approves}
-            maxLength={500}
-            onChange={(event) => setReason(event.target.value)}
-          />
-          <span className="why">It goes into the ledger under your name, for good.</span>
-        </div>
-        {trouble instanceof NoPasskeys ? (
-          <NoPasskey detail={detail} session={session} verdict={verdict} why={trouble.message} />
-        ) : trouble === null ? null : (
-          <Failed error={trouble} />
-        )}
-        <div className="dialog-buttons">
-          <button type="submit" className={approves ? 'button act' : 'button stop'} disabled={busy}>
-            {busy ? 'Waiting for your device …' : approves ? 'Sign with a passkey' : 'Reject with a passkey'}
-          </button>
-          <button type="button" className="button plain" onClick={onClose}>
-            Not now
-          </button>
-        </div>
-      </form>
-    </Dialog>
-  );
-}
-
-function NoPasskey({
-  detail,
-  session,
-  verdict,
-  why,
-}: Part & { readonly session: Session; readonly verdict: Verdict; readonly why: string }) {
-  return (
-    <div className="field" role="alert">
-      <p>
-        {why} <Link href="/passkeys">Make one for this device</Link>, or sign with your own key: it counts the same.
-      </p>
-      <CommandToCopy
-        command={`countersign plan ${verdict} ${shortId(detail.view.id)} --as ${session.person}${verdict === 'reject' ? " --reason '…'" : ''}`}
-      />
-    </div>
-  );
-}
-
-function UndoDialog({
-  detail,
-  onClose,
-  onConfirm,
-}: Part & { readonly onClose: () => void; readonly onConfirm: () => void }) {
-  return (
-    <Dialog title="Take this change back?" onClose={onClose}>
-      <p>
-        This makes a plan that puts back what was there. It is measured and shown like any other, and waits for a
-        countersignature: nothing changes by this click.
-      </p>
-      <p className="small quiet">{visible(detail.headline)}</p>
-      <div className="dialog-buttons">
-        <button type="button" className="button act" onClick={onConfirm}>
-          Make the plan
-        </button>
-        <button type="button" className="button plain" onClick={onClose}>
-          Leave it
-        </button>
-      </div>
-    </Dialog>
-  );
-}
-
-/** Where the provider asks anew who is there; the page begins again after it. */
-const ASK_PROVIDER = '/api/session/oidc?again';
-
-export function Failed({ error }: { readonly error: Error }) {
-  return (
-    <div className="banner" role="alert">
-      <strong>{error.message}</strong>
-      {error instanceof ApiError && error.hint !== '' ? <span>{error.hint}</span> : null}
-      {error instanceof ApiError && error.hint.includes(ASK_PROVIDER) ? (
-        <a href={ASK_PROVIDER}>Show it with your provider</a>
-      ) : null}
-    </div>
   );
 }
 

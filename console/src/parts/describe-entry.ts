@@ -1,5 +1,5 @@
 import type { ActivityEntry } from '../../../src/pipeline/oversight/activity.ts';
-import { grouped, rows, shortId } from './words.ts';
+import { grouped, moment, rows, shortId } from './words.ts';
 
 export interface DescribedEntry {
   readonly kind: string;
@@ -48,7 +48,7 @@ export function describeEntry(entry: ActivityEntry): DescribedEntry {
     case 'rejection':
       return say('Rejected', `${text(body['person'])}${because(body)}`, 'bad');
     case 'apply':
-      return say('Applies', `${text(body['by'])}; signed by ${list(body['approvedBy']) || 'nobody, as policy allows'}`);
+      return say('Applies', `${text(body['by'])}; signed by ${list(body['approvedBy']) || signedByNobody(body)}`);
     case 'outcome':
       return outcome(entry, body, say);
     case 'expired':
@@ -78,6 +78,21 @@ export function describeEntry(entry: ActivityEntry): DescribedEntry {
         'Baseline',
         `of ${text(body['target'])}: ${text(body['how'])}${body['person'] === undefined ? '' : ` by ${text(body['person'])}`}${because(body)}`,
       );
+    case 'break-glass':
+      return say(
+        'Broke the glass',
+        `${text(body['person'])} alone, without ${list(body['standsInFor'])}${because(body)}`,
+        'bad',
+      );
+    case 'incident review':
+      return say('Reviewed', `${text(body['incident'])} by ${text(body['person'])}${because(body)}`, 'good');
+    case 'delegation':
+      return body['event'] === 'ended'
+        ? say('Delegation', `ended by ${text(body['person'])}${because(body)}`)
+        : say(
+            'Delegation',
+            `${text(body['to'])} decides in the place of ${text(body['person'])} in ${text(body['environment'])} until ${moment(text(body['until']))}${because(body)}`,
+          );
     case 'trip':
       return say('Breaker', `${text(body['breaker'])} has stopped ${scopeOf(body)}${because(body)}`, 'bad');
     case 'voucher':
@@ -110,6 +125,11 @@ function session(body: Body, say: (kind: string, said: string) => DescribedEntry
   if (body['event'] === 'opened') return say('Signed in', `${person} with a ${text(body['via'])}`);
   if (body['event'] === 'ended') return say('Signed out', `${text(body['why'])}, by ${text(body['by'])}`);
   return say('Sign-in', `${person} asked for an address to sign in with`);
+}
+
+/** Alone in an emergency, or where nobody was needed. */
+function signedByNobody(body: Body): string {
+  return body['breakGlass'] === undefined ? 'nobody, as policy allows' : 'nobody else: the glass was broken';
 }
 
 function outcome(

@@ -3,7 +3,7 @@ import type { LedgerStanding, WitnessStanding } from '../../../src/pipeline/over
 import { send } from '../api.ts';
 import { refetchAll, useLive } from '../live.ts';
 import { CommandToCopy } from './command.tsx';
-import { Failed } from './decide.tsx';
+import { Failed } from './states.tsx';
 import { Ago } from './time.tsx';
 import { grouped, visible } from './words.ts';
 

@@ -2,7 +2,7 @@ import { useState } from 'react';
 import type { Halt } from '../../../src/domain/halt.ts';
 import { send } from '../api.ts';
 import { refetchAll } from '../live.ts';
-import { Failed } from './decide.tsx';
+import { Failed } from './states.tsx';
 
 /** Lets go on what a person or a breaker has stopped, with a reason. */
 export function Resume({ halt }: { readonly halt: Halt }) {

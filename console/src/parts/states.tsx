@@ -38,6 +38,16 @@ export function Trouble({ error }: { readonly error: Error }) {
   );
 }
 
+/** What somebody did came to nothing: why, and what to do next. */
+export function Failed({ error }: { readonly error: Error }) {
+  return (
+    <div className="banner" role="alert">
+      <strong>{error.message}</strong>
+      {error instanceof ApiError && error.hint !== '' ? <span>{error.hint}</span> : null}
+    </div>
+  );
+}
+
 /** Shows what is known, or why nothing is; what is shown while it can’t be renewed says so. */
 export function Shown<Data>({
   known,

@@ -35,7 +35,7 @@ export function serveVerdicts(
       });
     }
     const { person } = signedInOf(request);
-    const asked = identity.verdicts.ask({ plan, person, origin: originOf(request, publicUrl), ...body.data });
+    const asked = await identity.verdicts.ask({ plan, person, origin: originOf(request, publicUrl), ...body.data });
     return 'refused' in asked ? sendRefusal(reply, asked.refused) : asked;
   });
 

@@ -39,6 +39,8 @@ const GO_ON: ReadonlySet<string> = new Set([
   'rejection',
   'apply',
   'outcome',
+  'break-glass',
+  'incident review',
   'expired',
   'erased',
   'task closed',

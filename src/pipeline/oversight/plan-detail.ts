@@ -1,3 +1,4 @@
+import { mayNotBreak } from '../../approval/break-glass.ts';
 import { describeChangeTime, describeObligation } from '../../domain/describe-change-time.ts';
 import type { ActorId, PlanId } from '../../domain/ids.ts';
 import { isLive, type PlanRecord } from '../../domain/plan.ts';
@@ -25,6 +26,8 @@ export interface PlanDetail {
   /** Whether now is a time to change the environment. */
   readonly time: readonly string[];
   readonly halted: string | null;
+  /** Who could act on it alone, where something is missing of it. */
+  readonly canBreakGlass: readonly ActorId[];
   /** Plans that wait and change the same tables. */
   readonly conflicts: Conflicts;
   /** Of an applied plan: when, and by which plan it was taken back. */
@@ -64,6 +67,12 @@ export function createDescribePlan(deps: {
       waitsFor: view.waitsFor.map((one) => describeObligation(one, nowMs)),
       time: live && rules !== undefined ? describeChangeTime(rules.changeTime(), nowMs) : [],
       halted: deps.halts.covering({ agent: plan.actor, task: plan.task, target: plan.target })?.message ?? null,
+      canBreakGlass:
+        live && (view.approvalsMissing > 0 || view.waitsFor.length > 0)
+          ? [...(rules?.people.values() ?? [])]
+              .filter((one) => mayNotBreak(one, plan) === undefined)
+              .map(({ id }) => id)
+          : [],
       conflicts: live ? await deps.queue.conflictsOf(record) : { count: 0, first: [] },
       change:
         applied === undefined

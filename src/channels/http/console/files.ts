@@ -16,6 +16,7 @@ const PAGES = [
   /^\/actors$/,
   /^\/targets$/,
   /^\/halt$/,
+  /^\/incidents$/,
   /^\/passkeys$/,
   /^\/sign-in$/,
 ] as const;
