@@ -42,17 +42,34 @@ export async function wireAgent(url: string): Promise<{
   send(sql: string): Promise<WireAnswer>;
   leave(): Promise<void>;
 }> {
-  const client = new pg.Client({ connectionString: url });
   const notices: string[] = [];
-  client.on('notice', (notice) => notices.push(notice.message ?? ''));
-  // Whoever waits for an answer hears of it.
-  client.on('error', () => undefined);
-  await client.connect();
+  let client = await connect();
+
+  async function connect(): Promise<pg.Client> {
+    const made = new pg.Client({ connectionString: url });
+    made.on('notice', (notice) => notices.push(notice.message ?? ''));
+    // Whoever waits for an answer hears of it.
+    made.on('error', () => undefined);
+    await made.connect();
+    return made;
+  }
+
+  async function query(sql: string): Promise<pg.QueryResult<Record<string, unknown>>> {
+    try {
+      return await client.query(sql);
+    } catch (error) {
+      if (error instanceof pg.DatabaseError) throw error;
+      // A statement that heeds no cancellation in time is ended with its connection: agents connect again.
+      client = await connect();
+      return client.query(sql);
+    }
+  }
+
   return {
     async send(sql) {
       notices.length = 0;
       try {
-        const { rows, rowCount } = await client.query<Record<string, unknown>>(sql);
+        const { rows, rowCount } = await query(sql);
         return { rows, rowCount, notices: [...notices] };
       } catch (error) {
         if (!(error instanceof pg.DatabaseError)) throw error;
