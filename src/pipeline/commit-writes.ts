@@ -169,24 +169,16 @@ export function createCommitWrites(deps: {
     let state: AppliedState | 'unknown';
     let reply: Outcome = { outcome: 'done', tables };
     try {
-      await markWritten(connection, intent);
-      const relayed = await request.commit();
-      const rolledBack = relayed?.failure !== undefined && relayed.failure !== null;
-      state = rolledBack || relayed?.commands.at(-1) === 'ROLLBACK' ? 'not applied' : 'applied';
-      if (relayed?.failure) reply = { outcome: 'failed', failure: relayed.failure };
-      // A COMMIT that failed before it was executed leaves the transaction open.
-      if (connection.transaction !== 'idle') await connection.own('ROLLBACK');
+      const failed = await committed(request);
+      // Only a server that can still answer has rolled back: one that fails in the middle of COMMIT may have written it.
+      if (failed !== null) await connection.own('ROLLBACK');
+      state = failed === null ? 'applied' : 'not applied';
+      if (failed instanceof EngineFailure && givenUp(failed)) reply = { outcome: 'refused', refusal: GIVEN_UP };
+      else if (failed instanceof EngineFailure) reply = { outcome: 'failed', failure: failed.failure };
     } catch (error) {
-      if (error instanceof EngineFailure) {
-        await connection.own('ROLLBACK');
-        state = 'not applied';
-        reply = givenUp(error)
-          ? { outcome: 'refused', refusal: GIVEN_UP }
-          : { outcome: 'failed', failure: error.failure };
-      } else if (error instanceof SessionLost) {
-        state = await stateAfterLoss(intent);
-        reply = { outcome: 'refused', refusal: lostAtCommit(intent, state) };
-      } else throw error;
+      if (!(error instanceof SessionLost)) throw error;
+      state = await stateAfterLoss(intent);
+      reply = { outcome: 'refused', refusal: lostAtCommit(intent, state) };
     }
     const outcome = state === 'applied' || state === 'not applied' ? state : 'indeterminate';
     try {
@@ -205,6 +197,23 @@ export function createCommitWrites(deps: {
       proof.log.warn({ err: error, intent, outcome }, 'the outcome of a write is left for recovery to tell');
     }
     return reply;
+  }
+
+  /** @returns `null` when it was committed; else why not, as far as the server says so. */
+  async function committed({
+    connection,
+    intent,
+    commit: ask,
+  }: CommitRequest): Promise<EngineFailure | 'ROLLBACK' | null> {
+    try {
+      await markWritten(connection, intent);
+      const relayed = await ask();
+      if (relayed?.failure) return new EngineFailure(relayed.failure);
+      return relayed?.commands.at(-1) === 'ROLLBACK' ? 'ROLLBACK' : null;
+    } catch (error) {
+      if (error instanceof EngineFailure) return error;
+      throw error;
+    }
   }
 
   /** G6: the row in the target is the truth; where even that can't be read the answer is that nobody knows. */

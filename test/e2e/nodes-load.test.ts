@@ -39,7 +39,7 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
   let task: OpenedTask;
 
   beforeAll(async () => {
-    cluster = await startCluster(binaries, { lease: '2s', smallDisks: true });
+    cluster = await startCluster(binaries, { lease: '2s', smallDisks: true, durable: true });
     const file = join(cluster.site.directory, 'task.yaml');
     writeFileSync(file, WORK.replace('rowsPerTask: 1000', 'rowsPerTask: 1000000'));
     task = (await cluster.nodes[0].run('task', 'open', '--file', file, '--json')).json<OpenedTask>();
@@ -258,6 +258,16 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
       [...told.refused.values()].reduce((sum, count) => sum + count, 0),
     );
     expect(after.written - before.written).toBe(changed);
+    const [written] = await asSuperuser<{ intents: string[] }>(
+      url,
+      "SELECT array_agg(intent) AS intents FROM countersign.written WHERE at > '-infinity'",
+    );
+    const untold = await cluster.askState(
+      `SELECT subject, json_agg(entry ORDER BY idx) AS entries FROM ledger_entries
+       WHERE subject = ANY ('{${(written?.intents ?? []).join(',')}}')
+       GROUP BY subject HAVING count(*) FILTER (WHERE kind = 'outcome' AND entry::json->'body'->>'outcome' = 'applied') <> 1`,
+    );
+    expect(JSON.stringify(untold)).toBe('[]');
     expect(outcomes[0]?.applied).toBe(changed);
     expect(outcomes[0]?.intents).toBeGreaterThanOrEqual(changed);
     const [task_] = await cluster.askState<{ used: number }>(
