@@ -263,9 +263,9 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
       "SELECT array_agg(intent) AS intents FROM countersign.written WHERE at > '-infinity'",
     );
     const untold = await cluster.askState(
-      `SELECT subject, json_agg(entry ORDER BY idx) AS entries FROM ledger_entries
-       WHERE subject = ANY ('{${(written?.intents ?? []).join(',')}}')
-       GROUP BY subject HAVING count(*) FILTER (WHERE kind = 'outcome' AND entry::json->'body'->>'outcome' = 'applied') <> 1`,
+      `SELECT w.intent, json_agg(e.entry ORDER BY e.idx) AS entries
+       FROM unnest('{${(written?.intents ?? []).join(',')}}'::text[]) AS w (intent) LEFT JOIN ledger_entries AS e ON e.subject = w.intent
+       GROUP BY w.intent HAVING count(*) FILTER (WHERE kind = 'outcome' AND entry::json->'body'->>'outcome' = 'applied') <> 1`,
     );
     expect(JSON.stringify(untold)).toBe('[]');
     expect(outcomes[0]?.applied).toBe(changed);
