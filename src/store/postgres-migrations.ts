@@ -145,4 +145,7 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX delegations_by_environment ON delegations (environment);
   `,
+  `
+  CREATE TABLE commits (connection word PRIMARY KEY, transaction bigint NOT NULL, at timestamptz NOT NULL);
+  `,
 ];

@@ -6,6 +6,7 @@ import pg from 'pg';
 import type { PostgresState } from '../domain/state-location.ts';
 import { createConnections } from './postgres-connections.ts';
 import { type Listener, listen } from './postgres-listener.ts';
+import { becameOf, forgetMarks, type MarkedTransaction, markTransaction } from './postgres-marks.ts';
 import { migrate } from './postgres-migrate.ts';
 import { postgresText, statementOf } from './postgres-text.ts';
 import { type Reader, type Store, StoreUnavailable, StoreUncertain } from './store.ts';
@@ -70,29 +71,21 @@ export async function openPostgresStore(
     });
   }
 
-  /** What the answer to COMMIT would have said (PostgreSQL, `pg_xact_status`). */
-  async function askWhatBecameOf(xid: string, cause: unknown): Promise<null> {
+  /** Waits until it is told what became of a COMMIT whose answer was lost. */
+  async function askWhatBecameOf(transaction: MarkedTransaction, cause: unknown): Promise<null> {
     const giveUpAt = Date.now() + ASK_FOR_MS;
     let last: unknown = cause;
     while (Date.now() < giveUpAt) {
-      try {
-        const { rows } = await withClient((client) =>
-          client.query<{ status: string | null }>('SELECT pg_catalog.pg_xact_status($1::pg_catalog.xid8) AS status', [
-            xid,
-          ]),
-        );
-        const status = rows[0]?.status;
-        if (status === 'committed') return null;
-        if (status === 'aborted')
-          throw new StoreUnavailable(
-            `the state store ${name}: the connection was lost, and the transaction was undone`,
-            { cause },
-          );
-        if (status !== 'in progress') break;
-      } catch (error) {
-        if (error instanceof StoreUnavailable || !isLost(error)) throw unavailable(error);
+      const became = await withClient((client) => becameOf(client, transaction)).catch((error: unknown) => {
         last = error;
-      }
+        return 'unknown' as const;
+      });
+      if (became === 'committed') return null;
+      if (became === 'undone')
+        throw new StoreUnavailable(`the state store ${name}: the connection was lost, and the transaction was undone`, {
+          cause,
+        });
+      if (closing !== null) break;
       await sleep(ASK_EVERY_MS);
     }
     throw new StoreUncertain(
@@ -105,13 +98,13 @@ export async function openPostgresStore(
     turn: boolean,
     prepare: (reader: Reader) => Promise<readonly Write[]>,
   ): Promise<number | null> {
-    let committing: string | null = null;
+    let committing: MarkedTransaction | null = null;
     let callers: unknown;
     try {
       return await withClient(async (client) => {
-        const [, begun] = await Promise.all([
+        const [, marked] = await Promise.all([
           client.query('BEGIN'),
-          client.query<{ xid: string }>('SELECT pg_catalog.pg_current_xact_id()::text AS xid'),
+          markTransaction(client),
           ...(turn ? [client.query(TAKE_TURN)] : []),
         ]);
         const writes = await prepare(readerOn(client, unavailable)).catch((error: unknown) => {
@@ -123,7 +116,7 @@ export async function openPostgresStore(
           await client.query('ROLLBACK');
           return failedAt;
         }
-        committing = begun.rows[0]?.xid ?? null;
+        committing = marked;
         await client.query('COMMIT');
         return null;
       });
@@ -141,7 +134,7 @@ export async function openPostgresStore(
 
   try {
     mkdirSync(dirname(state.checkpointFile), { recursive: true, mode: 0o700 });
-    if (options.readOnly !== true) await withClient((client) => migrate(client));
+    if (options.readOnly !== true) await withClient((client) => migrate(client).then(() => forgetMarks(client)));
   } catch (error) {
     await connections.close();
     throw unavailable(error);

@@ -6,6 +6,7 @@ import { generate } from 'selfsigned';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type ActorId, asId, type HaltId, instantOf } from '../../src/domain/ids.ts';
 import type { PostgresState } from '../../src/domain/state-location.ts';
+import { startEmbeddedServer } from '../../src/engines/postgres/embedded-server.ts';
 import { verifyLedger } from '../../src/ledger/verify.ts';
 import { activeHalts, insertHalt } from '../../src/store/halts.ts';
 import { openStore } from '../../src/store/open-store.ts';
@@ -18,6 +19,7 @@ import { connectToState, type PostgresPlace, startPostgresPlace } from '../fixtu
 import { startTcpProxy, type TcpProxy } from '../fixtures/tcp-proxy.ts';
 
 const LEASE_MS = 1000;
+const NEXT_NUMBER = 'SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS next';
 
 function halt(id: string): Write {
   const by = asId<ActorId>('ada');
@@ -63,6 +65,42 @@ describe.each(newest)('a state store on $name', ({ binaries }) => {
     expect(await store.commit([halt('h1')])).toBeNull();
     expect(await truth()).toEqual(['h1']);
   });
+
+  it('G12 takes no other transaction for its own that was given its number after a crash', async () => {
+    const doomed = await startPostgresPlace(binaries);
+    const state = await doomed.make({ leaseMs: LEASE_MS });
+    const wire = await startTcpProxy(state);
+    const unlucky = await openStore({ ...state, port: wire.port });
+    await unlucky.commit([halt('h0')]);
+    // So that nothing of the transaction reaches the disk by itself.
+    const superuser = doomed.server.url('postgres');
+    await asSuperuser(superuser, "ALTER SYSTEM SET wal_writer_delay = '10s'");
+    await asSuperuser(superuser, 'SELECT pg_reload_conf()');
+    await asSuperuser(superuser, 'CHECKPOINT');
+    const nextNumber = async () =>
+      Number((await asSuperuser<{ next: string }>(superuser, NEXT_NUMBER)).map(({ next }) => next));
+    const number = await nextNumber();
+    wire.cutAt('COMMIT', 'before, for good');
+    const told = unlucky.commit([halt('h1')]).then(
+      () => 'committed',
+      (error: unknown) => String(error),
+    );
+    await wire.whenCut();
+    await doomed.server.kill();
+    const { dataDirectory, port } = doomed.server;
+    const again = await startEmbeddedServer({ dataDirectory, port, binaries, durable: false });
+    expect(await nextNumber()).toBe(number);
+    await asSuperuser(superuser, 'CREATE TABLE others (); INSERT INTO others DEFAULT VALUES');
+    for (let n = 0; n < 5; n++) await asSuperuser(superuser, 'INSERT INTO others DEFAULT VALUES');
+    expect(await nextNumber()).toBeGreaterThan(number + 1);
+    wire.mend();
+    expect(await told).toMatch(/undone/);
+    expect((await activeHalts(unlucky)).map(({ id }) => id)).toEqual(['h0']);
+    await unlucky.close();
+    await wire.close();
+    await again.stop();
+    await doomed.remove();
+  }, 60_000);
 
   it('G12 says that nobody knows when even that can’t be asked; the ledger goes on from what is there', async () => {
     const made = await testLedger({ ...direct, port: proxy.port });
