@@ -22,6 +22,8 @@ import { startTcpProxy, type TcpProxy } from '../fixtures/tcp-proxy.ts';
 const BIN = new URL('../../bin/countersign.js', import.meta.url).pathname;
 const host = servers.filter(({ binaries }) => hasObjectLockServer && binaries.from === 'host').slice(0, 1);
 
+if (host.length === 0) it.skip('needs an S3 server with Object Lock', () => undefined);
+
 describe.each(host)('G10 backups in a bucket with Object Lock, of $name', ({ binaries }) => {
   let site: Site;
   let server: ObjectLockServer;

@@ -23,6 +23,8 @@ const host = servers.filter(({ binaries }) => binaries.from === 'host').slice(0,
 if (host.length === 0)
   console.warn('skipped: backups (no PostgreSQL server of the host, whose pg_dump would be new enough)');
 
+if (host.length === 0) it.skip('needs a PostgreSQL server of the host', () => undefined);
+
 describe.each(host)('G10 backups out of reach, of $name', ({ binaries }) => {
   let site: Site;
   let keeper: ChildProcess;
