@@ -3,6 +3,7 @@ import type { Halt, HaltScope } from '../../../src/domain/halt.ts';
 import type { ActorLine, TargetLine } from '../../../src/pipeline/oversight/oversight.ts';
 import { send } from '../api.ts';
 import { refetchAll, useLive } from '../live.ts';
+import { ReasonField } from '../parts/reason-field.tsx';
 import { Resume } from '../parts/resume.tsx';
 import { Failed, Shown } from '../parts/states.tsx';
 import { Ago } from '../parts/time.tsx';
@@ -124,18 +125,12 @@ function HaltForm() {
           )}
         </div>
       )}
-      <div className="field">
-        <label htmlFor="why">Why</label>
-        <input
-          id="why"
-          required
-          minLength={3}
-          maxLength={500}
-          value={reason}
-          onChange={(event) => setReason(event.target.value)}
-        />
-        <span className="why">Whoever is stopped reads it, and so does the ledger.</span>
-      </div>
+      <ReasonField
+        label="Why"
+        value={reason}
+        onChange={setReason}
+        hint="Whoever is stopped reads it, and so does the ledger."
+      />
       <button type="submit" className="button big-stop">
         {scope === 'global' ? 'Halt everything' : `Halt ${id === '' ? `this ${scope}` : id}`}
       </button>

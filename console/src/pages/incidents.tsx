@@ -1,9 +1,11 @@
-import { useId, useState } from 'react';
+import { useState } from 'react';
 import type { IncidentView } from '../../../src/pipeline/incidents.ts';
 import { useLive } from '../live.ts';
 import { obligationSaid } from '../parts/act-alone.tsx';
 import { Dialog } from '../parts/dialog.tsx';
+import { Fact } from '../parts/fact.tsx';
 import { Link } from '../parts/link.tsx';
+import { ReasonField } from '../parts/reason-field.tsx';
 import { SignForm } from '../parts/sign-form.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
 import { Ago } from '../parts/time.tsx';
@@ -95,7 +97,6 @@ function ReviewDialog({
   readonly onClose: () => void;
 }) {
   const [reason, setReason] = useState('');
-  const field = useId();
   return (
     <Dialog title={`Review what ${person} did?`} onClose={onClose}>
       <p>
@@ -109,28 +110,14 @@ function ReviewDialog({
         onClose={onClose}
         onSign={() => signAt(`/api/incidents/${id}/review`, { reason: reason.trim() })}
       >
-        <div className="field">
-          <label htmlFor={field}>What you make of it</label>
-          <textarea
-            id={field}
-            required
-            minLength={3}
-            maxLength={500}
-            value={reason}
-            onChange={(event) => setReason(event.target.value)}
-          />
-          <span className="why">It goes into the ledger under your name, for good.</span>
-        </div>
+        <ReasonField
+          label="What you make of it"
+          value={reason}
+          onChange={setReason}
+          hint="It goes into the ledger under your name, for good."
+          long
+        />
       </SignForm>
     </Dialog>
-  );
-}
-
-function Fact({ name, children }: { readonly name: string; readonly children: React.ReactNode }) {
-  return (
-    <div className="fact">
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

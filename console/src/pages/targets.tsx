@@ -1,6 +1,7 @@
 import type { TargetLine } from '../../../src/pipeline/oversight/oversight.ts';
 import { useLive } from '../live.ts';
 import { Breakers } from '../parts/breakers.tsx';
+import { Fact } from '../parts/fact.tsx';
 import { Link } from '../parts/link.tsx';
 import { EnvironmentMark } from '../parts/marks.tsx';
 import { Empty, Shown } from '../parts/states.tsx';
@@ -131,15 +132,6 @@ function Drift({ drift }: { readonly drift: TargetLine['drift'] }) {
         What of each: <code>countersign drift show</code>. Seen <Ago at={drift.checkedAt} />.
       </p>
     </details>
-  );
-}
-
-function Fact({ name, children }: { readonly name: string; readonly children: React.ReactNode }) {
-  return (
-    <div className="fact">
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }
 

@@ -5,6 +5,7 @@ import type { Session } from '../session.ts';
 import { signAt } from '../sign.ts';
 import { Dialog } from './dialog.tsx';
 import { Link } from './link.tsx';
+import { ReasonField } from './reason-field.tsx';
 import { SignForm } from './sign-form.tsx';
 import { Failed } from './states.tsx';
 import { shortId, visible } from './words.ts';
@@ -80,7 +81,7 @@ function AloneForm({
 }: Part & { readonly standsInFor: readonly string[]; readonly onClose: () => void }) {
   const [reason, setReason] = useState('');
   const [typed, setTyped] = useState('');
-  const [why, where] = [useId(), useId()];
+  const where = useId();
   const { environment } = view.plan;
 
   return (
@@ -93,18 +94,13 @@ function AloneForm({
       onClose={onClose}
       onSign={() => signAt(`/api/plans/${view.id}/break-glass`, { reason: reason.trim(), standsInFor })}
     >
-      <div className="field">
-        <label htmlFor={why}>Why it can’t wait</label>
-        <textarea
-          id={why}
-          required
-          minLength={3}
-          maxLength={500}
-          value={reason}
-          onChange={(event) => setReason(event.target.value)}
-        />
-        <span className="why">You sign it. Others read it now, and it stays in the ledger for good.</span>
-      </div>
+      <ReasonField
+        label="Why it can’t wait"
+        value={reason}
+        onChange={setReason}
+        hint="You sign it. Others read it now, and it stays in the ledger for good."
+        long
+      />
       <div className="field">
         <label htmlFor={where}>
           Type <code>{environment}</code>, where you act

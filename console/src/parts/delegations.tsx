@@ -3,6 +3,7 @@ import type { DelegationChoices, DelegationLine } from '../../../src/identity/pa
 import type { Session } from '../session.ts';
 import { signAt } from '../sign.ts';
 import { Dialog } from './dialog.tsx';
+import { ReasonField } from './reason-field.tsx';
 import { SignForm } from './sign-form.tsx';
 import { moment, visible } from './words.ts';
 
@@ -75,7 +76,7 @@ function GiveDialog({
   const [to, setTo] = useState<string>(people[0] ?? '');
   const [until, setUntil] = useState('');
   const [reason, setReason] = useState('');
-  const [field, fieldTo, fieldUntil, fieldReason] = [useId(), useId(), useId(), useId()];
+  const [field, fieldTo, fieldUntil] = [useId(), useId(), useId()];
   const days = Math.floor((longestMs ?? 0) / DAY_MS);
   return (
     <Dialog title="Let another decide in your place?" onClose={onClose}>
@@ -125,18 +126,12 @@ function GiveDialog({
             By your clock; at most {days} {days === 1 ? 'day' : 'days'} from now.
           </span>
         </div>
-        <div className="field">
-          <label htmlFor={fieldReason}>Why</label>
-          <input
-            id={fieldReason}
-            required
-            minLength={3}
-            maxLength={500}
-            value={reason}
-            onChange={(event) => setReason(event.target.value)}
-          />
-          <span className="why">It goes into the ledger under your name, for good.</span>
-        </div>
+        <ReasonField
+          label="Why"
+          value={reason}
+          onChange={setReason}
+          hint="It goes into the ledger under your name, for good."
+        />
       </SignForm>
     </Dialog>
   );
@@ -152,7 +147,6 @@ function EndDialog({
   readonly onClose: () => void;
 }) {
   const [reason, setReason] = useState('');
-  const field = useId();
   return (
     <Dialog title={`End that ${to} decides for ${person}?`} onClose={onClose}>
       <p>
@@ -165,17 +159,7 @@ function EndDialog({
         onClose={onClose}
         onSign={() => signAt(`/api/delegations/${id}/end`, { reason: reason.trim() })}
       >
-        <div className="field">
-          <label htmlFor={field}>Why</label>
-          <input
-            id={field}
-            required
-            minLength={3}
-            maxLength={500}
-            value={reason}
-            onChange={(event) => setReason(event.target.value)}
-          />
-        </div>
+        <ReasonField label="Why" value={reason} onChange={setReason} />
       </SignForm>
     </Dialog>
   );

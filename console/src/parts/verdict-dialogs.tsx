@@ -1,8 +1,9 @@
-import { useId, useState } from 'react';
+import { useState } from 'react';
 import type { PlanDetail } from '../../../src/pipeline/oversight/plan-detail.ts';
 import type { Session } from '../session.ts';
 import { countersign, type Verdict } from '../verdict.ts';
 import { Dialog } from './dialog.tsx';
+import { ReasonField } from './reason-field.tsx';
 import { SignForm } from './sign-form.tsx';
 import { shortId, visible } from './words.ts';
 
@@ -18,7 +19,6 @@ export function VerdictDialog({
   onClose,
 }: Part & { readonly session: Session; readonly verdict: Verdict; readonly onClose: () => void }) {
   const [reason, setReason] = useState('');
-  const field = useId();
   const { view, headline } = detail;
   const approves = verdict === 'approve';
 
@@ -38,17 +38,14 @@ export function VerdictDialog({
         onClose={onClose}
         onSign={() => countersign(view.id, verdict, reason.trim())}
       >
-        <div className="field">
-          <label htmlFor={field}>{approves ? 'Reason, if there is something to say' : 'Reason'}</label>
-          <textarea
-            id={field}
-            value={reason}
-            required={!approves}
-            maxLength={500}
-            onChange={(event) => setReason(event.target.value)}
-          />
-          <span className="why">It goes into the ledger under your name, for good.</span>
-        </div>
+        <ReasonField
+          label={approves ? 'Reason, if there is something to say' : 'Reason'}
+          value={reason}
+          onChange={setReason}
+          hint="It goes into the ledger under your name, for good."
+          long
+          optional={approves}
+        />
       </SignForm>
     </Dialog>
   );
