@@ -6,12 +6,12 @@ import type { Json } from '../domain/digest.ts';
 import { type ActorId, asId, type Digest, type Instant, instantOf } from '../domain/ids.ts';
 import { RIGHTS, type Right, rightsOf } from '../domain/rights.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
+import { lastEntryAbout } from '../ledger/newest-entry.ts';
 import type { Proof } from '../pipeline/proof.ts';
 import {
   allPersonTokens,
   forgetPersonTokens,
   insertPersonToken,
-  lastEntryOfToken,
   personTokenByHash,
   removePersonToken,
 } from '../store/person-tokens.ts';
@@ -92,7 +92,7 @@ export function createApiTokens(deps: {
       const person = signed === undefined ? undefined : deps.people().get(signed.person);
       if (row === undefined || signed === undefined || person === undefined) return undefined;
       if (signed.token !== row.token_hash || deps.now() >= Date.parse(signed.expires)) return undefined;
-      const last = (await lastEntryOfToken(store, row.id))?.body as { event?: Json } | undefined;
+      const last = (await lastEntryAbout(store, 'token', row.id))?.body as { event?: Json } | undefined;
       if (last?.event !== 'made') return undefined;
       const now = rightsOf(person);
       return {

@@ -2,9 +2,9 @@ import { delegationId, openDelegation, verifyDelegation, verifyDelegationEnd } f
 import type { Person } from '../domain/actor.ts';
 import type { DelegationEndEnvelope, DelegationEnvelope, StandingDelegation } from '../domain/delegation.ts';
 import type { Json } from '../domain/digest.ts';
-import type { Entry } from '../domain/entry.ts';
 import type { ActorId, EnvironmentId } from '../domain/ids.ts';
 import { GuardFailed } from '../ledger/ledger.ts';
+import { lastEntryAbout } from '../ledger/newest-entry.ts';
 import {
   delegationById,
   delegations,
@@ -12,7 +12,6 @@ import {
   insertDelegation,
   type KeptDelegation,
 } from '../store/delegations.ts';
-import { statements } from '../store/schema.ts';
 import type { Store } from '../store/store.ts';
 import type { Write } from '../store/write.ts';
 import type { Refused } from './gateway.ts';
@@ -54,8 +53,8 @@ export function createDelegations(deps: {
     const then = opened.opened && whenSigned ? { now: Date.parse(opened.statement.at) } : {};
     const verified = verifyDelegation(envelope, { ...question(), ...then });
     if (!verified.valid) return verified.why;
-    const last = await lastEvent(store, id);
-    if (verified.standing.id !== id || last === undefined || (last !== 'delegated' && !whenSigned))
+    const last = (await lastEntryAbout(store, 'delegation', id))?.body as { readonly event?: string } | undefined;
+    if (verified.standing.id !== id || last?.event === undefined || (last.event !== 'delegated' && !whenSigned))
       return 'the ledger does not know that it stands';
     return verified.standing;
   }
@@ -128,20 +127,6 @@ export function createDelegations(deps: {
       return false;
     }
   }
-}
-
-/** A row that somebody puts back after its end would still be signed: the ledger says what came last. */
-async function lastEvent(store: Store, id: string): Promise<Json | undefined> {
-  const row = await store.first(
-    statements
-      .selectFrom('ledger_entries')
-      .select('entry')
-      .where('subject', '=', id)
-      .where('kind', '=', 'delegation')
-      .orderBy('idx', 'desc')
-      .limit(1),
-  );
-  return row === undefined ? undefined : ((JSON.parse(row.entry) as Entry).body as { event?: Json }).event;
 }
 
 function no(message: string, hint: string): Refused {

@@ -104,32 +104,25 @@ export function settleMessage(
 /** What a receiver called the last message about a subject that it took. */
 export async function lastSaid(store: Store, receiver: string, subject: string): Promise<string | null> {
   const row = await store.first(
-    statements
-      .selectFrom('outbox')
-      .select('said')
-      .where('receiver', '=', receiver)
-      .where('subject', '=', subject)
-      .where('state', '=', 'delivered')
-      .where('said', 'is not', null)
-      .orderBy('changed_at', 'desc')
-      .limit(1),
+    taken(receiver, subject).select('said').where('said', 'is not', null).orderBy('changed_at', 'desc'),
   );
   return row?.said ?? null;
 }
 
 /** When a receiver first took a message about a subject. */
 export async function firstTakenAt(store: Store, receiver: string, subject: string): Promise<string | null> {
-  const row = await store.first(
-    statements
-      .selectFrom('outbox')
-      .select('changed_at')
-      .where('receiver', '=', receiver)
-      .where('subject', '=', subject)
-      .where('state', '=', 'delivered')
-      .orderBy('changed_at')
-      .limit(1),
-  );
+  const row = await store.first(taken(receiver, subject).select('changed_at').orderBy('changed_at'));
   return row?.changed_at ?? null;
+}
+
+/** One message about a subject that a receiver took. */
+function taken(receiver: string, subject: string) {
+  return statements
+    .selectFrom('outbox')
+    .where('receiver', '=', receiver)
+    .where('subject', '=', subject)
+    .where('state', '=', 'delivered')
+    .limit(1);
 }
 
 /** Whether the message that a plan waits is still to come to a receiver: not taken, and not given up. */

@@ -1,5 +1,4 @@
 import { canonicalJson, type Json } from '../domain/digest.ts';
-import type { Entry } from '../domain/entry.ts';
 import type { Instant } from '../domain/ids.ts';
 import { type PersonTokenRow, statements } from './schema.ts';
 import type { Store } from './store.ts';
@@ -25,18 +24,4 @@ export function removePersonToken(id: string): Write {
 
 export function forgetPersonTokens(before: Instant): Write {
   return write(statements.deleteFrom('person_tokens').where('expires_at', '<', before));
-}
-
-/** The newest entry about a token: a row that was put back says nothing of its having been taken back. */
-export async function lastEntryOfToken(store: Store, id: string): Promise<Entry | undefined> {
-  const row = await store.first(
-    statements
-      .selectFrom('ledger_entries')
-      .select('entry')
-      .where('subject', '=', id)
-      .where('kind', '=', 'token')
-      .orderBy('idx', 'desc')
-      .limit(1),
-  );
-  return row === undefined ? undefined : (JSON.parse(row.entry) as Entry);
 }

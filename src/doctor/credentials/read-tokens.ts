@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
 import type { Config } from '../../config/load.ts';
 import { type Instant, instantOf } from '../../domain/ids.ts';
+import { lastEntryAbout } from '../../ledger/newest-entry.ts';
 import { lastWrites } from '../../store/intents.ts';
 import { openStore } from '../../store/open-store.ts';
 import { allPasskeys } from '../../store/passkeys.ts';
 import { openPersonSessions } from '../../store/person-sessions.ts';
-import { allPersonTokens, lastEntryOfToken } from '../../store/person-tokens.ts';
+import { allPersonTokens } from '../../store/person-tokens.ts';
 import type { Store } from '../../store/store.ts';
 import { openTasks } from '../../store/tasks.ts';
 import type { OwnToken } from './tokens.ts';
@@ -73,7 +74,7 @@ async function kept(store: Store, now: Instant): Promise<readonly OwnToken[]> {
   const rows = (await allPersonTokens(store)).filter(({ expires_at }) => expires_at > now);
   const tokens = await Promise.all(
     rows.map(async ({ id, expires_at }): Promise<OwnToken[]> => {
-      const entry = await lastEntryOfToken(store, id);
+      const entry = await lastEntryAbout(store, 'token', id);
       const said = entry?.body as
         | { readonly event?: string; readonly person?: string; readonly name?: string }
         | undefined;
