@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import type { Person } from '../domain/actor.ts';
 import type { Json } from '../domain/digest.ts';
+import type { Envelope } from '../domain/envelope.ts';
 import type { ActorId, Digest, Instant } from '../domain/ids.ts';
 import { RIGHTS, type Right } from '../domain/rights.ts';
-import { digest, type Envelope, opened, sealed } from './dsse.ts';
+import { digest, opened, sealed } from './dsse.ts';
 import type { PersonKey } from './person-key.ts';
 
 const PAYLOAD_TYPE = 'application/vnd.countersign.token+json';

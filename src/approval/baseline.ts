@@ -1,9 +1,8 @@
 import { z } from 'zod';
-import type { Person } from '../domain/actor.ts';
 import type { Json } from '../domain/digest.ts';
 import type { BaselineEnvelope, BaselineStatement } from '../domain/drift.ts';
-import type { ActorId, Digest, EnvironmentId, TargetId } from '../domain/ids.ts';
-import { digest, opened, sealed } from './dsse.ts';
+import { type TargetQuestion, type Verified, verifyAboutTarget } from './about-target.ts';
+import { digest, sealed } from './dsse.ts';
 import type { PersonKey } from './person-key.ts';
 
 const PAYLOAD_TYPE = 'application/vnd.countersign.baseline+json';
@@ -26,36 +25,15 @@ const statementSchema = z.strictObject({
 });
 
 /** What is to be accepted, and by whom it may be. */
-export interface BaselineQuestion extends Pick<BaselineStatement, 'was' | 'becomes'> {
-  readonly target: TargetId;
-  readonly environment: EnvironmentId;
-  readonly identity: Digest;
-  readonly people: ReadonlyMap<ActorId, Person>;
-}
-
-export type VerifiedBaseline =
-  | { readonly valid: true; readonly statement: BaselineStatement }
-  /** `why` completes "This does not count: …". */
-  | { readonly valid: false; readonly why: string };
+export interface BaselineQuestion extends TargetQuestion, Pick<BaselineStatement, 'was' | 'becomes'> {}
 
 /** Whether somebody who countersigns in this environment has signed exactly this step from one schema to the other. */
-export function verifyBaseline(envelope: BaselineEnvelope, question: BaselineQuestion): VerifiedBaseline {
-  const { target, environment, identity, people } = question;
-  const read = opened<BaselineStatement>(envelope, {
-    payloadType: PAYLOAD_TYPE,
-    kind: 'baseline',
-    statement: statementSchema,
-  });
-  if (!read.opened) return { valid: false, why: read.why };
-  const { statement } = read;
-  if (statement.target !== target || statement.environment !== environment || statement.identity !== identity)
-    return { valid: false, why: 'it is about another target' };
-  if (statement.was !== question.was || statement.becomes !== question.becomes)
+export function verifyBaseline(envelope: BaselineEnvelope, question: BaselineQuestion): Verified<BaselineStatement> {
+  const expected = { payloadType: PAYLOAD_TYPE, kind: 'baseline', statement: statementSchema };
+  const verified = verifyAboutTarget<BaselineStatement>(envelope, expected, question);
+  if (!verified.valid) return verified;
+  const { was, becomes } = verified.statement;
+  if (was !== question.was || becomes !== question.becomes)
     return { valid: false, why: 'it is about another schema than is there now' };
-  const person = people.get(statement.person as ActorId);
-  if (person === undefined) return { valid: false, why: `${statement.person} is no person of the configuration` };
-  if (!person.approves.includes('*') && !person.approves.includes(environment))
-    return { valid: false, why: `${person.id} may not countersign in ${environment}` };
-  if (!read.verifiedByPerson(person)) return { valid: false, why: `no key of ${person.id} signed it` };
-  return { valid: true, statement };
+  return verified;
 }

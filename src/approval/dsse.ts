@@ -2,26 +2,12 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Person } from '../domain/actor.ts';
 import { canonicalJson, type Json } from '../domain/digest.ts';
-import type { Passkey, WebAuthnEvidence } from '../domain/passkey.ts';
+import type { Envelope, Signature } from '../domain/envelope.ts';
+import type { Passkey } from '../domain/passkey.ts';
 import { preAuthenticationEncoding } from '../ledger/pre-authentication-encoding.ts';
 import { keyId, verifyEd25519 } from '../ledger/signing-key.ts';
 import { rawKey, verifyWebAuthn } from '../ledger/webauthn-signature.ts';
 import type { PersonKey } from './person-key.ts';
-
-/** A DSSE envelope (secure-systems-lab/dsse, protocol.md v1.0.2) of one type, with one signature. */
-export interface Envelope<Type extends string> {
-  readonly payloadType: Type;
-  /** Base64 of the canonical statement. */
-  readonly payload: string;
-  readonly signatures: readonly Signature[];
-}
-
-/** By a key over the encoding itself, or by a passkey whose challenge was the digest of the encoding. */
-export interface Signature {
-  readonly keyid: string;
-  readonly sig: string;
-  readonly webauthn?: WebAuthnEvidence;
-}
 
 /** Signs a statement with a person's own key. */
 export function sealed<Type extends string>(payloadType: Type, statement: Json, key: PersonKey): Envelope<Type> {

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Person } from '../domain/actor.ts';
 import { canonicalJson, type Json } from '../domain/digest.ts';
+import type { Envelope } from '../domain/envelope.ts';
 import type { Passkey, PasskeyStatement } from '../domain/passkey.ts';
-import { type Envelope, opened, sealed } from './dsse.ts';
+import { opened, sealed } from './dsse.ts';
 import type { PersonKey } from './person-key.ts';
 
 export const PASSKEY_TYPE = 'application/vnd.countersign.passkey+json';

@@ -1,5 +1,5 @@
+import type { Envelope } from './envelope.ts';
 import type { ActorId, Digest, EnvironmentId, Instant, PlanId } from './ids.ts';
-import type { WebAuthnEvidence } from './passkey.ts';
 import type { Plan } from './plan.ts';
 
 /** What a person signs: this plan, on this target identity, by me, now. */
@@ -57,21 +57,12 @@ export function describeSigner({
 }
 
 /** A DSSE envelope (secure-systems-lab/dsse v1) around a canonical approval statement. */
-export interface ApprovalEnvelope {
+export type ApprovalEnvelope = Envelope<
   /** The second is signed by the gateway, the third by an approval agent. As another type of payload no signature of one kind fits another. */
-  readonly payloadType:
-    | 'application/vnd.countersign.approval+json'
-    | 'application/vnd.countersign.attested-approval+json'
-    | 'application/vnd.countersign.agent-approval+json';
-  /** Base64 of the canonical statement. */
-  readonly payload: string;
-  /** By a key, or by a passkey whose challenge was the digest of what is signed. */
-  readonly signatures: readonly {
-    readonly keyid: string;
-    readonly sig: string;
-    readonly webauthn?: WebAuthnEvidence;
-  }[];
-}
+  | 'application/vnd.countersign.approval+json'
+  | 'application/vnd.countersign.attested-approval+json'
+  | 'application/vnd.countersign.agent-approval+json'
+>;
 
 declare const approved: unique symbol;
 /** A plan whose signatures were verified. Only `approval/quorum.ts` makes one, and in an emergency `approval/break-glass.ts`. */

@@ -1,6 +1,6 @@
 import type { Obligation } from './decision.ts';
+import type { Envelope } from './envelope.ts';
 import type { ActorId, Digest, EnvironmentId, Instant, PlanId } from './ids.ts';
-import type { WebAuthnEvidence } from './passkey.ts';
 
 /** For how long it may be acted on: whoever breaks the glass acts now. */
 export const GLASS_STAYS_BROKEN_MS = 3_600_000;
@@ -34,22 +34,12 @@ export interface ReviewStatement {
   readonly at: Instant;
 }
 
-interface SignedEnvelope<Type extends string> {
-  readonly payloadType: Type;
-  readonly payload: string;
-  readonly signatures: readonly {
-    readonly keyid: string;
-    readonly sig: string;
-    readonly webauthn?: WebAuthnEvidence;
-  }[];
-}
-
 export const BREAK_GLASS_TYPE = 'application/vnd.countersign.break-glass+json';
 export const REVIEW_TYPE = 'application/vnd.countersign.incident-review+json';
 
 /** DSSE envelopes (secure-systems-lab/dsse v1) around the canonical statements. */
-export type BreakGlassEnvelope = SignedEnvelope<typeof BREAK_GLASS_TYPE>;
-export type ReviewEnvelope = SignedEnvelope<typeof REVIEW_TYPE>;
+export type BreakGlassEnvelope = Envelope<typeof BREAK_GLASS_TYPE>;
+export type ReviewEnvelope = Envelope<typeof REVIEW_TYPE>;
 
 /** A broken glass, as it is kept. Whoever decides by it verifies the envelopes again. */
 export interface Incident {

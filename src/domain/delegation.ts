@@ -1,5 +1,5 @@
+import type { Envelope } from './envelope.ts';
 import type { ActorId, EnvironmentId, Instant } from './ids.ts';
-import type { WebAuthnEvidence } from './passkey.ts';
 
 /** What a person signs before they are away: until then, this person decides there in my place. */
 export interface DelegationStatement {
@@ -21,22 +21,12 @@ export interface DelegationEndStatement {
   readonly at: Instant;
 }
 
-interface SignedEnvelope<Type extends string> {
-  readonly payloadType: Type;
-  readonly payload: string;
-  readonly signatures: readonly {
-    readonly keyid: string;
-    readonly sig: string;
-    readonly webauthn?: WebAuthnEvidence;
-  }[];
-}
-
 export const DELEGATION_TYPE = 'application/vnd.countersign.delegation+json';
 export const DELEGATION_END_TYPE = 'application/vnd.countersign.delegation-end+json';
 
 /** DSSE envelopes (secure-systems-lab/dsse v1) around the canonical statements. */
-export type DelegationEnvelope = SignedEnvelope<typeof DELEGATION_TYPE>;
-export type DelegationEndEnvelope = SignedEnvelope<typeof DELEGATION_END_TYPE>;
+export type DelegationEnvelope = Envelope<typeof DELEGATION_TYPE>;
+export type DelegationEndEnvelope = Envelope<typeof DELEGATION_END_TYPE>;
 
 declare const verified: unique symbol;
 /** A delegation that stands, with what it is called. Only `approval/delegation.ts` makes one. */

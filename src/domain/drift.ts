@@ -1,4 +1,5 @@
-import type { Digest, EnvironmentId, Instant, TargetId } from './ids.ts';
+import type { Envelope } from './envelope.ts';
+import type { ActorId, Digest, EnvironmentId, Instant, TargetId } from './ids.ts';
 
 /**
  * The schema of a target at one moment: an object's definition by `kind name`. A definition is the JSON of its aspects
@@ -57,14 +58,10 @@ export interface BaselineStatement {
   /** Digests of the baseline that was, and of the schema that takes its place. */
   readonly was: Digest;
   readonly becomes: Digest;
-  readonly person: string;
+  readonly person: ActorId;
   readonly reason: string;
   readonly at: Instant;
 }
 
 /** A DSSE envelope (secure-systems-lab/dsse v1) around a canonical baseline statement. */
-export interface BaselineEnvelope {
-  readonly payloadType: 'application/vnd.countersign.baseline+json';
-  readonly payload: string;
-  readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
-}
+export type BaselineEnvelope = Envelope<'application/vnd.countersign.baseline+json'>;

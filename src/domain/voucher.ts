@@ -1,3 +1,4 @@
+import type { Envelope } from './envelope.ts';
 import type { ActorId, Digest, EnvironmentId, Instant, TargetId } from './ids.ts';
 
 /** What a person signs: I have read this definition of this function on this target, and it does nothing but read. */
@@ -18,8 +19,4 @@ export interface VoucherStatement {
 }
 
 /** A DSSE envelope (secure-systems-lab/dsse v1) around a canonical voucher statement. */
-export interface VoucherEnvelope {
-  readonly payloadType: 'application/vnd.countersign.voucher+json';
-  readonly payload: string;
-  readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
-}
+export type VoucherEnvelope = Envelope<'application/vnd.countersign.voucher+json'>;

@@ -1,6 +1,6 @@
-import type { Envelope } from '../approval/dsse.ts';
 import type { Person } from '../domain/actor.ts';
 import { canonicalJson, type Json } from '../domain/digest.ts';
+import type { Envelope } from '../domain/envelope.ts';
 import type { ActorId, Instant } from '../domain/ids.ts';
 import type { Refusal } from '../domain/refusal.ts';
 import { type AskedSignature, type Assertion, askFor, envelopeOf, GOOD_FOR_MS } from './signed-by-passkey.ts';

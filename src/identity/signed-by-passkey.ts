@@ -1,4 +1,5 @@
-import { challengeOf, type Envelope } from '../approval/dsse.ts';
+import { challengeOf } from '../approval/dsse.ts';
+import type { Envelope } from '../domain/envelope.ts';
 import type { Passkey } from '../domain/passkey.ts';
 import { keyId } from '../ledger/signing-key.ts';
 import { rawKey } from '../ledger/webauthn-signature.ts';

@@ -1,4 +1,5 @@
-import { type VoucherQuestion, verifyVoucher } from '../approval/voucher.ts';
+import type { TargetQuestion } from '../approval/about-target.ts';
+import { verifyVoucher } from '../approval/voucher.ts';
 import type { Json } from '../domain/digest.ts';
 import type { TargetId } from '../domain/ids.ts';
 import type { VoucherEnvelope, VoucherStatement } from '../domain/voucher.ts';
@@ -22,7 +23,7 @@ export interface Vouchers {
 export async function createVouchers(deps: {
   readonly store: Store;
   readonly proof: Proof;
-  readonly questions: () => readonly VoucherQuestion[];
+  readonly questions: () => readonly TargetQuestion[];
 }): Promise<Vouchers> {
   const { store, proof } = deps;
   let known = new Map<TargetId, readonly VoucherStatement[]>();
