@@ -1,5 +1,6 @@
 import type { Testimony, Witnessing } from '../ledger/witnessing.ts';
 import type { Countersign } from './open-countersign.ts';
+import { repeat } from './repeat.ts';
 import { witnessingOf } from './witnessing-of.ts';
 
 /** What is known of the witnesses of a gateway. */
@@ -20,16 +21,11 @@ export function askWitnesses(countersign: Countersign): Witnesses | null {
   const witnessing = witnessingOf(config, countersign);
   if (witnessing === null || config.witnesses === null) return null;
   let latest: readonly Testimony[] = [];
-  let asking: Promise<void> | null = null;
 
   async function ask(from: Witnessing): Promise<void> {
-    try {
-      const before = new Map(latest.map((testimony) => [testimony.witness, testimony]));
-      latest = await from.ask();
-      for (const testimony of latest) tell(testimony, before.get(testimony.witness));
-    } catch (error) {
-      log.warn({ err: error }, 'the newest checkpoint could not be shown to witnesses');
-    }
+    const before = new Map(latest.map((testimony) => [testimony.witness, testimony]));
+    latest = await from.ask();
+    for (const testimony of latest) tell(testimony, before.get(testimony.witness));
   }
 
   function tell(now: Testimony, before: Testimony | undefined): void {
@@ -43,19 +39,17 @@ export function askWitnesses(countersign: Countersign): Witnesses | null {
     }
   }
 
-  const timer = setInterval(() => {
-    asking ??= ask(witnessing).finally(() => {
-      asking = null;
-    });
-  }, config.witnesses.everyMs);
-  timer.unref();
+  const asking = repeat({
+    everyMs: config.witnesses.everyMs,
+    run: () => ask(witnessing),
+    onError: (error) => log.warn({ err: error }, 'the newest checkpoint could not be shown to witnesses'),
+  });
   return {
     testimonies: () => latest,
     witnessed: witnessing.witnessed,
     async close() {
-      clearInterval(timer);
-      await asking;
-      await ask(witnessing);
+      await asking.close();
+      await asking.now();
     },
   };
 }

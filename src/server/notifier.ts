@@ -12,6 +12,7 @@ import { incidentById } from '../store/incidents.ts';
 import { outboxPosition } from '../store/outbox.ts';
 import { getPlan } from '../store/plans.ts';
 import type { Countersign } from './open-countersign.ts';
+import { repeat } from './repeat.ts';
 import { planCards, planUrl, slackReceivers } from './slack.ts';
 
 /** Tells people and programs outside of what happens, beside what the gateway does. */
@@ -53,10 +54,9 @@ export function outboxOf(countersign: Countersign, http: string): Outbox {
 export function startNotifier(countersign: Countersign, http: string): Notifier {
   const { store, log } = countersign;
   const outbox = outboxOf(countersign, http);
-  let looking: Promise<void> | null = null;
   let ended = false;
 
-  async function lookOnce(): Promise<void> {
+  async function look(): Promise<void> {
     const { webhooks, mail, slack } = countersign.config;
     const asked = webhooks.length > 0 || mail !== null || slack !== null;
     if (!asked && (await outboxPosition(store)) === null) return;
@@ -64,22 +64,16 @@ export function startNotifier(countersign: Countersign, http: string): Notifier 
     while (!ended && (await outbox.deliver()) > 0);
   }
 
-  function look(): void {
-    looking ??= lookOnce()
-      .catch((error: unknown) => log.warn({ err: error }, 'messages could not be sent; they wait'))
-      .finally(() => {
-        looking = null;
-      });
-  }
-
-  const timer = setInterval(look, LOOK_EVERY_MS);
-  timer.unref();
+  const looking = repeat({
+    everyMs: LOOK_EVERY_MS,
+    run: look,
+    onError: (error) => log.warn({ err: error }, 'messages could not be sent; they wait'),
+  });
   return {
-    look,
+    look: () => void looking.now(),
     async close() {
       ended = true;
-      clearInterval(timer);
-      await looking;
+      await looking.close();
     },
   };
 }

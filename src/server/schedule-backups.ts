@@ -6,6 +6,7 @@ import { backupFigures, turnName } from '../ledger/backup-figures.ts';
 import { endTurn, keepTurn, noTurn, type Turn, takeTurn, turns } from '../store/turns.ts';
 import { type BegunCommand, beginCommand, type OwnCommand } from './begin-command.ts';
 import type { Countersign } from './open-countersign.ts';
+import { repeat } from './repeat.ts';
 
 /** What a gateway does by itself when it is due. */
 const WORK = {
@@ -32,7 +33,6 @@ export function scheduleBackups(countersign: Countersign, own: OwnCommand): { cl
   let sinceMs: number | undefined;
   let running: BegunCommand | undefined;
   let closing = false;
-  let looking: Promise<void> | null = null;
 
   async function look(): Promise<void> {
     const scheduled = backedUp(countersign.config).filter(({ create, drill }) => create !== null || drill !== null);
@@ -94,20 +94,16 @@ export function scheduleBackups(countersign: Countersign, own: OwnCommand): { cl
     if ((await store.commit([keepTurn(name, holder, untilMs)])) !== null) throw new Error('another gateway has it');
   }
 
-  const timer = setInterval(() => {
-    looking ??= look()
-      .catch((error: unknown) => log.error({ err: error }, 'what backups are due could not be looked for'))
-      .finally(() => {
-        looking = null;
-      });
-  }, LOOK_EVERY_MS);
-  timer.unref();
+  const looking = repeat({
+    everyMs: LOOK_EVERY_MS,
+    run: look,
+    onError: (error) => log.error({ err: error }, 'what backups are due could not be looked for'),
+  });
   return {
     async close() {
       closing = true;
-      clearInterval(timer);
       running?.end('SIGTERM');
-      await looking;
+      await looking.close();
     },
   };
 }

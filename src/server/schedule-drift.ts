@@ -3,6 +3,7 @@ import { dueAt } from '../backups/due.ts';
 import type { TargetId } from '../domain/ids.ts';
 import { endTurn, noTurn, type Turn, takeTurn, turns } from '../store/turns.ts';
 import type { Countersign } from './open-countersign.ts';
+import { repeat } from './repeat.ts';
 
 const LOOK_EVERY_MS = 3000;
 /** Longer than a look at a large schema; whoever took the turn and died is not waited for beyond it. */
@@ -17,7 +18,6 @@ export function scheduleDrift(countersign: Countersign): { close(): Promise<void
   const holder = randomBytes(8).toString('hex');
   let sinceMs: number | undefined;
   let closing = false;
-  let looking: Promise<void> | null = null;
 
   async function look(): Promise<void> {
     const scheduled = [...countersign.config.targets.values()].flatMap(({ target, drift }) =>
@@ -62,19 +62,15 @@ export function scheduleDrift(countersign: Countersign): { close(): Promise<void
     }
   }
 
-  const timer = setInterval(() => {
-    looking ??= look()
-      .catch((error: unknown) => log.error({ err: error }, 'what is to be looked at for drift could not be found out'))
-      .finally(() => {
-        looking = null;
-      });
-  }, LOOK_EVERY_MS);
-  timer.unref();
+  const looking = repeat({
+    everyMs: LOOK_EVERY_MS,
+    run: look,
+    onError: (error) => log.error({ err: error }, 'what is to be looked at for drift could not be found out'),
+  });
   return {
     async close() {
       closing = true;
-      clearInterval(timer);
-      await looking;
+      await looking.close();
     },
   };
 }

@@ -37,6 +37,7 @@ import { type Notifier, startNotifier } from './notifier.ts';
 import type { Countersign } from './open-countersign.ts';
 import { createReadiness } from './readiness.ts';
 import { createReload } from './reload.ts';
+import { repeat } from './repeat.ts';
 import { scheduleBackups } from './schedule-backups.ts';
 import { scheduleDrift } from './schedule-drift.ts';
 import { createSlackCallbacks } from './slack.ts';
@@ -246,15 +247,16 @@ export async function serve(
   // Commands go to the first.
   await countersign.announce(isFirst ? (config.reachedAt ?? addresses) : { pg: '', http: '' });
   notifier = http === undefined ? null : startNotifier(countersign, config.reachedAt?.http ?? http.url);
-  let recoveringNow = false;
-  const expiring = setInterval(() => {
-    expirePlans({ store, proof, nowMs: now }).catch((error: unknown) =>
-      log.error({ err: error }, 'plans that are over could not be written down as such'),
-    );
-  }, EXPIRE_EVERY_MS);
-  expiring.unref();
-  const recovering = setInterval(() => void recoverNow(), RECOVER_EVERY_MS);
-  recovering.unref();
+  const expiring = repeat({
+    everyMs: EXPIRE_EVERY_MS,
+    run: () => expirePlans({ store, proof, nowMs: now }),
+    onError: (error) => log.error({ err: error }, 'plans that are over could not be written down as such'),
+  });
+  const recovering = repeat({
+    everyMs: RECOVER_EVERY_MS,
+    run: recover,
+    onError: (error) => log.error({ err: error }, 'unfinished work could not be looked for'),
+  });
   const retire = createProfileRetirement({
     async targets() {
       const opened = await Promise.all([...countersign.config.targets.keys()].map((id) => countersign.target(id)));
@@ -263,23 +265,22 @@ export async function serve(
     openTasks: () => openTasks(store, instantOf(now())),
     onRetired: (target, logins) => log.info({ target, logins }, 'logins that no task needs any more were dropped'),
   });
-  const retiring = setInterval(() => {
-    retire().catch((error: unknown) => log.warn({ err: error }, 'logins that no task needs could not be looked for'));
-  }, RETIRE_EVERY_MS);
-  retiring.unref();
-  const expireKept = () =>
-    expireUndo({
-      proof,
-      openIntents: () => openIntents(store),
-      targets: () => countersign.keepingTargets(),
-    }).catch((error: unknown) => log.warn({ err: error }, 'what is kept for undo could not be looked through'));
-  const lettingGo = setInterval(() => void expireKept(), EXPIRE_UNDO_EVERY_MS);
-  lettingGo.unref();
+  const retiring = repeat({
+    everyMs: RETIRE_EVERY_MS,
+    run: retire,
+    onError: (error) => log.warn({ err: error }, 'logins that no task needs could not be looked for'),
+  });
+  const lettingGo = repeat({
+    everyMs: EXPIRE_UNDO_EVERY_MS,
+    run: () =>
+      expireUndo({ proof, openIntents: () => openIntents(store), targets: () => countersign.keepingTargets() }),
+    onError: (error) => log.warn({ err: error }, 'what is kept for undo could not be looked through'),
+  });
   const schedule = isFirst ? scheduleBackups(countersign, own) : undefined;
   const stopping = isFirst ? followBreakers(countersign) : undefined;
   const drifting = isFirst ? scheduleDrift(countersign) : undefined;
   const warm = warmUp();
-  await recoverNow();
+  await recovering.now();
   const watching = watchFiles({
     watched: () => ({ files: countersign.config.files, directory: countersign.config.policies }),
     onChange: () => reload.now(),
@@ -301,12 +302,15 @@ export async function serve(
         stopping?.close(),
         consoleParts.close(),
       ]);
-      clearInterval(recovering);
-      clearInterval(expiring);
-      clearInterval(retiring);
-      clearInterval(lettingGo);
       // Whoever asks meanwhile is told that it ends.
-      await Promise.all([others?.close(), pg.close(CLOSE_GRACE_MS)]);
+      await Promise.all([
+        others?.close(),
+        pg.close(CLOSE_GRACE_MS),
+        recovering.close(),
+        expiring.close(),
+        retiring.close(),
+        lettingGo.close(),
+      ]);
       await http?.close(CLOSE_GRACE_MS);
       await slack.close();
       await notifier?.close();
@@ -365,18 +369,10 @@ export async function serve(
     }
   }
 
-  async function recoverNow(): Promise<void> {
-    if (recoveringNow) return;
-    recoveringNow = true;
-    try {
-      const found = await countersign.recover();
-      for (const { subject, outcome } of found) {
-        if (outcome !== 'still unknown') log.warn({ subject, outcome }, 'the end of unfinished work was found out');
-      }
-    } catch (error) {
-      log.error({ err: error }, 'unfinished work could not be looked for');
-    } finally {
-      recoveringNow = false;
+  async function recover(): Promise<void> {
+    const found = await countersign.recover();
+    for (const { subject, outcome } of found) {
+      if (outcome !== 'still unknown') log.warn({ subject, outcome }, 'the end of unfinished work was found out');
     }
   }
 }

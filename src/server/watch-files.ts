@@ -1,5 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Repeated, repeat } from './repeat.ts';
 
 /** Files to look at, and directories whose `*.cedar` files are looked at. */
 export interface Watched {
@@ -21,12 +22,11 @@ export function watchFiles(deps: {
   readonly watched: () => Watched;
   readonly onChange: () => Promise<'seen through' | 'try again'>;
   readonly onError: (error: unknown) => void;
-}): { close(): Promise<void> } {
+}): Repeated {
   /** What was loaded before the first look may be older than what is seen then: so that, too, is a change. */
   let handled: string | undefined;
   let seen: string | undefined;
   let due = false;
-  let looking: Promise<void> | null = null;
 
   async function look(): Promise<void> {
     const now = await stateOf(deps.watched());
@@ -37,21 +37,7 @@ export function watchFiles(deps: {
     due = (await deps.onChange()) === 'try again';
   }
 
-  const timer = setInterval(() => {
-    looking ??= look()
-      .catch(deps.onError)
-      .finally(() => {
-        looking = null;
-      });
-  }, LOOK_EVERY_MS);
-  timer.unref();
-
-  return {
-    async close() {
-      clearInterval(timer);
-      await looking;
-    },
-  };
+  return repeat({ everyMs: LOOK_EVERY_MS, run: look, onError: deps.onError });
 }
 
 /** Changes when one of the files does, comes or goes. */
