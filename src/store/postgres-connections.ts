@@ -53,9 +53,17 @@ export function createConnections(state: PostgresState, readOnly: boolean): Conn
   };
 }
 
-/** Connections that last: for a snapshot that is read for longer than a statement may take. */
+/** Between two looks at a snapshot whoever reads it may have much to do: a hundred thousand signatures take a minute. */
+const READER_MAY_IDLE_MS = 15 * 60_000;
+
+/** Connections that last: for a snapshot that is read for longer than a statement may take. They hold nothing that others wait for. */
 export async function connectForReading(state: PostgresState): Promise<pg.Client> {
-  const client = new pg.Client({ ...clientConfig(state, true), statement_timeout: 0, query_timeout: 0 });
+  const client = new pg.Client({
+    ...clientConfig(state, true),
+    statement_timeout: 0,
+    query_timeout: 0,
+    idle_in_transaction_session_timeout: READER_MAY_IDLE_MS,
+  });
   client.on('error', () => undefined /* the query that waits for an answer reports it */);
   await client.connect();
   return client;

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type ActorId, asId, type HaltId, instantOf } from '../../src/domain/ids.ts';
 import type { PostgresState } from '../../src/domain/state-location.ts';
 import { startEmbeddedServer } from '../../src/engines/postgres/embedded-server.ts';
+import { openPostgresCopy } from '../../src/ledger/postgres-copy.ts';
 import { verifyLedger } from '../../src/ledger/verify.ts';
 import { activeHalts, insertHalt } from '../../src/store/halts.ts';
 import { openStore } from '../../src/store/open-store.ts';
@@ -189,6 +190,18 @@ describe.each(newest)('a state store on $name', ({ binaries }) => {
     await expect.poll(() => changes, { timeout: 5000 }).toBe(1);
     expect(await heard('h2')).toBeLessThan(500);
     await other.close();
+  });
+
+  it('G7 is verified however long the signatures take', async () => {
+    const made = await testLedger(direct);
+    await made.ledger.record({ entries: [entry('one')] });
+    const copy = await openPostgresCopy({ ...direct, leaseMs: 100 });
+    await sleep(500);
+    const kept: string[] = [];
+    for await (const one of copy.entries()) kept.push(JSON.parse(one.entry).subject);
+    expect(kept.at(-1)).toBe('one');
+    await copy.close();
+    await made.remove();
   });
 
   it('of a newer version is left alone', async () => {
