@@ -10,10 +10,10 @@ export function checkServer(target: string, examined: Examination, initAgain: st
   const { ok, bad } = findingsOf(`target ${target}`);
   const { settings, proofSchema, clockAheadMs } = examined;
   const found: Finding[] = [];
-  const mustBeOn = (name: string, why: string) => {
+  const mustBeOn = (name: string, why: string, level: 'fail' | 'warn' = 'fail') => {
     if (settings.get(name) === 'off') {
       const fix = `ALTER SYSTEM SET ${name} = on; SELECT pg_reload_conf();`;
-      found.push(bad('fail', `server.${name}`, { found: `${name} is off`, why, fix }));
+      found.push(bad(level, `server.${name}`, { found: `${name} is off`, why, fix }));
     } else found.push(ok(`server.${name}`, `${name} is ${settings.get(name) ?? 'on'}`));
   };
   mustBeOn('track_counts', 'Writes can’t be measured before they are committed: all of them are refused.');
@@ -22,7 +22,11 @@ export function checkServer(target: string, examined: Examination, initAgain: st
     'After a crash of the machine a change that was told as applied may be gone, or the cluster broken.',
   );
   mustBeOn('full_page_writes', 'After a crash of the machine pages may be half old and half new.');
-  mustBeOn('synchronous_commit', 'After a crash a change that was told as applied, and is in the ledger, may be gone.');
+  mustBeOn(
+    'synchronous_commit',
+    'What others commit may be gone after a crash, though they were told that it is done. What Countersign commits waits for the disk all the same.',
+    'warn',
+  );
 
   found.push(clock(clockAheadMs));
   if (proofSchema.wrong.length > 0) {

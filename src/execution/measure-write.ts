@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { CountedTable } from '../analysis/attribute-effects.ts';
 import type { IntentId } from '../domain/ids.ts';
+import { WAITING_FOR_THE_DISK } from '../engines/postgres/durable.ts';
 import type { EngineSession } from '../engines/session.ts';
 
 /**
@@ -54,10 +55,13 @@ const CHANGED_ROWS = `
   FROM pg_catalog.pg_stat_xact_user_tables AS s
   WHERE n_tup_ins + n_tup_upd + n_tup_del > 0 AND schemaname <> 'countersign'`;
 
-/** Leaves the row in the target that tells, after a crash, that this intent's transaction was committed (G6). */
+/**
+ * Leaves the row in the target that tells, after a crash, that this intent's transaction was committed (G6), and sees to
+ * it that the answer to COMMIT is true after one: where commits don't wait for the disk, this one does.
+ */
 export async function markWritten(session: EngineSession, intent: IntentId): Promise<void> {
   assert(/^[A-Za-z0-9_-]+$/.test(intent), 'an intent id is plain text');
   await session.own(
-    `INSERT INTO countersign.written (intent, xid, at) VALUES ('${intent}', pg_catalog.pg_current_xact_id(), pg_catalog.clock_timestamp())`,
+    `INSERT INTO countersign.written (intent, xid, at) VALUES ('${intent}', pg_catalog.pg_current_xact_id(), pg_catalog.clock_timestamp()) RETURNING ${WAITING_FOR_THE_DISK}`,
   );
 }

@@ -6,6 +6,7 @@ import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startEmbeddedServer } from '../../src/engines/postgres/embedded-server.ts';
 import { type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 
@@ -54,6 +55,43 @@ describe.each(servers.slice(0, 1))('G12 when something fails, before $name', ({ 
     expect(await points(31)).toBe(4242);
     await client.end();
   }, 30_000);
+
+  it('G6 keeps what was answered as done through a crash of a server whose commits don’t wait for the disk', async () => {
+    const settings = { synchronous_commit: 'off', wal_writer_delay: '10s', autovacuum: 'off' };
+    const doomed = await startSite(binaries, { settings });
+    const served = await doomed.serve();
+    const opened = await doomed.openTask(WORK);
+    const client = new pg.Client({ connectionString: opened.postgres });
+    client.on('error', () => undefined);
+    await client.connect();
+    // Nobody waits for this one: it is what the crash takes, so that one knows that it takes anything.
+    const bare = new pg.Client({ connectionString: doomed.databaseUrl });
+    bare.on('error', () => undefined);
+    await bare.connect();
+    const planned = 'UPDATE customers SET loyalty_points = 4245';
+    const held = await client.query(planned).catch((error: pg.DatabaseError) => `${error.detail} ${error.hint}`);
+    const plan = /\b[0-9a-f]{12}\b/.exec(String(held))?.[0] ?? '';
+    expect((await doomed.run('plan', 'approve', plan, '--as', 'ada')).stderr).toBe('');
+    await client.query(`CALL countersign.apply('${plan}')`);
+    await client.query('UPDATE customers SET loyalty_points = 4246 WHERE id = 34');
+    await bare.query('UPDATE customers SET loyalty_points = 4247 WHERE id = 35');
+    await doomed.server.kill();
+
+    const { dataDirectory, port } = doomed.server;
+    const again = await startEmbeddedServer({ dataDirectory, port, binaries, durable: false });
+    const kept = await asSuperuser(
+      doomed.databaseUrl,
+      'SELECT id::int, loyalty_points AS points FROM customers WHERE id IN (34, 35) ORDER BY id',
+    );
+    expect(kept).toEqual([
+      { id: 34, points: 4246 },
+      { id: 35, points: 4245 },
+    ]);
+    await Promise.allSettled([client.end(), bare.end()]);
+    await served.stop();
+    await again.stop();
+    await doomed.remove();
+  }, 60_000);
 
   it('commits nothing of a client that went away in a transaction', async () => {
     const client = await connect();

@@ -9,6 +9,7 @@ import { type CallOff, endWhenCalledOff } from './call-off.ts';
 import { liftCapture } from './capture.ts';
 import { TABLE } from './changes-between.ts';
 import { movesBetween, readDefinitions } from './definitions.ts';
+import { ALWAYS_WAITING_FOR_THE_DISK, WAITING_FOR_THE_DISK } from './durable.ts';
 import { readFingerprint } from './fingerprint.ts';
 import { keepRowsOfMade } from './kept-writes.ts';
 import { baseStateOf, setBounds } from './measure.ts';
@@ -71,6 +72,7 @@ async function applyInside(client: pg.Client, request: ApplyRequest, deps: Apply
     if (request.keepsWrites === true && effect !== null) await keepRowsOfMade(client, effect.objects);
     const moves = were === null ? [] : movesBetween(were, await readDefinitions(client));
     await request.beforeCommit({ xid, effect, moves });
+    await client.query(`SELECT ${WAITING_FOR_THE_DISK}`);
     // The last moment at which it can be called off: a COMMIT is short, and is not disturbed.
     await callOff.stop();
     request.signal?.throwIfAborted();
@@ -228,6 +230,7 @@ async function applyOutside(client: pg.Client, request: ApplyRequest, deps: Appl
     return { outcome: 'stale', changed: ['the definition of an object that the plan names has changed'] };
   }
   const were = await readDefinitions(client);
+  await client.query(`SELECT ${ALWAYS_WAITING_FOR_THE_DISK}`);
   const { rows: marked } = await client.query<{ xid: string }>(MARK_APPLIED, [request.plan, 'started']);
   const xid = marked[0]?.xid;
   if (xid === undefined) return { outcome: 'already applied' };
