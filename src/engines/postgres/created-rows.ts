@@ -1,6 +1,13 @@
 import type pg from 'pg';
 import { arrayOf, type Capture } from './capture.ts';
-import { digestOfRows, imagesOfRows, SUMS_OF_COLUMNS, samplesOfRows, sumsOfRows } from './capture-function.ts';
+import {
+  digestOfRows,
+  imageAsJson,
+  imagesOfRows,
+  SUMS_OF_COLUMNS,
+  samplesOfRows,
+  sumsOfRows,
+} from './capture-function.ts';
 import type { CaptureSeal } from './capture-seal.ts';
 import { quoteLiteral } from './quote.ts';
 
@@ -41,7 +48,7 @@ async function captureRows(
   const masked = `${quoteLiteral(arrayOf(capture.masked[root] ?? []))}::text[]`;
   await client.query(
     `INSERT INTO pg_temp.countersign_captured (relation, op, rows, after, some_after, columns, sums)
-     SELECT ${quoteLiteral(root)}, 'insert', count(*), (${digestOfRows(rows, 'false', masked)}), (${samplesOfRows(rows)}), $1::text[],
+     SELECT ${quoteLiteral(root)}, 'insert', count(*), (${digestOfRows(rows, imageAsJson(masked))}), (${samplesOfRows(rows)}), $1::text[],
             ${capture.sums ? `(${sumsOfRows(rows, sums)})` : 'NULL'}
      FROM ${rows} HAVING count(*) > 0`,
     [columns],

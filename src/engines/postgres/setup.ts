@@ -269,7 +269,7 @@ const PROOF_SCHEMA: readonly string[] = [
   'CREATE TABLE IF NOT EXISTS countersign.quarantined (change text PRIMARY KEY, at timestamptz NOT NULL, until timestamptz NOT NULL, schemas text[] NOT NULL, objects jsonb NOT NULL, definitions jsonb NOT NULL, drops text[] NOT NULL, back text[] NOT NULL, bytes bigint NOT NULL)',
   'CREATE SEQUENCE IF NOT EXISTS countersign.quarantine_number',
   // Compressing them would take longer than anything else in an apply.
-  'ALTER TABLE countersign.captured_rows ALTER COLUMN before SET STORAGE EXTERNAL, ALTER COLUMN after SET STORAGE EXTERNAL',
+  'ALTER TABLE countersign.captured_rows ALTER COLUMN before SET STORAGE EXTERNAL, ALTER COLUMN after SET STORAGE EXTERNAL, SET (toast_tuple_target = 8160)',
   ...['applied', 'written', 'captured_rows', 'quarantined'].map(
     (table) => `ALTER TABLE countersign.${table} OWNER TO ${APPLY_ROLE}`,
   ),

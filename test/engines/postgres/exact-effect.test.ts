@@ -108,6 +108,49 @@ describe.each(newest)('G2 the exact effect, on $name', ({ binaries }) => {
     expect(await digestOf('i', exchanged)).not.toBe(digest);
   });
 
+  it('differs between rows that say the same when their values are read one after the other', async () => {
+    const many = Array.from({ length: 95 }, (_, n) => `m${n} int`).join(', ');
+    await rental.sql(`
+      CREATE TYPE public.mood AS ENUM ('a', 'ab');
+      CREATE TABLE public.alike (id int, a text, "b,%s" text, n numeric, f boolean, e public.mood, l int[]);
+      CREATE TABLE public.broad (id int, ${many}, a text, b text);
+      ALTER TABLE public.alike OWNER TO countersign_apply; ALTER TABLE public.broad OWNER TO countersign_apply; ALTER TYPE public.mood OWNER TO countersign_apply`);
+    const digestOf = async (table: string, rows: string) => {
+      await rental.sql(`DELETE FROM ${table}; INSERT INTO ${table} ${rows}`);
+      return effectOf(await rental.measure([`DELETE FROM ${table}`], [table])).digest;
+    };
+    const long = 'x'.repeat(200);
+    const sets = [
+      "VALUES (1, 'ab', 'c'), (2, 'x', 'y')",
+      "VALUES (1, 'a', 'bc'), (2, 'x', 'y')",
+      "VALUES (1, 'ab', 'x'), (2, 'c', 'y')",
+      "VALUES (1, '', NULL), (2, 'x', 'y')",
+      "VALUES (1, NULL, ''), (2, 'x', 'y')",
+      "VALUES (1, NULL, NULL), (2, 'x', 'y')",
+      "VALUES (1, '', ''), (2, 'x', 'y')",
+      "VALUES (1, '', ''), (2, 'x', 'y'), (2, 'x', 'y')",
+      "VALUES (1, NULL, NULL, 1.0, NULL, NULL, NULL), (2, 'x', 'y', NULL, NULL, NULL, NULL)",
+      "VALUES (1, NULL, NULL, 1, NULL, NULL, NULL), (2, 'x', 'y', NULL, NULL, NULL, NULL)",
+      "VALUES (1, NULL, NULL, NULL, false, NULL, NULL), (2, 'x', 'y', NULL, NULL, NULL, NULL)",
+      "VALUES (1, NULL, NULL, NULL, NULL, 'a', '{1,2}'::int[]), (2, 'x', 'y', NULL, NULL, 'ab', NULL)",
+      "VALUES (1, NULL, NULL, NULL, NULL, 'ab', '{1,2}'::int[]), (2, 'x', 'y', NULL, NULL, 'a', NULL)",
+      "VALUES (1, NULL, NULL, NULL, NULL, 'ab', '{{1},{2}}'::int[]), (2, 'x', 'y', NULL, NULL, 'a', NULL)",
+      `VALUES (1, '${long}', 'a'), (2, 'x', 'y')`,
+      `VALUES (1, '${long}a', ''), (2, 'x', 'y')`,
+    ];
+    const digests: string[] = [];
+    for (const rows of sets) digests.push(await digestOf('public.alike', rows));
+    expect(new Set(digests).size).toBe(sets.length);
+    expect(await digestOf('public.alike', "VALUES (2, 'x', 'y'), (1, 'ab', 'c')")).toBe(digests[0]);
+    const of = (a: string, b: string) => `(id, a, b) VALUES (1, ${a}, ${b}), (2, 'x', 'y')`;
+    const broad = [
+      await digestOf('public.broad', of("'ab'", "'c'")),
+      await digestOf('public.broad', of("'a'", "'bc'")),
+    ];
+    expect(new Set(broad).size).toBe(2);
+    await rental.sql('DROP TABLE public.alike, public.broad; DROP TYPE public.mood');
+  });
+
   it('holds for rows of any type and any length, and the rows that an apply keeps are read back as they were', async () => {
     await rental.sql(`
       CREATE TYPE public.pair AS (a int, b text);
