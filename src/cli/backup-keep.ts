@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { createKeeper } from '../backups/keeper.ts';
-import { duration } from '../config/schema.ts';
+import { duration } from '../config/schema/values.ts';
 import { answer, UsageError } from './command.ts';
 
 interface KeepOptions {

@@ -1,5 +1,5 @@
 import type { ConfiguredBackup } from '../config/backup.ts';
-import type { ConfiguredTarget } from '../config/load.ts';
+import type { ConfiguredTarget } from '../config/targets.ts';
 import { asId, type TargetId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import type { Countersign } from '../server/open-countersign.ts';

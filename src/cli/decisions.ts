@@ -1,4 +1,4 @@
-import { millisecondsIn } from '../config/schema.ts';
+import { millisecondsIn } from '../config/schema/values.ts';
 import { describeDuration } from '../domain/describe-duration.ts';
 import { type ActorId, instantOf } from '../domain/ids.ts';
 import { decisionsByAgent, decisionsByPerson, type PersonDecisions, UNREAD_WITHIN_MS } from '../pipeline/decisions.ts';

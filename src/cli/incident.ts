@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import type { ConfiguredTarget } from '../config/load.ts';
+import type { ConfiguredTarget } from '../config/targets.ts';
 import { asId, type TargetId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { type KnownBackup, knownBackups } from '../ledger/known-backups.ts';

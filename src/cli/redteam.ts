@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { type Config, defaultConfigFile, loadConfig } from '../config/load.ts';
-import { duration } from '../config/schema.ts';
+import { duration } from '../config/schema/values.ts';
 import type { Role } from '../domain/actor.ts';
 import { type ActorId, asId, type TargetId, type TaskId } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';

@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander';
-import { millisecondsIn } from '../config/schema.ts';
+import { millisecondsIn } from '../config/schema/values.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { mayDo, noRight, type Right } from '../domain/rights.ts';
 import { TOKEN_RIGHTS } from '../identity/api-tokens.ts';

@@ -1,25 +1,24 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import type { Actor, Agent, Role, Service } from '../domain/actor.ts';
+import type { Actor, Role } from '../domain/actor.ts';
 import type { Breaker } from '../domain/breaker.ts';
-import type { ChangeWindow, Freeze } from '../domain/change-time.ts';
-import type { Environment, Tier } from '../domain/environment.ts';
-import { type ActorId, asId, type Digest, type EnvironmentId, type RoleId, type TargetId } from '../domain/ids.ts';
-import { maskRule } from '../domain/masking.ts';
-import type { Recurring } from '../domain/recurring.ts';
+import type { Freeze } from '../domain/change-time.ts';
+import type { Environment } from '../domain/environment.ts';
+import { type ActorId, asId, type EnvironmentId, type RoleId, type TargetId } from '../domain/ids.ts';
 import type { StateLocation } from '../domain/state-location.ts';
-import type { Target } from '../domain/target.ts';
-import { approvalAgentsOf, checkApprovalAgents } from './approval-agents.ts';
-import { backupOf, type ConfiguredBackup, recurringOf } from './backup.ts';
+import { actorsOf, roleOf } from './actors.ts';
+import { authorityFiles, readAuthorities, STATE } from './authorities.ts';
 import { breakersOf, type ConfiguredBreaker } from './breakers.ts';
 import { readFreezes, readWindows } from './change-times.ts';
-import { ConfigError, type Problem, type ProblemAt, readYaml } from './parse-yaml.ts';
-import { type ConfiguredOidc, checkPeople, oidcOf, personOf, type Report } from './people.ts';
+import { crossCheck } from './cross-check.ts';
+import { environmentOf } from './environments.ts';
+import { ConfigError, readYaml } from './parse-yaml.ts';
+import { type ConfiguredOidc, oidcOf } from './people.ts';
 import { type ConfigDocument, configSchema } from './schema.ts';
 import { type Secret, secretReference } from './secret.ts';
-import { type ConfiguredSlack, checkSlack, slackOf } from './slack.ts';
+import { type ConfiguredSlack, slackOf } from './slack.ts';
 import { stateOf } from './state.ts';
-import { type ConfiguredWorkloads, checkWorkloads, workloadsOf } from './workloads.ts';
+import { type ConfiguredTarget, targetOf } from './targets.ts';
+import { type ConfiguredWorkloads, workloadsOf } from './workloads.ts';
 
 /** `countersign.yaml`, checked and in the words of the domain. Paths are absolute, secrets still references. */
 export interface Config {
@@ -53,8 +52,7 @@ export interface Config {
   /** Digests of agents' own tokens. */
   readonly agentTokens: ReadonlyMap<string, ActorId>;
   readonly roles: ReadonlyMap<RoleId, Role>;
-  /** Who is told of what nobody may miss. */
-  /** `null` where there is none. */
+  /** Plans in channels of Slack; `null` where there are none. */
   readonly slack: ConfiguredSlack | null;
   /** Where mail is handed over; `null` where nobody gets any. */
   readonly mail: {
@@ -65,6 +63,7 @@ export interface Config {
   } | null;
   /** Who is told of what still waits after a time. */
   readonly escalation: readonly { readonly afterMs: number; readonly to: readonly ActorId[] }[];
+  /** Who is told of what nobody may miss. */
   readonly webhooks: readonly { readonly url: string; readonly secret: Secret }[];
   /** Whom people sign in with; `null` where there is no provider. */
   readonly oidc: ConfiguredOidc | null;
@@ -79,32 +78,10 @@ export interface Config {
   readonly files: readonly string[];
 }
 
-export interface ConfiguredTarget {
-  readonly target: Target;
-  readonly session: { readonly user: string; readonly password: Secret };
-  readonly apply: { readonly user: string; readonly password: Secret };
-  /** `null` where backups are somebody else's. */
-  readonly backup: ConfiguredBackup | null;
-  /** When a gateway looks by itself whether the schema is as it is meant to be; `null`: never. */
-  readonly drift: Recurring | null;
-  /** Logins of others that have to be there, with what for. */
-  readonly knownLogins: ReadonlyMap<string, string>;
-}
-
 export interface HostPort {
   readonly host: string;
   readonly port: number;
 }
-
-/** Safe by tier: what needs no approval, and how many must countersign what can't be measured. */
-const DEFAULTS: Readonly<
-  Record<Tier, Pick<Environment, 'rowsWithoutApproval' | 'quorum' | 'quorumUnmeasured' | 'clicks'>>
-> = {
-  development: { rowsWithoutApproval: 100_000, quorum: 1, quorumUnmeasured: 1, clicks: 'reversible' },
-  staging: { rowsWithoutApproval: 10_000, quorum: 1, quorumUnmeasured: 1, clicks: 'reversible' },
-  production: { rowsWithoutApproval: 100, quorum: 1, quorumUnmeasured: 2, clicks: 'never' },
-};
-const PLAN_LIFETIME_MS = 24 * 3_600_000;
 
 /** Loads and checks the configuration. @throws ConfigError with all that is wrong, by line and key. */
 export async function loadConfig(file: string): Promise<Config> {
@@ -204,203 +181,7 @@ function hostPort(text: string): HostPort {
   return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(text.slice(colon + 1)) };
 }
 
-function environmentOf(
-  id: string,
-  entry: ConfigDocument['environments'][string],
-  windows: readonly ChangeWindow[],
-): Environment {
-  const defaults = DEFAULTS[entry.tier];
-  return {
-    id: asId<EnvironmentId>(id),
-    tier: entry.tier,
-    owner: asId<ActorId>(entry.owner),
-    rowsWithoutApproval: entry.rowsWithoutApproval ?? defaults.rowsWithoutApproval,
-    quorum: entry.quorum ?? defaults.quorum,
-    quorumUnmeasured: entry.quorumUnmeasured ?? Math.max(defaults.quorumUnmeasured, entry.quorum ?? 1),
-    planLifetimeMs: entry.planLifetime ?? PLAN_LIFETIME_MS,
-    clicks: entry.clicks ?? defaults.clicks,
-    approvalAgents: entry.approvalAgents ?? null,
-    windows,
-  };
-}
-
-function targetOf(
-  id: string,
-  entry: ConfigDocument['targets'][string],
-  directory: string,
-  authorities: string | undefined,
-): ConfiguredTarget {
-  const { host, port, database, tls } = entry.address;
-  const login = ({ user, password }: { user: string; password: string }) => ({
-    user,
-    password: secretReference(password, directory),
-  });
-  return {
-    target: {
-      id: asId<TargetId>(id),
-      engine: entry.engine,
-      environment: asId<EnvironmentId>(entry.environment),
-      owner: asId<ActorId>(entry.owner),
-      endpoint: {
-        host,
-        port,
-        database,
-        tls,
-        ...(authorities === undefined ? {} : { tlsAuthorities: authorities }),
-      },
-      identity: asId<Digest>(entry.identity),
-      maxSessions: entry.maxSessions,
-      secrets: entry.secrets,
-      keepsWrites: entry.undo.writes === 'kept',
-      quarantineMs: entry.undo.quarantine,
-      undoKept: { keepMs: entry.undo.keep, maxBytes: entry.undo.maxBytes },
-      masks: Object.entries(entry.masks).map(([pattern, mask]) => maskRule(pattern, mask)),
-    },
-    session: login(entry.credentials.session),
-    apply: login(entry.credentials.apply),
-    backup: backupOf(entry, directory),
-    drift: recurringOf(entry.drift),
-    knownLogins: new Map(Object.entries(entry.logins)),
-  };
-}
-
-function actorsOf(value: ConfigDocument): ReadonlyMap<ActorId, Actor> {
-  const actors = new Map<ActorId, Actor>();
-  for (const [id, entry] of Object.entries(value.actors.people)) {
-    const person = personOf(id, entry);
-    actors.set(person.id, person);
-  }
-  for (const [kind, machines] of [
-    ['agent', value.actors.agents],
-    ['service', value.actors.services],
-  ] as const) {
-    for (const [id, { owner, role, family }] of Object.entries(machines)) {
-      const machine: Agent | Service = {
-        kind,
-        id: asId<ActorId>(id),
-        owner: asId<ActorId>(owner),
-        role: asId<RoleId>(role),
-        ...(family === undefined ? {} : { family }),
-      };
-      actors.set(machine.id, machine);
-    }
-  }
-  for (const agent of approvalAgentsOf(value)) actors.set(agent.id, agent);
-  return actors;
-}
-
-function roleOf(id: string, entry: ConfigDocument['roles'][string]): Role {
-  const { maxTask, maxRowsPerReply, maxBytesPerReply, maxSessions, ...given } = entry;
-  return {
-    id: asId<RoleId>(id),
-    ...given,
-    maxTaskMs: maxTask,
-    ...(maxRowsPerReply === undefined ? {} : { maxRowsPerReply }),
-    ...(maxBytesPerReply === undefined ? {} : { maxBytesPerReply }),
-    ...(maxSessions === undefined ? {} : { maxSessions }),
-  };
-}
-
-/** Under which the authorities of the state are kept; no target can have this name. */
-const STATE = '(state)';
-
-/** Reads the authorities that targets and the state name. @returns what can't be read. */
-function readAuthorities(
-  value: ConfigDocument,
-  directory: string,
-  authorities: Map<string, string>,
-  problem: ProblemAt,
-): Problem[] {
-  const named = Object.entries(value.targets).map(
-    ([id, { address }]) => [id, address.authorities, ['targets', id, 'address', 'authorities']] as const,
-  );
-  const ofState = typeof value.state === 'string' ? undefined : value.state.authorities;
-  return [...named, [STATE, ofState, ['state', 'authorities']] as const].flatMap(([id, file, path]) => {
-    if (file === undefined) return [];
-    try {
-      authorities.set(id, readFileSync(resolve(directory, file), 'utf8'));
-      return [];
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      return [problem(path, `can't be read: ${why}`)];
-    }
-  });
-}
-
-function authorityFiles({ targets, state }: ConfigDocument, directory: string): string[] {
-  const named = [...Object.values(targets).map(({ address }) => address.authorities)];
-  if (typeof state !== 'string') named.push(state.authorities);
-  return named.flatMap((file) => (file === undefined ? [] : [resolve(directory, file)]));
-}
-
-/** What no single key can say: that names refer to something, and that environments are really separate (G9). */
-function crossCheck(value: ConfigDocument, problem: ProblemAt): Problem[] {
-  const problems: Problem[] = [];
-  const report = (path: readonly PropertyKey[], message: string) => problems.push(problem(path, message));
-  const needPerson = (path: readonly PropertyKey[], id: string) => {
-    if (!Object.hasOwn(value.actors.people, id)) report(path, `there is no person ${id} under actors.people`);
-  };
-  const needEnvironment = (path: readonly PropertyKey[], id: string) => {
-    if (!Object.hasOwn(value.environments, id)) report(path, `there is no environment ${id}`);
-  };
-  for (const [id, { owner, quorum, quorumUnmeasured }] of Object.entries(value.environments)) {
-    needPerson(['environments', id, 'owner'], owner);
-    if (quorumUnmeasured !== undefined && quorumUnmeasured < (quorum ?? 1)) {
-      report(['environments', id, 'quorumUnmeasured'], `what can't be measured needs at least the quorum of ${quorum}`);
-    }
-  }
-  const seen = new Map<string, { id: string; environment: string }>();
-  for (const [id, target] of Object.entries(value.targets)) {
-    needPerson(['targets', id, 'owner'], target.owner);
-    needEnvironment(['targets', id, 'environment'], target.environment);
-    if (target.credentials.session.user === target.credentials.apply.user) {
-      report(
-        ['targets', id, 'credentials', 'apply', 'user'],
-        'plans are applied under another login than sessions (G4)',
-      );
-    }
-    const { host, port, database } = target.address;
-    for (const key of [target.identity, `${host.toLowerCase().replace(/\.$/, '')}:${port}/${database}`]) {
-      const other = seen.get(key);
-      if (other !== undefined && other.environment !== target.environment) {
-        report(['targets', id], `this is the same database as ${other.id}, which is in another environment`);
-        break;
-      }
-      seen.set(key, { id, environment: target.environment });
-    }
-  }
-  checkPeople(value, report, needEnvironment);
-  checkSlack(value, report, needEnvironment);
-  checkWorkloads(value, report);
-  checkMachines(value, report, needPerson);
-  checkApprovalAgents(value, report, { needPerson, needEnvironment });
-  for (const [index, freeze] of value.freezes.entries()) {
-    if (freeze.environment !== '*') needEnvironment(['freezes', index, 'environment'], freeze.environment);
-    for (const [at, person] of freeze.override.entries()) needPerson(['freezes', index, 'override', at], person);
-  }
-  return problems;
-}
-
-/** A name or a token that two actors have would make one of them speak as the other. */
-function checkMachines(value: ConfigDocument, report: Report, needPerson: Report): void {
-  const tokens = new Map<string, string>();
-  for (const kind of ['agents', 'services'] as const) {
-    for (const [id, { owner, role, tokenHash }] of Object.entries(value.actors[kind])) {
-      needPerson(['actors', kind, id, 'owner'], owner);
-      if (!Object.hasOwn(value.roles, role)) report(['actors', kind, id, 'role'], `there is no role ${role}`);
-      if (Object.hasOwn(value.actors.people, id)) report(['actors', kind, id], 'a person has this name already');
-      if (kind === 'services' && Object.hasOwn(value.actors.agents, id))
-        report(['actors', kind, id], 'an agent has this name already');
-      const other = tokenHash === undefined ? undefined : tokens.get(tokenHash);
-      if (other !== undefined) report(['actors', kind, id, 'tokenHash'], `this is the token of ${other}`);
-      if (tokenHash !== undefined) tokens.set(tokenHash, id);
-    }
-  }
-}
-
 /** Where the configuration is looked for when none is named. */
 export function defaultConfigFile(): string {
-  return (
-    process.env['COUNTERSIGN_CONFIG'] ?? (existsSync('countersign.yaml') ? 'countersign.yaml' : './countersign.yaml')
-  );
+  return process.env['COUNTERSIGN_CONFIG'] ?? 'countersign.yaml';
 }

@@ -1,7 +1,7 @@
 import { openStore } from '../backups/open-store.ts';
 import { obstaclesToCopy } from '../backups/physical/obstacles.ts';
 import { tryStore } from '../backups/try-store.ts';
-import type { ConfiguredTarget } from '../config/load.ts';
+import type { ConfiguredTarget } from '../config/targets.ts';
 import { connectOwn } from '../engines/postgres/connect.ts';
 import { type Finding, findingsOf } from './finding.ts';
 

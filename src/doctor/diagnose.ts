@@ -1,4 +1,5 @@
-import type { Config, ConfiguredTarget } from '../config/load.ts';
+import type { Config } from '../config/load.ts';
+import type { ConfiguredTarget } from '../config/targets.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import { connectOwn, readIdentity } from '../engines/postgres/connect.ts';
 import { examine } from '../engines/postgres/examine.ts';

@@ -1,5 +1,6 @@
-import type { Config, ConfiguredTarget } from '../config/load.ts';
+import type { Config } from '../config/load.ts';
 import { ConfigError } from '../config/parse-yaml.ts';
+import type { ConfiguredTarget } from '../config/targets.ts';
 import { type Digest, instantOf } from '../domain/ids.ts';
 import { LedgerUnavailable } from '../ledger/ledger.ts';
 import type { ReloadStatus } from '../pipeline/gateway.ts';

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
-import type { Config, ConfiguredTarget } from '../../config/load.ts';
+import type { Config } from '../../config/load.ts';
 import type { Secret } from '../../config/secret.ts';
+import type { ConfiguredTarget } from '../../config/targets.ts';
 import { connectOwn } from '../../engines/postgres/connect.ts';
 import { examine } from '../../engines/postgres/examine.ts';
 import { readPowers } from '../../engines/postgres/powers.ts';

@@ -1,0 +1,36 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Problem, ProblemAt } from './parse-yaml.ts';
+import type { ConfigDocument } from './schema.ts';
+
+/** Under which the authorities of the state are kept; no target can have this name. */
+export const STATE = '(state)';
+
+/** Reads the authorities that targets and the state name. @returns what can't be read. */
+export function readAuthorities(
+  value: ConfigDocument,
+  directory: string,
+  authorities: Map<string, string>,
+  problem: ProblemAt,
+): Problem[] {
+  const named = Object.entries(value.targets).map(
+    ([id, { address }]) => [id, address.authorities, ['targets', id, 'address', 'authorities']] as const,
+  );
+  const ofState = typeof value.state === 'string' ? undefined : value.state.authorities;
+  return [...named, [STATE, ofState, ['state', 'authorities']] as const].flatMap(([id, file, path]) => {
+    if (file === undefined) return [];
+    try {
+      authorities.set(id, readFileSync(resolve(directory, file), 'utf8'));
+      return [];
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return [problem(path, `can't be read: ${why}`)];
+    }
+  });
+}
+
+export function authorityFiles({ targets, state }: ConfigDocument, directory: string): string[] {
+  const named = [...Object.values(targets).map(({ address }) => address.authorities)];
+  if (typeof state !== 'string') named.push(state.authorities);
+  return named.flatMap((file) => (file === undefined ? [] : [resolve(directory, file)]));
+}
