@@ -109,7 +109,6 @@ export async function openCountersign(
   log: Log,
   { clock = systemClock, observer = UNOBSERVED }: { readonly clock?: Clock; readonly observer?: Observer } = {},
 ): Promise<Countersign> {
-  await initAnalyser();
   const { config } = governance;
   const key = loadSigningKey(config.ledgerKey, config.origin);
   const store = await openStore(config.state);
@@ -215,6 +214,8 @@ export async function openCountersign(
     const configured = governing.config.targets.get(id);
     if (configured === undefined) throw new RefusalError(targetGone(id));
     const { target, session, apply } = configured;
+    // Not earlier: most commands look at no statement, and loading the parser takes longer than what they do.
+    await initAnalyser();
     const engine = await openPostgresTarget({
       target,
       credentials: {

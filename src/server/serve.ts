@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
+import { initAnalyser } from '../analysis/parse.ts';
 import { type MountedChannel, startHttp } from '../channels/http/server.ts';
 import { createMcpEndpoint } from '../channels/mcp/endpoint.ts';
 import { listenPgwire } from '../channels/pgwire/listener.ts';
@@ -94,6 +95,7 @@ export async function serve(
   log: Logger,
   { metrics, tracing, share, own }: ServeOptions,
 ): Promise<Running> {
+  await initAnalyser();
   const { config, store, ledger, proof, halts, clock } = countersign;
   const now = () => clock.now();
   const readLog = createReadLog({
