@@ -17,6 +17,11 @@ const LONGEST = [
   'mcp-fifty',
   'console.test',
   'undo',
+  'demo.test',
+  'backup-schedule',
+  'proof.test',
+  'apply-once',
+  'observability',
 ];
 
 class LongestFirst extends BaseSequencer {
