@@ -50,6 +50,7 @@ export async function answerWith(
     const log = createLog('error');
     const tracing = await tracingFrom(VERSION, process.env, log);
     const countersign = await openCountersign(governance, log, {
+      mayWait: true,
       ...(tracing === undefined ? {} : { observer: tracing.observer }),
     });
     try {

@@ -21,7 +21,7 @@ export async function readMachine(config: Config, nowMs: number): Promise<Machin
     return { ...machine, state: { ...unknown, trouble: null } };
   }
   try {
-    const store = await openStore(config.state, { readOnly: true });
+    const store = await openStore(config.state, { readOnly: true, mayWait: true });
     try {
       const newestEntryMs = await newestEntryAt(store);
       const beforeMs = Date.now();

@@ -34,7 +34,7 @@ export async function readState(
   if (typeof config.state === 'string' && !existsSync(config.state.slice('sqlite:'.length))) return none;
   let store: Store | undefined;
   try {
-    store = await openStore(config.state, { readOnly: true });
+    store = await openStore(config.state, { readOnly: true, mayWait: true });
     const told = {
       witnessing: await readWitnessing(store, config, nowMs),
       unreviewed: await unreviewedGlass(store),

@@ -42,7 +42,7 @@ import { steadyClock } from '../policy/steady-clock.ts';
 import { machineName } from '../store/machine.ts';
 import { announceNode, forgetSilentNodes, removeNode } from '../store/nodes.ts';
 import { openStore } from '../store/open-store.ts';
-import type { Store } from '../store/store.ts';
+import type { Store, StoreOptions } from '../store/store.ts';
 import { governingDigest } from './governing-digest.ts';
 import { inForce } from './in-force.ts';
 import type { Governance } from './load-governance.ts';
@@ -107,11 +107,15 @@ const FOLLOW_WITHIN_MS = 3000;
 export async function openCountersign(
   governance: Governance,
   log: Log,
-  { clock = systemClock, observer = UNOBSERVED }: { readonly clock?: Clock; readonly observer?: Observer } = {},
+  {
+    clock = systemClock,
+    observer = UNOBSERVED,
+    mayWait = false,
+  }: { readonly clock?: Clock; readonly observer?: Observer } & Pick<StoreOptions, 'mayWait'> = {},
 ): Promise<Countersign> {
   const { config } = governance;
   const key = loadSigningKey(config.ledgerKey, config.origin);
-  const store = await openStore(config.state);
+  const store = await openStore(config.state, { mayWait });
   const ledger = await openLedger({ store, key, clock, onAppended: observer.appended });
   const node = `node_${randomBytes(8).toString('hex')}@${machineName()}`;
   const proof = observer.proving(createProof({ ledger, clock, node, log }));

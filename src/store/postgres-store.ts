@@ -9,7 +9,7 @@ import { type Listener, listen } from './postgres-listener.ts';
 import { becameOf, forgetMarks, type MarkedTransaction, markTransaction } from './postgres-marks.ts';
 import { migrate } from './postgres-migrate.ts';
 import { postgresText, statementOf } from './postgres-text.ts';
-import { type Reader, type Store, StoreUnavailable, StoreUncertain } from './store.ts';
+import { type Reader, type Store, type StoreOptions, StoreUnavailable, StoreUncertain } from './store.ts';
 import { type Write, write } from './write.ts';
 
 /** For how long it is asked what became of a COMMIT whose answer was lost. */
@@ -24,10 +24,7 @@ const TAKE_TURN = 'SELECT size FROM ledger_head WHERE id = 1 FOR UPDATE';
  *
  * @throws StoreUnavailable when it can't be reached or used, or was written by a newer version.
  */
-export async function openPostgresStore(
-  state: PostgresState,
-  options: { readonly readOnly?: boolean } = {},
-): Promise<Store> {
+export async function openPostgresStore(state: PostgresState, options: StoreOptions = {}): Promise<Store> {
   const name = `postgres://${state.user}@${state.host}:${state.port}/${state.database}`;
   const connections = createConnections(state, options.readOnly === true);
   const listeners: (() => void)[] = [];

@@ -37,6 +37,13 @@ export interface Store extends Reader {
   close(): Promise<void>;
 }
 
+/** How a store is opened. */
+export interface StoreOptions {
+  readonly readOnly?: boolean;
+  /** The process has nothing else to do while the disk writes: a command, and no gateway. */
+  readonly mayWait?: boolean;
+}
+
 /** What an actor is told of it: nothing of where the store lies. */
 export const STATE_UNAVAILABLE: Refusal = {
   refused: 'unavailable',

@@ -14,7 +14,7 @@ import type { OwnToken } from './tokens.ts';
 /** What lets agents and people in at the gateway, out of the configuration and the state; never a secret of it. */
 export async function readTokens(config: Config, nowMs: number): Promise<readonly OwnToken[]> {
   const exists = typeof config.state !== 'string' || existsSync(config.state.slice('sqlite:'.length));
-  const store = exists ? await openStore(config.state, { readOnly: true }) : null;
+  const store = exists ? await openStore(config.state, { readOnly: true, mayWait: true }) : null;
   try {
     return [...configured(config), ...(store === null ? [] : await kept(store, instantOf(nowMs)))];
   } finally {
