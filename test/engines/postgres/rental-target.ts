@@ -42,7 +42,9 @@ export async function openRentalTarget(
   binaries: ServerBinaries,
   options: TestServerOptions = {},
 ): Promise<RentalTarget> {
-  const server = await startTestServer(binaries, options);
+  // It keeps a table longer than locks are waited for here.
+  const settings = { autovacuum: 'off', ...options.settings };
+  const server = await startTestServer(binaries, { ...options, settings });
   const url = await rentalDatabase(server);
   for (const { sql } of await planSetup((ask) => asSuperuser(url, ask), PASSWORDS)) await asSuperuser(url, sql);
   const endpoint = { host: server.host, port: server.port, database: 'rental', tls: 'disable' as const };
