@@ -158,7 +158,11 @@ describe.runIf(newest !== undefined)('what countersign doctor finds in a target,
     ];
     expect((await site.run(...init)).code).toBe(0);
     expect(wrong((await findings(site)).all)).toEqual([]);
-  }, 30_000);
+    await run(site.databaseUrl, ['ALTER FUNCTION countersign.capture_change() SET search_path = pg_catalog']);
+    expect(wrong((await findings(site)).all)).toEqual(['server.capture']);
+    expect((await site.run(...init)).code).toBe(0);
+    expect(wrong((await findings(site)).all)).toEqual([]);
+  }, 60_000);
 
   it('reads pg_hba.conf: who gets in without a password, from everywhere, or by a line that is wrong', async () => {
     const file = join(site.server.dataDirectory, 'pg_hba.conf');

@@ -157,11 +157,13 @@ function digestInto(variable: string, rows: string): string {
  * 2 columns left out of the digest · 3 whether rows are digested in binary, else as JSON · 4 whether to sum up columns.
  *
  * Runs with its owner's rights, because foreign keys cascade with the rights of whoever owns the table. Its settings are
- * those under which text is written as it can be read back, whatever the actor's.
+ * those under which text is written as it can be read back, whatever the actor's. `pg_temp` is named last: where it isn't
+ * named, a plan's own temporary `pg_attribute` would be taken for the server's (PostgreSQL, CREATE FUNCTION, "Writing
+ * SECURITY DEFINER Functions Safely").
  */
 export const CAPTURE_FUNCTION = `
 CREATE OR REPLACE FUNCTION countersign.capture_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = 'hex' SET lc_monetary = 'C'
+SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = 'hex' SET lc_monetary = 'C'
 AS $capture$
 DECLARE
   kept constant boolean := tg_argv[1] <> '';

@@ -241,8 +241,8 @@ async function readProofSchema(
     JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     WHERE c.relkind = 'r'
     GROUP BY c.oid, c.relname, c.relowner`);
-  const { rows: functions } = await client.query<{ source: string }>(`
-    SELECT p.prosrc AS source FROM pg_catalog.pg_proc AS p
+  const { rows: functions } = await client.query<{ source: string; settings: string[] | null; asOwner: boolean }>(`
+    SELECT p.prosrc AS source, p.proconfig AS settings, p.prosecdef AS "asOwner" FROM pg_catalog.pg_proc AS p
     JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace AND n.nspname = 'countersign'
     WHERE p.proname = 'capture_change'`);
   const { rows: strangers } = await client.query<{ grantee: string }>(
@@ -263,14 +263,24 @@ async function readProofSchema(
     const table = found.get(name);
     return table?.columns === columns && table.owner === logins.apply ? [] : [`countersign.${name}`];
   });
-  const source = functions[0]?.source;
+  const [capture] = functions;
   return {
     wrong,
-    captureFunction: source === undefined ? 'missing' : source === bodyOf(CAPTURE_FUNCTION) ? 'as made' : 'altered',
+    captureFunction: capture === undefined ? 'missing' : isAsMade(capture) ? 'as made' : 'altered',
     strangers: strangers.map(({ grantee }) => grantee),
   };
 }
 
-function bodyOf(definition: string): string {
-  return definition.split('$capture$')[1] ?? '';
+/** Its settings as well: under another search path it would take a plan's own tables for the catalogue. */
+function isAsMade(found: { source: string; settings: string[] | null; asOwner: boolean }): boolean {
+  const [head = '', body] = CAPTURE_FUNCTION.split('$capture$');
+  const made = [...head.matchAll(/\bSET (\w+) = (?:'([^']*)'|([\w, ]+?))(?= SET |\n)/g)].map(
+    ([, name, quoted, plain]) => `${name}=${quoted ?? plain}`,
+  );
+  const inOrder = (settings: readonly string[]) =>
+    settings
+      .map((setting) => setting.toLowerCase())
+      .sort()
+      .join('\n');
+  return found.source === body && found.asOwner && inOrder(found.settings ?? []) === inOrder(made);
 }

@@ -16,7 +16,7 @@ export const KEEPING_TRIGGER = '~countersign_keep';
  */
 export const KEEP_FUNCTION = `
 CREATE OR REPLACE FUNCTION countersign.keep_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = 'hex' SET lc_monetary = 'C'
+SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET timezone = 'UTC' SET extra_float_digits = 1 SET bytea_output = 'hex' SET lc_monetary = 'C'
 AS $keep$
 BEGIN
   INSERT INTO countersign.captured_rows (change, relation, op, columns, rows, before, after)

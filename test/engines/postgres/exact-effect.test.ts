@@ -151,6 +151,18 @@ describe.each(newest)('G2 the exact effect, on $name', ({ binaries }) => {
     await rental.sql('DROP TABLE public.alike, public.broad; DROP TYPE public.mood');
   });
 
+  it('is looked up in no catalogue that a plan has made for itself', async () => {
+    const digestOf = async (name: string) => {
+      const blind = [
+        "CREATE TEMPORARY TABLE pg_attribute AS SELECT attrelid, attname, atttypid, attnum, attisdropped FROM pg_catalog.pg_attribute WHERE attname <> 'full_name'",
+        'CREATE TEMPORARY TABLE pg_type AS SELECT oid, typsend FROM pg_catalog.pg_type',
+        `UPDATE public.customers SET full_name = '${name}' WHERE id BETWEEN 11 AND 20`,
+      ];
+      return effectOf(await rental.measure(blind, [CUSTOMERS])).digest;
+    };
+    expect(await digestOf('one')).not.toBe(await digestOf('another'));
+  });
+
   it('holds for rows of any type and any length, and the rows that an apply keeps are read back as they were', async () => {
     await rental.sql(`
       CREATE TYPE public.pair AS (a int, b text);
