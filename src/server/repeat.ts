@@ -15,13 +15,18 @@ export function repeat(work: {
   let running: Promise<void> | null = null;
 
   function now(): Promise<void> {
-    running ??= work
-      .run()
-      .then(() => undefined, work.onError)
-      .finally(() => {
-        running = null;
-      });
+    running ??= runOnce().finally(() => {
+      running = null;
+    });
     return running;
+  }
+
+  async function runOnce(): Promise<void> {
+    try {
+      await work.run();
+    } catch (error) {
+      work.onError(error);
+    }
   }
 
   const timer = setInterval(() => void now(), work.everyMs);

@@ -69,6 +69,6 @@ async function isOpen(client: pg.ClientBase, xid: string): Promise<boolean> {
 const IN_THE_FUTURE = '22023';
 
 /** Lets go of marks of connections that are long gone: nobody asks for them after seconds. */
-export async function forgetMarks(client: pg.ClientBase): Promise<void> {
+export async function forgetCommits(client: pg.ClientBase): Promise<void> {
   await client.query("DELETE FROM commits WHERE at < pg_catalog.clock_timestamp() - interval '1 day'");
 }

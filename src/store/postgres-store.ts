@@ -6,7 +6,7 @@ import pg from 'pg';
 import type { PostgresState } from '../domain/state-location.ts';
 import { createConnections } from './postgres-connections.ts';
 import { type Listener, listen } from './postgres-listener.ts';
-import { becameOf, forgetMarks, type MarkedTransaction, markTransaction } from './postgres-marks.ts';
+import { becameOf, forgetCommits, type MarkedTransaction, markTransaction } from './postgres-marks.ts';
 import { migrate } from './postgres-migrate.ts';
 import { postgresText, statementOf } from './postgres-text.ts';
 import { type Reader, type Store, type StoreOptions, StoreUnavailable, StoreUncertain } from './store.ts';
@@ -131,7 +131,7 @@ export async function openPostgresStore(state: PostgresState, options: StoreOpti
 
   try {
     mkdirSync(dirname(state.checkpointFile), { recursive: true, mode: 0o700 });
-    if (options.readOnly !== true) await withClient((client) => migrate(client).then(() => forgetMarks(client)));
+    if (options.readOnly !== true) await withClient((client) => migrate(client).then(() => forgetCommits(client)));
   } catch (error) {
     await connections.close();
     throw unavailable(error);
