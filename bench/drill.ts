@@ -2,8 +2,9 @@ import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { countersign, startSite } from '../test/fixtures/gateway.ts';
+import { startSite } from '../test/fixtures/gateway.ts';
 import { asSuperuser, servers } from '../test/fixtures/postgres.ts';
+import { countersign } from '../test/fixtures/run-command.ts';
 
 /**
  * A backup and a drill of a large database, with figures: `npm run bench:drill` (1 GB), `-- --gigabytes 10`. The database

@@ -13,8 +13,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Finding } from '../../src/doctor/finding.ts';
 import { startEmbeddedServer } from '../../src/engines/postgres/embedded-server.ts';
-import { countersign, type Ran, type Site, startSite } from '../fixtures/gateway.ts';
+import { type Site, startSite } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { countersign, type Ran } from '../fixtures/run-command.ts';
 
 const [newest] = servers;
 const READ_HBA = [

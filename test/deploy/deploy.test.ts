@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { loadConfig } from '../../src/config/load.ts';
-import { countersign } from '../fixtures/gateway.ts';
 import { rentalDatabase, servers, startTestServer, type TestServer } from '../fixtures/postgres.ts';
+import { countersign } from '../fixtures/run-command.ts';
 
 const ROOT = new URL('../../', import.meta.url).pathname;
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');

@@ -9,8 +9,9 @@ import { openStore } from '../../src/backups/open-store.ts';
 import { unpackCopy, verifyCopy } from '../../src/backups/physical/unpack.ts';
 import type { Digest } from '../../src/domain/ids.ts';
 import { serverAccount } from '../../src/engines/postgres/embedded-server.ts';
-import { countersign, type Site, startSite } from '../fixtures/gateway.ts';
+import { type Site, startSite } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { countersign } from '../fixtures/run-command.ts';
 
 interface Drilled {
   readonly passed: boolean;

@@ -14,9 +14,10 @@ import {
 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { s3Store } from '../../src/backups/s3-store.ts';
-import { countersign, type Site, startSite } from '../fixtures/gateway.ts';
+import { type Site, startSite } from '../fixtures/gateway.ts';
 import { hasObjectLockServer, type ObjectLockServer, startObjectLockServer } from '../fixtures/object-lock-server.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { countersign } from '../fixtures/run-command.ts';
 import { startTcpProxy, type TcpProxy } from '../fixtures/tcp-proxy.ts';
 
 const BIN = new URL('../../bin/countersign.js', import.meta.url).pathname;

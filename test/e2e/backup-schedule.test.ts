@@ -4,8 +4,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countersign, type Served, type Site, startSite } from '../fixtures/gateway.ts';
+import { type Served, type Site, startSite } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { countersign } from '../fixtures/run-command.ts';
 
 const host = servers.filter(({ binaries }) => binaries.from === 'host').slice(0, 1);
 /** A process, a dump, a server and a restore: on a machine that does other things as well. */

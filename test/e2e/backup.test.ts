@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countersign, type Site, startSite, WORK } from '../fixtures/gateway.ts';
+import { type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { countersign } from '../fixtures/run-command.ts';
 import { smallDisk } from '../fixtures/small-disk.ts';
 
 interface Drilled {

@@ -17,17 +17,9 @@ import { getPlan, transition } from '../../src/store/plans.ts';
 import { type Authenticator, newAuthenticator } from '../fixtures/authenticator.ts';
 import { newPage, signedInWithPasskey } from '../fixtures/browser.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
-import {
-  mcpClient,
-  type OpenedTask,
-  type Ran,
-  countersign as run,
-  type Served,
-  type Site,
-  startSite,
-  WORK,
-} from '../fixtures/gateway.ts';
+import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, newest } from '../fixtures/postgres.ts';
+import { type Ran, countersign as run } from '../fixtures/run-command.ts';
 import { judgedByStranger } from '../fixtures/verifier.ts';
 
 const SECRET = `whsec_${Buffer.from('a secret of the test, long enough').toString('base64')}`;

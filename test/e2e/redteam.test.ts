@@ -2,8 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countersign, hasPsql, type Ran, type Site, startSite } from '../fixtures/gateway.ts';
+import { hasPsql, type Site, startSite } from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
+import { countersign, type Ran } from '../fixtures/run-command.ts';
 
 /** An attack that every gateway must let through, because the policies at hand allow it: what a red team is for. */
 const OWN = `

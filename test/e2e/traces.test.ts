@@ -2,16 +2,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  countersign,
-  mcpClient,
-  type OpenedTask,
-  type Served,
-  type Site,
-  startSite,
-  WORK,
-} from '../fixtures/gateway.ts';
+import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
+import { countersign } from '../fixtures/run-command.ts';
 
 interface Span {
   readonly traceId: string;

@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { countersign, type Served, serve } from '../../fixtures/gateway.ts';
+import { type Served, serve } from '../../fixtures/gateway.ts';
 import { asSuperuser, newest, startTestServer, type TestServer } from '../../fixtures/postgres.ts';
+import { countersign } from '../../fixtures/run-command.ts';
 
 /** As managed services hand out a database: its owner may make roles and databases, and is no superuser. */
 describe.each(newest)('without a superuser on $name', ({ binaries }) => {
