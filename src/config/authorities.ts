@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import type { FilesRead } from './files-read.ts';
 import type { Problem, ProblemAt } from './parse-yaml.ts';
 import type { ConfigDocument } from './schema.ts';
 
@@ -10,6 +10,7 @@ export const STATE = '(state)';
 export function readAuthorities(
   value: ConfigDocument,
   directory: string,
+  files: FilesRead,
   authorities: Map<string, string>,
   problem: ProblemAt,
 ): Problem[] {
@@ -20,17 +21,11 @@ export function readAuthorities(
   return [...named, [STATE, ofState, ['state', 'authorities']] as const].flatMap(([id, file, path]) => {
     if (file === undefined) return [];
     try {
-      authorities.set(id, readFileSync(resolve(directory, file), 'utf8'));
+      authorities.set(id, files.text(resolve(directory, file)));
       return [];
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       return [problem(path, `can't be read: ${why}`)];
     }
   });
-}
-
-export function authorityFiles({ targets, state }: ConfigDocument, directory: string): string[] {
-  const named = [...Object.values(targets).map(({ address }) => address.authorities)];
-  if (typeof state !== 'string') named.push(state.authorities);
-  return named.flatMap((file) => (file === undefined ? [] : [resolve(directory, file)]));
 }

@@ -2,6 +2,7 @@ import { Cron } from 'croner';
 import { Temporal } from 'temporal-polyfill';
 import type { ChangeWindow, Freeze } from '../domain/change-time.ts';
 import { type ActorId, asId, type Instant, instantOf } from '../domain/ids.ts';
+import type { FilesRead } from './files-read.ts';
 import { readHolidays } from './holidays.ts';
 import type { Problem, ProblemAt } from './parse-yaml.ts';
 import type { ConfigDocument } from './schema.ts';
@@ -9,26 +10,24 @@ import type { ConfigDocument } from './schema.ts';
 type WindowEntry = ConfigDocument['environments'][string]['windows'][string];
 type FreezeEntry = ConfigDocument['freezes'][number];
 
-/** The windows of every environment, with all that is wrong in them and the files they were read from. */
+/** The windows of every environment, with all that is wrong in them. */
 export function readWindows(
   value: ConfigDocument,
   directory: string,
+  files: FilesRead,
   problem: ProblemAt,
 ): {
   readonly byEnvironment: ReadonlyMap<string, readonly ChangeWindow[]>;
-  readonly files: readonly string[];
   readonly problems: readonly Problem[];
 } {
   const byEnvironment = new Map<string, ChangeWindow[]>();
-  const files: string[] = [];
   const problems: Problem[] = [];
   for (const [environment, { windows }] of Object.entries(value.environments)) {
     const read: ChangeWindow[] = [];
     for (const [name, entry] of Object.entries(windows)) {
       const path = ['environments', environment, 'windows', name];
       const opens = patternOf(entry, path, problem);
-      const holidays = readHolidays(entry.holidays, directory, [...path, 'holidays'], problem);
-      files.push(...holidays.files);
+      const holidays = readHolidays(entry.holidays, directory, files, [...path, 'holidays'], problem);
       problems.push(...holidays.problems);
       if (typeof opens !== 'string') {
         problems.push(opens);
@@ -45,7 +44,7 @@ export function readWindows(
     }
     byEnvironment.set(environment, read);
   }
-  return { byEnvironment, files, problems };
+  return { byEnvironment, problems };
 }
 
 /** When the window opens, as a cron pattern of five fields. */

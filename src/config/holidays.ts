@@ -1,33 +1,30 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import ICAL from 'ical.js';
 import { Temporal } from 'temporal-polyfill';
+import type { FilesRead } from './files-read.ts';
 import type { Problem, ProblemAt } from './parse-yaml.ts';
 
 /** Days on which windows stay closed, from the configuration itself and from the files it names. */
 export interface Holidays {
   /** As YYYY-MM-DD. */
   readonly days: ReadonlySet<string>;
-  readonly files: readonly string[];
   readonly problems: readonly Problem[];
 }
 
 export function readHolidays(
   entries: readonly string[],
   directory: string,
+  files: FilesRead,
   path: readonly PropertyKey[],
   problem: ProblemAt,
 ): Holidays {
   const days = new Set<string>();
-  const files: string[] = [];
   const problems: Problem[] = [];
   for (const [index, entry] of entries.entries()) {
     try {
       if (!entry.startsWith('file:')) days.add(dayOf(entry));
       else {
-        const file = resolve(directory, entry.slice('file:'.length));
-        files.push(file);
-        const text = readFileSync(file, 'utf8');
+        const text = files.text(resolve(directory, entry.slice('file:'.length)));
         for (const day of text.trimStart().startsWith('BEGIN:VCALENDAR') ? calendarDays(text) : listedDays(text)) {
           days.add(day);
         }
@@ -36,7 +33,7 @@ export function readHolidays(
       problems.push(problem([...path, index], error instanceof Error ? error.message : String(error)));
     }
   }
-  return { days, files, problems };
+  return { days, problems };
 }
 
 /** @throws Error when there is no such day. */

@@ -3,14 +3,15 @@ import type { Actor, Role } from '../domain/actor.ts';
 import type { Breaker } from '../domain/breaker.ts';
 import type { Freeze } from '../domain/change-time.ts';
 import type { Environment } from '../domain/environment.ts';
-import { type ActorId, asId, type EnvironmentId, type RoleId, type TargetId } from '../domain/ids.ts';
+import { type ActorId, asId, type Digest, type EnvironmentId, type RoleId, type TargetId } from '../domain/ids.ts';
 import type { StateLocation } from '../domain/state-location.ts';
 import { actorsOf, roleOf } from './actors.ts';
-import { authorityFiles, readAuthorities, STATE } from './authorities.ts';
+import { readAuthorities, STATE } from './authorities.ts';
 import { breakersOf, type ConfiguredBreaker } from './breakers.ts';
 import { readFreezes, readWindows } from './change-times.ts';
 import { crossCheck } from './cross-check.ts';
 import { environmentOf } from './environments.ts';
+import { FilesRead } from './files-read.ts';
 import { ConfigError, readYaml } from './parse-yaml.ts';
 import { type ConfiguredOidc, oidcOf } from './people.ts';
 import { type ConfigDocument, configSchema } from './schema.ts';
@@ -76,6 +77,8 @@ export interface Config {
   readonly freezes: readonly Freeze[];
   /** Every file that was read, this one first. */
   readonly files: readonly string[];
+  /** Over the bytes of these files. The policies have a digest of their own. */
+  readonly digest: Digest;
 }
 
 export interface HostPort {
@@ -87,16 +90,13 @@ export interface HostPort {
 export async function loadConfig(file: string): Promise<Config> {
   const path = resolve(file);
   const directory = dirname(path);
-  const { value, problem } = await readYaml(path, configSchema);
+  const files = new FilesRead();
+  const { value, problem } = readYaml(path, configSchema, files);
   const authorities = new Map<string, string>();
-  const windows = readWindows(value, directory, problem);
+  const unreadable = readAuthorities(value, directory, files, authorities, problem);
+  const windows = readWindows(value, directory, files, problem);
   const freezes = readFreezes(value, problem);
-  const problems = [
-    ...crossCheck(value, problem),
-    ...readAuthorities(value, directory, authorities, problem),
-    ...windows.problems,
-    ...freezes.problems,
-  ];
+  const problems = [...crossCheck(value, problem), ...unreadable, ...windows.problems, ...freezes.problems];
   if (problems.length > 0) throw new ConfigError(path, problems);
   const within = (relative: string) => resolve(directory, relative);
   return {
@@ -162,7 +162,8 @@ export async function loadConfig(file: string): Promise<Config> {
       afterMs: after,
       to: to.map((person) => asId<ActorId>(person)),
     })),
-    files: [path, ...authorityFiles(value, directory), ...windows.files],
+    files: files.paths,
+    digest: files.digest,
   };
 }
 

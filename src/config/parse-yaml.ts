@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { FilesRead } from './files-read.ts';
 
 /** Something wrong in a file, where it stands, and what would be right. */
 export interface Problem {
@@ -35,20 +35,12 @@ export interface Checked<Output> {
 }
 
 /** Reads a YAML file by a schema. @throws ConfigError with everything that is wrong, by line and key. */
-export async function readYaml<Schema extends z.ZodType>(
+export function readYaml<Schema extends z.ZodType>(
   file: string,
   schema: Schema,
-): Promise<Checked<z.output<Schema>>> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new ConfigError(file, [
-      {
-        line: 1,
-        column: 1,
-        key: '',
-        message: `can't be read: ${error instanceof Error ? error.message : String(error)}`,
-      },
-    ]);
-  });
+  files = new FilesRead(),
+): Checked<z.output<Schema>> {
+  const text = textOf(file, files);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true });
   const at = (offset: number) => {
@@ -97,4 +89,13 @@ export async function readYaml<Schema extends z.ZodType>(
     );
   }
   return { value: parsed.data, problem };
+}
+
+function textOf(file: string, files: FilesRead): string {
+  try {
+    return files.text(file);
+  } catch (error) {
+    const message = `can't be read: ${error instanceof Error ? error.message : String(error)}`;
+    throw new ConfigError(file, [{ line: 1, column: 1, key: '', message }]);
+  }
 }

@@ -14,7 +14,7 @@ export interface TaskFile {
 
 /** @throws ConfigError with all that is wrong, by line and key. */
 export async function loadTaskFile(file: string): Promise<TaskFile> {
-  const { value } = await readYaml(file, taskSchema);
+  const { value } = readYaml(file, taskSchema);
   const { statementTimeout, idleInTransaction, othersWait, ...limits } = value.limits;
   return {
     purpose: value.purpose,

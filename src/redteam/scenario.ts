@@ -48,7 +48,7 @@ export async function loadScenarios(directories: readonly string[]): Promise<rea
   const seen = new Map<string, string>();
   for (const directory of directories) {
     for (const file of await yamlFiles(directory)) {
-      const { value, problem } = await readYaml(file, scenarioFileSchema);
+      const { value, problem } = readYaml(file, scenarioFileSchema);
       for (const [index, document] of value.scenarios.entries()) {
         const other = seen.get(document.id);
         if (other !== undefined)

@@ -10,6 +10,7 @@ export function governingDigest(config: Config, policies: Digest): Digest {
   const {
     file,
     files,
+    digest,
     directory,
     state,
     listen,

@@ -1,7 +1,4 @@
-import { readFile } from 'node:fs/promises';
 import { type Config, loadConfig } from '../config/load.ts';
-import { digestOf, digestOfBytes } from '../domain/digest.ts';
-import type { Digest } from '../domain/ids.ts';
 import { PolicyError, type PolicySet, parsePolicies } from '../policy/policy-set.ts';
 import { readPolicies, SHIPPED_POLICIES } from '../policy/read-policies.ts';
 
@@ -9,8 +6,6 @@ import { readPolicies, SHIPPED_POLICIES } from '../policy/read-policies.ts';
 export interface Governance {
   readonly config: Config;
   readonly policies: PolicySet;
-  /** Over the configuration and every file that it names. The policies have a digest of their own. */
-  readonly configDigest: Digest;
 }
 
 /** @throws ConfigError or PolicyError with all that is wrong. */
@@ -28,7 +23,7 @@ export async function withPolicies(config: Config): Promise<Governance> {
     ...(config.freezes.length > 0 && !policies.heeds.has('frozen') ? [unheededBy('freezes', 'frozen')] : []),
   ];
   if (unheeded.length > 0) throw new PolicyError(unheeded.map((message) => ({ file: config.policies, message })));
-  return { config, policies, configDigest: await digestOfFiles(config) };
+  return { config, policies };
 }
 
 /** With policies that are wrong, one that forbids everything: for what decides on nothing. */
@@ -39,15 +34,11 @@ export async function withPoliciesOrNone(config: Config): Promise<Governance> {
     // What is wrong with them is told by every command that needs them.
     const { schema } = await readPolicies(SHIPPED_POLICIES);
     const files = [{ name: '(none)', text: FORBID_ALL }];
-    return { config, policies: parsePolicies({ schema, files }), configDigest: await digestOfFiles(config) };
+    return { config, policies: parsePolicies({ schema, files }) };
   }
 }
 
 const FORBID_ALL = '@id("policies-are-wrong") @reason("The policies are wrong") forbid (principal, action, resource);';
-
-async function digestOfFiles({ files }: Config): Promise<Digest> {
-  return digestOf(await Promise.all(files.map(async (file) => digestOfBytes(await readFile(file)))));
-}
 
 /** Policies are copied once and then belong to whom they govern: newer ones must be taken over by hand. */
 function unheededBy(what: string, attribute: string): string {

@@ -8,15 +8,17 @@ import { PolicyError } from '../policy/policy-set.ts';
 import { governingDigest } from './governing-digest.ts';
 import { type Governance, loadGovernance } from './load-governance.ts';
 import type { Countersign } from './open-countersign.ts';
+import type { LieStill } from './watch-files.ts';
 
 /** Brings what the files hold into force while the gateway runs, or keeps what is and says why. */
 export interface Reload {
   /**
    * One at a time; asked for meanwhile, it looks once more. Never throws: what is wrong is logged, recorded and shown.
    *
+   * @param lieStill files that no longer do when they have been read are left to who looks next.
    * @returns `try again` when it is not the files that are wrong: the ledger could not be written.
    */
-  now(): Promise<'seen through' | 'try again'>;
+  now(lieStill?: LieStill): Promise<'seen through' | 'try again'>;
   /**
    * Others decide by this digest from now on: where the files hold just that already, they are in force at once. What else
    * they hold is left to who looks whether they lie still.
@@ -36,15 +38,16 @@ export function createReload(
   const { log, proof, clock } = countersign;
   let failed: ReloadStatus | null = null;
   let running: Promise<'seen through' | 'try again'> | null = null;
-  let again = false;
+  let asked: LieStill | null = null;
   let turn: Promise<void> = Promise.resolve();
 
   async function loop(): Promise<'seen through' | 'try again'> {
     try {
-      do {
-        again = false;
-        await inTurn(() => once());
-      } while (again);
+      while (asked !== null) {
+        const lieStill: LieStill = asked;
+        asked = null;
+        await inTurn(() => once(lieStill));
+      }
       return 'seen through';
     } catch (error) {
       if (error instanceof LedgerUnavailable) {
@@ -64,13 +67,21 @@ export function createReload(
 
   async function followOnce(digest: Digest): Promise<void> {
     const next = await loadGovernance(countersign.governance.config.file).catch(() => undefined /* half-way written */);
-    if (next !== undefined && governingDigest(next.config, next.policies.digest) === digest) await once(next);
+    if (next !== undefined && governingDigest(next.config, next.policies.digest) === digest) await take(next);
   }
 
-  async function once(loaded?: Governance): Promise<void> {
+  async function once(lieStill: LieStill): Promise<void> {
+    const { governance: before } = countersign;
+    const seeThrough = await loadGovernance(before.config.file).then(
+      (next) => () => take(next),
+      (error: unknown) => () => refuse(before, error),
+    );
+    if (await lieStill()) await seeThrough();
+  }
+
+  async function take(next: Governance): Promise<void> {
     const { governance: before } = countersign;
     try {
-      const next = loaded ?? (await loadGovernance(before.config.file));
       const fixed = needsRestart(before.config, next.config);
       if (fixed.length > 0) throw new NeedsRestart(fixed);
       if (!differs(before, next) && failed === null) return;
@@ -115,8 +126,8 @@ export function createReload(
   }
 
   return {
-    now() {
-      again = true;
+    now(lieStill = async () => true) {
+      asked = lieStill;
       running ??= loop().finally(() => {
         running = null;
       });
@@ -134,12 +145,12 @@ class NeedsRestart extends Error {
   }
 }
 
-function digestsOf({ configDigest, policies }: Governance) {
-  return { configDigest, policyDigest: policies.digest };
+function digestsOf({ config, policies }: Governance) {
+  return { configDigest: config.digest, policyDigest: policies.digest };
 }
 
 function differs(before: Governance, next: Governance): boolean {
-  return before.configDigest !== next.configDigest || before.policies.digest !== next.policies.digest;
+  return before.config.digest !== next.config.digest || before.policies.digest !== next.policies.digest;
 }
 
 /** By file, line and key where a file is wrong. */

@@ -285,7 +285,7 @@ export async function serve(
   await recovering.now();
   const watching = watchFiles({
     watched: () => ({ files: countersign.config.files, directory: countersign.config.policies }),
-    onChange: () => reload.now(),
+    onChange: (lieStill) => reload.now(lieStill),
     onError: (error) => log.error({ err: error }, 'the configuration could not be watched'),
   });
 

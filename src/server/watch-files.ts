@@ -8,6 +8,9 @@ export interface Watched {
   readonly directory: string;
 }
 
+/** Whether the files are still as they lay for one look. What was read while somebody began to write is not what was saved. */
+export type LieStill = () => Promise<boolean>;
+
 /** Asked so often: people expect a saved file to count at once, and a few `stat`s cost nothing. */
 const LOOK_EVERY_MS = 250;
 
@@ -20,7 +23,7 @@ const LOOK_EVERY_MS = 250;
  */
 export function watchFiles(deps: {
   readonly watched: () => Watched;
-  readonly onChange: () => Promise<'seen through' | 'try again'>;
+  readonly onChange: (lieStill: LieStill) => Promise<'seen through' | 'try again'>;
   readonly onError: (error: unknown) => void;
 }): Repeated {
   /** What was loaded before the first look may be older than what is seen then: so that, too, is a change. */
@@ -34,7 +37,7 @@ export function watchFiles(deps: {
     seen = now;
     if (!still || (now === handled && !due)) return;
     handled = now;
-    due = (await deps.onChange()) === 'try again';
+    due = (await deps.onChange(async () => (await stateOf(deps.watched())) === now)) === 'try again';
   }
 
   return repeat({ everyMs: LOOK_EVERY_MS, run: look, onError: deps.onError });

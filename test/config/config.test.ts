@@ -9,6 +9,7 @@ import { ConfigError } from '../../src/config/parse-yaml.ts';
 import { secretReference } from '../../src/config/secret.ts';
 import { loadTaskFile } from '../../src/config/task-file.ts';
 import { jsonSchemas } from '../../src/config/write-json-schemas.ts';
+import { digestOf, digestOfBytes } from '../../src/domain/digest.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'countersign-config-'));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -92,6 +93,21 @@ describe('countersign.yaml', () => {
         ),
       ),
     ).toContain('staging lets none');
+  });
+
+  it('has one digest over all that it was read from, whatever the files hold afterwards', async () => {
+    const calendar = join(directory, 'holidays.txt');
+    const windows = `windows: { nightly: { at: "22:00", for: 4h, timeZone: Europe/Berlin, holidays: ["file:holidays.txt"] } }`;
+    const path = file(GOOD.replace('tier: staging,', `tier: staging, ${windows},`));
+    writeFileSync(calendar, '2026-12-25\n');
+    const first = await loadConfig(path);
+    writeFileSync(calendar, '2026-12-26\n');
+    const second = await loadConfig(path);
+    expect(first.files).toEqual([path, calendar]);
+    expect(first.digest).toBe(
+      digestOf([digestOfBytes(readFileSync(path)), digestOfBytes(Buffer.from('2026-12-25\n'))]),
+    );
+    expect(second.digest).not.toBe(first.digest);
   });
 
   it('has safe defaults by tier', async () => {

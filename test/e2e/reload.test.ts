@@ -222,6 +222,26 @@ describe.each(servers.slice(0, 1))(
       }
     }, 60_000);
 
+    it('takes nothing into force that is written to while it is read', async () => {
+      const countersign = await openCountersign(await loadGovernance(site.config), pino({ level: 'silent' }));
+      const reload = createReload(countersign, { endSessions: async () => undefined });
+      const before = countersign.policies.digest;
+      const told = (await entries()).length;
+      try {
+        writeFileSync(policies(), tightened());
+        await reload.now(async () => false);
+        expect(countersign.policies.digest).toBe(before);
+        writeFileSync(policies(), 'allow every');
+        await reload.now(async () => false);
+        expect(reload.status()).toBeNull();
+      } finally {
+        writeFileSync(policies(), writes);
+        await countersign.close();
+      }
+      const since = (await entries()).slice(told).map((entry) => JSON.stringify(entry));
+      expect(since.filter((entry) => entry.includes(countersign.proof.node))).toEqual([]);
+    }, 60_000);
+
     it('records nothing where a file was only touched', async () => {
       const before = (await entries()).length;
       writeFileSync(site.config, config);
