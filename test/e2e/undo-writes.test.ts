@@ -110,6 +110,32 @@ describe.each(servers.slice(0, 1))('G8 the way back of a write within limits, be
     expect(await newest()).toMatchObject({ plan: null, undo: { undo: 'row images', rows: 1 } });
   });
 
+  it('is its own where the database was restored into a cluster whose transactions have the same numbers', async () => {
+    const points = () =>
+      asSuperuser<{ n: number }>(
+        site.databaseUrl,
+        'SELECT loyalty_points AS n FROM customers WHERE id IN (7, 8) ORDER BY id',
+      );
+    const before = await points();
+    await client.query('UPDATE customers SET loyalty_points = loyalty_points + 1 WHERE id = 7');
+    const elsewhere = await newest();
+    await client.query('UPDATE customers SET loyalty_points = loyalty_points + 1 WHERE id = 8');
+    const here = await newest();
+    await asSuperuser(
+      site.databaseUrl,
+      `WITH number AS (SELECT xid FROM countersign.written WHERE intent = '${here.id}'),
+            moved AS (UPDATE countersign.written AS w SET xid = number.xid FROM number, countersign.written AS old
+                      WHERE w.intent = '${elsewhere.id}' AND old.intent = w.intent RETURNING old.xid AS was, w.xid AS now)
+       UPDATE countersign.captured_rows SET change = replace(change, 'xid:' || was::text, 'xid:' || now::text) FROM moved
+       WHERE change LIKE 'xid:' || was::text || '%'`,
+    );
+    const made = await site.ask<{ plan: string }>('change', 'undo', here.id, '--as', 'ada');
+    await ada.approve(made.plan);
+    expect(await ada.apply(made.plan)).toMatchObject({ reply: 'applied' });
+    expect(await points()).toEqual([{ n: (before[0]?.n ?? 0) + 1 }, before[1]]);
+    expect(await ada.countersign.changes.of(elsewhere.id)).toMatchObject({ undo: { undo: 'row images', rows: 1 } });
+  });
+
   it('expires by time, which the ledger says and whoever asks is told', async () => {
     await client.query('UPDATE vehicles SET retired = NOT retired WHERE id = 3');
     const change = await newest();

@@ -6,8 +6,14 @@ import { quoteIdentifier } from './quote.ts';
 export const KEEPING_TRIGGER = '~countersign_keep';
 
 /**
- * Keeps the rows of writes within limits as the way back (G8), in the transaction of the write itself: as the change
- * `xid:<transaction id>`, which the session can’t choose, and which its mark in `countersign.written` ties to the intent.
+ * As what the rows of a write within limits are kept: what the session can’t choose, and what its mark `w` in
+ * `countersign.written` ties to the intent. When a transaction began tells it from another of the same number: a database
+ * that was restored into another cluster begins with low numbers again. Marks of before it was written down have none.
+ */
+export const KEPT_AS = "('xid:' || w.xid::text || coalesce('@' || extract(epoch FROM w.began)::text, ''))";
+
+/**
+ * Keeps the rows of writes within limits as the way back (G8), in the transaction of the write itself.
  *
  * Runs with its owner’s rights, so that no session can read or write what is kept; its settings are those under which text
  * is written as it can be read back, whatever the actor’s, and no cast that somebody has made of the row’s type is asked for
@@ -20,7 +26,7 @@ SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET intervalsty
 AS $keep$
 BEGIN
   INSERT INTO countersign.captured_rows (change, relation, op, columns, rows, before, after)
-  SELECT 'xid:' || pg_current_xact_id(), n.nspname || '.' || r.relname, lower(tg_op),
+  SELECT 'xid:' || pg_current_xact_id() || '@' || extract(epoch FROM transaction_timestamp()), n.nspname || '.' || r.relname, lower(tg_op),
          (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute AS a WHERE a.attrelid = tg_relid AND a.attnum > 0 AND NOT a.attisdropped), 1,
          CASE WHEN tg_op <> 'INSERT' THEN ARRAY[record_out(old)::text] END, CASE WHEN tg_op <> 'DELETE' THEN ARRAY[record_out(new)::text] END
   FROM pg_class AS r JOIN pg_namespace AS n ON n.oid = r.relnamespace

@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { AppliedState } from '../engine.ts';
+import { KEPT_AS } from './kept-writes.ts';
 import { failureFrom } from './run-statements.ts';
 
 /**
@@ -91,5 +92,5 @@ const FORGET = `
     SELECT w.intent FROM countersign.written AS w, old
     WHERE w.at < pg_catalog.clock_timestamp() - $1::bigint * interval '1 millisecond' AND w.xid <= old.xid
       AND NOT w.intent = ANY ($2::text[])
-      AND NOT EXISTS (SELECT FROM countersign.captured_rows AS k WHERE k.change = 'xid:' || w.xid::text)
+      AND NOT EXISTS (SELECT FROM countersign.captured_rows AS k WHERE k.change = ${KEPT_AS})
     LIMIT 100000)`;

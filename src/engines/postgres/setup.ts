@@ -264,6 +264,9 @@ const PROOF_SCHEMA: readonly string[] = [
   `CREATE SCHEMA IF NOT EXISTS countersign AUTHORIZATION ${APPLY_ROLE}`,
   "CREATE TABLE IF NOT EXISTS countersign.applied (plan text PRIMARY KEY, state text NOT NULL DEFAULT 'done', xid xid8 NOT NULL, at timestamptz NOT NULL)",
   'CREATE TABLE IF NOT EXISTS countersign.written (intent text PRIMARY KEY, xid xid8 NOT NULL, at timestamptz NOT NULL)',
+  // Marks of before are known by their number alone, as the rows are that were kept with them.
+  'ALTER TABLE countersign.written ADD COLUMN IF NOT EXISTS began timestamptz',
+  'ALTER TABLE countersign.written ALTER COLUMN began SET DEFAULT pg_catalog.transaction_timestamp()',
   'CREATE TABLE IF NOT EXISTS countersign.captured_rows (change text NOT NULL, seq bigint GENERATED ALWAYS AS IDENTITY, relation text NOT NULL, op text NOT NULL, columns text[] NOT NULL, rows integer NOT NULL, before text[], after text[], PRIMARY KEY (change, seq))',
   // What approved drops have moved out of the way: how it comes back, in SQL that a person can run as well.
   'CREATE TABLE IF NOT EXISTS countersign.quarantined (change text PRIMARY KEY, at timestamptz NOT NULL, until timestamptz NOT NULL, schemas text[] NOT NULL, objects jsonb NOT NULL, definitions jsonb NOT NULL, drops text[] NOT NULL, back text[] NOT NULL, bytes bigint NOT NULL)',

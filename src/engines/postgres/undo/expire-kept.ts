@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import type { ExpiredChange, KeepBounds } from '../../engine.ts';
+import { KEPT_AS } from '../kept-writes.ts';
 
 /** Changes whose rows have been kept long enough, and the oldest beyond the size; those that nothing is known of any more too. */
 export async function beyondKeeping(client: pg.Client, bounds: KeepBounds): Promise<readonly ExpiredChange[]> {
@@ -17,7 +18,7 @@ const BEYOND = `
     FROM countersign.captured_rows GROUP BY change
   ), marked AS (
     SELECT k.change AS "keptAs", coalesce(a.plan, w.intent, k.change) AS change, k.rows, k.bytes, coalesce(a.at, w.at, '-infinity') AS at
-    FROM kept AS k LEFT JOIN countersign.applied AS a ON a.plan = k.change LEFT JOIN countersign.written AS w ON 'xid:' || w.xid::text = k.change
+    FROM kept AS k LEFT JOIN countersign.applied AS a ON a.plan = k.change LEFT JOIN countersign.written AS w ON ${KEPT_AS} = k.change
   ), summed AS (
     SELECT *, pg_catalog.sum(bytes) OVER (ORDER BY at DESC, change) AS "bytesSince" FROM marked
   )

@@ -1,16 +1,17 @@
 import type pg from 'pg';
 import type { KeptRows } from '../../engine.ts';
+import { KEPT_AS } from '../kept-writes.ts';
 
 /**
  * As what the rows of a change are kept: a plan's under its id, those of a write within limits under its transaction, which
  * its mark names.
  */
 export async function keptAs(client: pg.Client, change: string): Promise<string> {
-  const { rows } = await client.query<{ xid: string }>(
-    "SELECT xid::text AS xid FROM countersign.written WHERE intent = $1 AND at <> '-infinity'",
+  const { rows } = await client.query<{ keptAs: string }>(
+    `SELECT ${KEPT_AS} AS "keptAs" FROM countersign.written AS w WHERE intent = $1 AND at <> '-infinity'`,
     [change],
   );
-  return rows[0] === undefined ? change : `xid:${rows[0].xid}`;
+  return rows[0]?.keptAs ?? change;
 }
 
 /** What there is to undo a change with; `undefined` where nothing is. */
