@@ -99,11 +99,14 @@ function beginningOf(path: string): string {
   }
 }
 
+/** A gateway may be writing to it. */
+const BUSY_TIMEOUT_MS = 5000;
+
 function openDatabase(path: string): LedgerCopy {
   // Before the database: a ledger that is being written is then never behind what stands beside it.
   const beside = checkpointFile(path);
   const note = existsSync(beside) ? readFileSync(beside, 'utf8') : null;
-  const database = new DatabaseSync(path, { readOnly: true });
+  const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_TIMEOUT_MS });
   // All of it as of one moment.
   database.exec('BEGIN');
   const genesis = database.prepare('SELECT entry FROM ledger_entries WHERE idx = 0').get();

@@ -13,13 +13,15 @@ export interface KeptCheckpoints {
   close(): void;
 }
 
+/** From the first statement on: who finds it being made waits for it. */
+const BUSY_TIMEOUT_MS = 5000;
+
 /** Opens the file, making it where there is none. */
 export function openKeptCheckpoints(path: string): KeptCheckpoints {
-  const database = new DatabaseSync(path);
+  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   database.exec(`
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
-    PRAGMA busy_timeout = 5000;
     CREATE TABLE IF NOT EXISTS checkpoints (origin TEXT PRIMARY KEY, note TEXT NOT NULL) STRICT;
   `);
   const find = database.prepare('SELECT note FROM checkpoints WHERE origin = ?');

@@ -2,7 +2,6 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPersonKey } from '../../src/approval/person-key.ts';
@@ -24,6 +23,7 @@ import { type Countersigner, openCountersigner } from '../fixtures/countersigner
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
 import { type FakeSlack, fakeSlack, slackSettings } from '../fixtures/slack.ts';
+import { openStateFile } from '../fixtures/state-file.ts';
 import { hasPython, judgedByStranger, verifyAsStranger } from '../fixtures/verifier.ts';
 import { goWholeWay } from '../fixtures/whole-way.ts';
 
@@ -263,7 +263,7 @@ ${slackSettings(slack)}`,
     const verify = page.getByRole('button', { name: 'Verify all of it now' });
     await verify.click();
     await page.getByText(/^Sound as of/).waitFor({ timeout: 30_000 });
-    const state = new DatabaseSync(join(site.directory, 'state/countersign.db'));
+    const state = openStateFile(site);
     state.exec('PRAGMA busy_timeout = 5000');
     const [old] = state.prepare("SELECT idx, entry FROM ledger_entries WHERE kind = 'approval' LIMIT 1").all();
     const put = (entry: unknown) =>

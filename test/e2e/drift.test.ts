@@ -2,7 +2,6 @@ import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { text } from 'node:stream/consumers';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,6 +12,7 @@ import { plansInState } from '../../src/store/plans.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { openStateFile } from '../fixtures/state-file.ts';
 
 const PATIENCE = { timeout: 30_000, interval: 100 };
 
@@ -187,7 +187,7 @@ describe.each(servers.slice(0, 1))('drift of a target, before $name', ({ binarie
 
   it('is not hidden by whoever writes another baseline into the state', async () => {
     await sql('DROP TABLE public.meanwhile');
-    const state = new DatabaseSync(join(site.directory, 'state/countersign.db'));
+    const state = openStateFile(site);
     const row = state.prepare('SELECT definitions FROM baselines').get() as { definitions: string };
     const without = (JSON.parse(row.definitions) as [string, string][]).filter(([name]) => !name.includes('meanwhile'));
     state.prepare('UPDATE baselines SET definitions = ?').run(JSON.stringify(without));

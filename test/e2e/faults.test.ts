@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/client';
@@ -9,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startEmbeddedServer } from '../../src/engines/postgres/embedded-server.ts';
 import { type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { openStateFile } from '../fixtures/state-file.ts';
 
 describe.each(servers.slice(0, 1))('G12 when something fails, before $name', ({ binaries }) => {
   let site: Site;
@@ -40,7 +40,7 @@ describe.each(servers.slice(0, 1))('G12 when something fails, before $name', ({ 
 
   it('G7 lets nothing take effect while the ledger can’t be written, and goes on afterwards', async () => {
     const client = await connect();
-    const other = new DatabaseSync(join(site.directory, 'state/countersign.db'));
+    const other = openStateFile(site);
     other.exec('BEGIN EXCLUSIVE');
     try {
       expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);

@@ -1,7 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
@@ -14,6 +13,7 @@ import { openCountersign } from '../../src/server/open-countersign.ts';
 import { type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
 import { type PostgresPlace, startPostgresPlace } from '../fixtures/state.ts';
+import { openStateFile } from '../fixtures/state-file.ts';
 
 interface Answer {
   readonly status: number;
@@ -187,7 +187,7 @@ describe.runIf(server !== undefined)('what an operator sees of a gateway', () =>
   });
 
   it('is not ready while the state can’t be written, and says so without a path', async () => {
-    const state = new DatabaseSync(join(site.directory, 'state', 'countersign.db'));
+    const state = openStateFile(site);
     state.exec('BEGIN IMMEDIATE');
     try {
       const { reasons } = await until(gateway, 503);
@@ -261,7 +261,7 @@ describe.runIf(server !== undefined)('a gateway that ends or was tampered with',
   it('is not ready once its ledger is not as it was signed', async () => {
     const gateway = await site.serve();
     await until(gateway, 200);
-    const state = new DatabaseSync(join(site.directory, 'state', 'countersign.db'));
+    const state = openStateFile(site);
     state.exec('UPDATE ledger_nodes SET hash = zeroblob(32)');
     state.close();
     expect((await until(gateway, 503)).reasons).toEqual([

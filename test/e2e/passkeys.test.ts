@@ -15,6 +15,7 @@ import { type Answered, newPage, type Page } from '../fixtures/browser.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers } from '../fixtures/postgres.ts';
+import { openStateFile } from '../fixtures/state-file.ts';
 import { hasPython, judgedByStranger } from '../fixtures/verifier.ts';
 
 describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }) => {
@@ -117,8 +118,7 @@ describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }
     expect((await ask(page, plan)).status).toBe(403);
     expect(await confirm(id, 'grace')).toHaveProperty('refused');
     // Whoever writes the state can’t have another key vouched for under the id that she compares.
-    const { DatabaseSync } = await import('node:sqlite');
-    const state = new DatabaseSync(`${site.directory}/state/countersign.db`);
+    const state = openStateFile(site);
     const change = state.prepare('UPDATE passkeys SET statement = replace(statement, ?, ?) WHERE id = ?');
     const theirs = newAuthenticator().publicKey;
     change.run(device.publicKey, theirs, id);
@@ -327,8 +327,7 @@ describe.each(servers.slice(0, 1))('G3 G4 passkeys, before $name', ({ binaries }
     const asked = await ask(from, plan);
     const { passkeys } = (await from.ask('GET', '/api/passkeys')).body;
     expect(body.via).toBe('passkey');
-    const { DatabaseSync } = await import('node:sqlite');
-    const state = new DatabaseSync(`${site.directory}/state/countersign.db`);
+    const state = openStateFile(site);
     const row = state.prepare('SELECT * FROM passkeys WHERE id = ?').get(passkeys[0].id) as Record<string, string>;
     expect(await opened.countersign.identity.passkeys.revoke(passkeys[0].id, 'ada', 'lost')).toBe(true);
     await expect.poll(async () => (await from.ask('GET', '/api/session')).status, { timeout: 5000 }).toBe(401);

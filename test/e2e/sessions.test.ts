@@ -6,6 +6,7 @@ import { newPage, type Page } from '../fixtures/browser.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { type Served, type Site, startSite } from '../fixtures/gateway.ts';
 import { servers } from '../fixtures/postgres.ts';
+import { openStateFile } from '../fixtures/state-file.ts';
 
 describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries }) => {
   let site: Site;
@@ -122,8 +123,7 @@ describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries
     expect((await page.ask('GET', '/api/session')).status).toBe(401);
     const entries = await countersign.ledger.entries({ subject: session, limit: 10 });
     expect(entries.map(({ entry }) => (entry.body as { event: string }).event)).toEqual(['opened', 'ended']);
-    const { DatabaseSync } = await import('node:sqlite');
-    const state = new DatabaseSync(`${site.directory}/state/countersign.db`, { readOnly: true });
+    const state = openStateFile(site);
     const kept = JSON.stringify(state.prepare('SELECT * FROM person_sessions').all()) + JSON.stringify(entries);
     state.close();
     expect(kept).not.toContain(page.cookie?.split('=')[1]);
@@ -170,8 +170,7 @@ describe.each(servers.slice(0, 1))('who is signed in, before $name', ({ binaries
     const short = await identity.tokens.create(person, key, { name: 'short', rights: ['plan.read'], lifetimeMs: 1 });
     expect((await ask(short.token, 'GET', '/api/plans')).status).toBe(401);
     // Whoever writes the state can’t make one mean more, or somebody else.
-    const { DatabaseSync } = await import('node:sqlite');
-    const state = new DatabaseSync(`${site.directory}/state/countersign.db`);
+    const state = openStateFile(site);
     const rows = state.prepare('SELECT * FROM person_tokens').all() as { id: string; token_hash: string }[];
     expect(JSON.stringify(rows)).not.toContain(made.token.slice(4));
     const forged = `csp_${'A'.repeat(43)}`;
