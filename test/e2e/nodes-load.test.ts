@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +20,8 @@ import { asSuperuser, servers } from '../fixtures/postgres.ts';
 const ROUNDS = Number(process.env['DURABILITY_ROUNDS'] ?? 2);
 const VICTIMS = ['state', 'disk of target', 'first gateway', 'target', 'disk of state', 'second gateway'] as const;
 const FULL_MS = 1500;
+/** What a plan has come to, as far as whoever makes it knows. */
+const MOMENTS = ['proposed', 'approved', 'applying'] as const;
 const WRITERS = 4;
 const READERS = 2;
 /** How much is done at least between two of them. */
@@ -122,17 +125,20 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
   async function keepPlanning(
     gateways: readonly [Served, Served],
     until: AbortSignal,
-    made: { readonly plans: Set<string>; readonly approved: Set<string> },
+    made: { readonly plans: Set<string>; readonly approved: Set<string>; readonly moments: EventEmitter },
   ): Promise<void> {
     while (!until.aborted) {
       try {
         const [first] = gateways;
         const id = await propose(first);
         made.plans.add(id);
+        made.moments.emit('proposed');
         if (await approve(first, id)) made.approved.add(id);
+        made.moments.emit('approved');
         await Promise.allSettled(
           gateways.map(async (gateway) => {
             const client = await connect(gateway);
+            made.moments.emit('applying');
             await client.query(`CALL countersign.apply('${id}')`).finally(() => client.end().catch(() => undefined));
           }),
         );
@@ -141,6 +147,12 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
         await sleep(50);
       }
     }
+  }
+
+  /** A plan needs more peace than most rounds leave it: else none would ever be in the middle of anything. */
+  async function soonAfter(moments: EventEmitter, moment: (typeof MOMENTS)[number]): Promise<void> {
+    await once(moments, moment, { signal: AbortSignal.timeout(15_000) }).catch(() => undefined);
+    await sleep(Math.random() * 100);
   }
 
   async function until(condition: () => boolean): Promise<void> {
@@ -191,7 +203,7 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
         ),
       ),
     ]);
-    const made = { plans: new Set<string>(), approved: new Set<string>() };
+    const made = { plans: new Set<string>(), approved: new Set<string>(), moments: new EventEmitter() };
     const planning = keepPlanning(gateways, ended.signal, made);
     const aRound = async () => {
       const [writes, plans] = [told.writes, made.plans.size];
@@ -215,8 +227,9 @@ describe.each(servers.slice(0, 1))('G6 G12 two gateways under load, on $name', (
       const inTurn = VICTIMS[round];
       await kill[inTurn ?? VICTIMS[Math.floor(Math.random() * VICTIMS.length)] ?? 'target']();
       // Later ones fall upon whatever is going on, recovery from the last one too.
-      if (inTurn === undefined) await sleep(Math.random() * 2000);
-      else await aRound();
+      if (inTurn !== undefined) await aRound();
+      else if (Math.random() < 0.5) await sleep(Math.random() * 2000);
+      else await soonAfter(made.moments, MOMENTS[Math.floor(Math.random() * MOMENTS.length)] ?? 'applying');
     }
     await aRound();
     ended.abort();
