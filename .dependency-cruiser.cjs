@@ -43,7 +43,7 @@ module.exports = {
       'ledger',
       'store',
     ]),
-    only('doctor', ['domain', 'config', 'engines', 'backups', 'ledger', 'store', 'notify']),
+    only('doctor', ['domain', 'config', 'engines', 'backups', 'branches', 'ledger', 'store', 'notify']),
     {
       name: 'only-the-cli-asks-the-doctor',
       severity: 'error',
@@ -51,6 +51,8 @@ module.exports = {
       to: { path: room('doctor') },
     },
     only('backups', ['domain', 'engines']),
+    // A copy is dumped and restored with what backups are.
+    only('branches', ['domain', 'engines', 'backups']),
     only('notify', ['domain']),
     // It meets a gateway as an attacker does, in another process: of what is inside it knows next to nothing.
     only('redteam', ['domain', 'config', 'engines', 'analysis', 'ledger']),

@@ -1,6 +1,7 @@
 """What may follow what: approvals bound to plan and environment, one outcome per intent, no effect above its maximum."""
 
 from agents import AGENT, Agents
+from branches import Branches
 from canonical import Unsound, fields
 from clicks import Clicks
 from delegations import Delegations
@@ -18,7 +19,7 @@ class History:
     def __init__(self, trust, keys):
         self.trust = trust
         self.glass, self.delegations, self.agents = Glass(trust), Delegations(trust), Agents(trust)
-        self.clicks, self.index = Clicks(trust, keys), 0
+        self.clicks, self.branches, self.index = Clicks(trust, keys), Branches(trust), 0
         self.tasks, self.plans, self.writes = {}, {}, {}
         self.counted = {"approvals": 0, "applied": 0, "open": 0}
 
@@ -33,6 +34,7 @@ class History:
             "delegation": lambda subject, body, _: self.delegations.take(subject, body),
             "break-glass": self._broken,
             "incident review": self._reviewed,
+            "branch": lambda subject, body, _: self.branches.take(subject, body),
             "apply": self._apply,
             "intent": self._intent,
             "outcome": self._outcome,
@@ -59,10 +61,18 @@ class History:
     def _plan(self, subject, body, entry):
         if subject in self.plans or body["plan"] != subject:
             raise Unsound(f"makes plan {subject} once more")
-        self._known_target(body)
+        in_branch = self._in_branch(body)
         self.plans[subject] = {
             "body": body, "at": entry["at"], "state": "held", "people": {}, "words": {}, "agents": set(), "refused": False, "reserved": False,
+            "taken": not in_branch,
         }  # fmt: skip
+
+    def _in_branch(self, body):
+        if self.branches.holds(body):
+            self.counted["inBranches"] = self.counted.get("inBranches", 0) + 1
+            return True
+        self._known_target(body)
+        return False
 
     def _known_target(self, body):
         environment = self.trust.environments.get(body["environment"])
@@ -156,7 +166,7 @@ class History:
             # An agent stands for the one person who is asked, never for one of several.
             if signers < needed and not (needed == 1 and plan["agents"]):
                 raise Unsound(f"applies a plan that {signers} of {needed} people countersigned")
-        elif about["measured"] is not None and not plan["reserved"]:
+        elif about["measured"] is not None and plan["taken"] and not plan["reserved"]:
             self._reserve(about["task"], about["measured"]["rows"])
             plan["reserved"] = True
         plan["state"] = "under way"
@@ -189,12 +199,13 @@ class History:
             return
         if subject in self.writes or body["intent"] != subject:
             raise Unsound(f"records write {subject} once more")
-        self._known_target(body)
+        in_branch = self._in_branch(body)
         if body["decision"] != "allow":
             raise Unsound("takes effect without being allowed")
         rows = _rows(body["measured"])
-        self._reserve(body["task"], rows)
-        self.writes[subject] = {"body": body, "state": "under way", "rows": rows}
+        taken = 0 if in_branch else rows
+        self._reserve(body["task"], taken)
+        self.writes[subject] = {"body": body, "state": "under way", "rows": rows, "taken": taken}
 
     def _reserve(self, name, rows):
         task = self.tasks.get(name)
@@ -217,7 +228,7 @@ class History:
             if "tables" in body and _rows(body["tables"]) > one["rows"]:
                 raise Unsound("changed more rows than were measured")
             if outcome == "not applied" and one["body"]["task"] in self.tasks:
-                self.tasks[one["body"]["task"]]["left"] += one["rows"]
+                self.tasks[one["body"]["task"]]["left"] += one["taken"]
         elif one["reserved"] and outcome in ("failed", "stale"):
             self._reserve(one["body"]["task"], -one["body"]["measured"]["rows"])
             one["reserved"] = False

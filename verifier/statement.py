@@ -45,7 +45,7 @@ def _action(subject, entries):
         "decision": _picked(said, ("decision", "policies", "policyDigest")),
         "plan": said.get("plan"),
         "measured": said.get("measured"),
-        **_picked(said, ("undo", "undoes", "purges", "askedBy", "kept", "backup")),
+        **_picked(said, ("undo", "undoes", "merges", "purges", "askedBy", "kept", "backup")),
         "approvals": [
             {
                 "entry": index,

@@ -81,7 +81,7 @@ export function whyNoAgent(
 
 function whyOwnKind(
   { id, owner, family }: ApprovalAgent,
-  { actor, onBehalfOf, undoes, purges }: Plan,
+  { actor, onBehalfOf, undoes, merges, purges }: Plan,
   proposer: NonNullable<AgentRules['proposer']>,
 ): string | undefined {
   if (actor === id) return `${id} proposed it itself`;
@@ -89,7 +89,7 @@ function whyOwnKind(
     return `${actor} does not say what decides in it (family), so it may be of the kind of ${id}`;
   if (proposer.family === family) return `${actor} is of its own kind: ${family} decides in both`;
   if (proposer.owner === owner) return `${actor} is of its own kind: ${owner} answers for both`;
-  const asked = [onBehalfOf, undoes?.askedBy, purges?.askedBy].includes(owner);
+  const asked = [onBehalfOf, undoes?.askedBy, merges?.askedBy, purges?.askedBy].includes(owner);
   return asked ? `${owner}, who answers for ${id}, asked for it` : undefined;
 }
 

@@ -14,6 +14,7 @@ const NOUNS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
     return (commands) => registerBreakGlass(registerPlan(commands));
   },
   change: async () => (await import('./change.ts')).registerChange,
+  branch: async () => (await import('./branch.ts')).registerBranch,
   ledger: async () => (await import('./ledger.ts')).registerLedger,
   witness: async () => (await import('./witness.ts')).registerWitness,
   halt: async () => (await import('./halt.ts')).registerHalt,

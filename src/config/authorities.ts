@@ -6,6 +6,11 @@ import type { ConfigDocument } from './schema.ts';
 /** Under which the authorities of the state are kept; no target can have this name. */
 export const STATE = '(state)';
 
+/** Under which those of the server for a target's branches are kept. */
+export function branchServerOf(target: string): string {
+  return `(branches of ${target})`;
+}
+
 /** Reads the authorities that targets and the state name. @returns what can't be read. */
 export function readAuthorities(
   value: ConfigDocument,
@@ -14,9 +19,10 @@ export function readAuthorities(
   authorities: Map<string, string>,
   problem: ProblemAt,
 ): Problem[] {
-  const named = Object.entries(value.targets).map(
-    ([id, { address }]) => [id, address.authorities, ['targets', id, 'address', 'authorities']] as const,
-  );
+  const named = Object.entries(value.targets).flatMap(([id, { address, branches }]) => [
+    [id, address.authorities, ['targets', id, 'address', 'authorities']] as const,
+    [branchServerOf(id), branches?.address.authorities, ['targets', id, 'branches', 'address', 'authorities']] as const,
+  ]);
   const ofState = typeof value.state === 'string' ? undefined : value.state.authorities;
   return [...named, [STATE, ofState, ['state', 'authorities']] as const].flatMap(([id, file, path]) => {
     if (file === undefined) return [];

@@ -1,3 +1,4 @@
+import { isBranchId } from '../domain/branch.ts';
 import { checkApprovalAgents } from './approval-agents.ts';
 import type { Problem, ProblemAt } from './parse-yaml.ts';
 import { checkPeople, type Report } from './people.ts';
@@ -31,6 +32,7 @@ export function crossCheck(value: ConfigDocument, problem: ProblemAt): Problem[]
         'plans are applied under another login than sessions (G4)',
       );
     }
+    checkBranches(id, target, value, report);
     const { host, port, database } = target.address;
     for (const key of [target.identity, `${host.toLowerCase().replace(/\.$/, '')}:${port}/${database}`]) {
       const other = seen.get(key);
@@ -51,6 +53,26 @@ export function crossCheck(value: ConfigDocument, problem: ProblemAt): Problem[]
     for (const [at, person] of freeze.override.entries()) needPerson(['freezes', index, 'override', at], person);
   }
   return problems;
+}
+
+/** What works in a branch asks nobody: it must not be where any target is. */
+function checkBranches(
+  id: string,
+  { branches, credentials }: ConfigDocument['targets'][string],
+  { targets }: ConfigDocument,
+  report: Report,
+): void {
+  if (isBranchId(id)) report(['targets', id], 'names that begin with branch_ are those of branches');
+  if (branches === undefined) return;
+  if (credentials.backup === undefined)
+    report(['targets', id, 'branches'], 'a branch is copied by the login of credentials.backup: name one');
+  const at = ({ host, port }: { host: string; port: number }) => `${host.toLowerCase().replace(/\.$/, '')}:${port}`;
+  for (const [other, { address }] of Object.entries(targets))
+    if (at(address) === at(branches.address))
+      report(
+        ['targets', id, 'branches', 'address'],
+        `the target ${other} is there: branches need a server of their own`,
+      );
 }
 
 /** A name or a token that two actors have would make one of them speak as the other. */

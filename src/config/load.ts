@@ -133,7 +133,7 @@ export async function loadConfig(file: string): Promise<Config> {
     targets: new Map(
       Object.entries(value.targets).map(([id, entry]) => [
         asId<TargetId>(id),
-        targetOf(id, entry, directory, authorities.get(id)),
+        targetOf(id, entry, directory, (name) => authorities.get(name)),
       ]),
     ),
     actors: actorsOf(value),

@@ -2,7 +2,9 @@ import { type ActorId, asId, type Digest, type EnvironmentId, type TargetId } fr
 import { maskRule } from '../domain/masking.ts';
 import type { Recurring } from '../domain/recurring.ts';
 import type { Target } from '../domain/target.ts';
+import { branchServerOf } from './authorities.ts';
 import { backupOf, type ConfiguredBackup, recurringOf } from './backup.ts';
+import { branchesOf, type ConfiguredBranches, endpointOf } from './branches.ts';
 import type { ConfigDocument } from './schema.ts';
 import { type Secret, secretReference } from './secret.ts';
 
@@ -12,6 +14,8 @@ export interface ConfiguredTarget {
   readonly apply: { readonly user: string; readonly password: Secret };
   /** `null` where backups are somebody else's. */
   readonly backup: ConfiguredBackup | null;
+  /** `null` where no shadow copies are made of it. */
+  readonly branches: ConfiguredBranches | null;
   /** When a gateway looks by itself whether the schema is as it is meant to be; `null`: never. */
   readonly drift: Recurring | null;
   /** Logins of others that have to be there, with what for. */
@@ -22,9 +26,8 @@ export function targetOf(
   id: string,
   entry: ConfigDocument['targets'][string],
   directory: string,
-  authorities: string | undefined,
+  authorities: (name: string) => string | undefined,
 ): ConfiguredTarget {
-  const { host, port, database, tls } = entry.address;
   const login = ({ user, password }: { user: string; password: string }) => ({
     user,
     password: secretReference(password, directory),
@@ -35,13 +38,7 @@ export function targetOf(
       engine: entry.engine,
       environment: asId<EnvironmentId>(entry.environment),
       owner: asId<ActorId>(entry.owner),
-      endpoint: {
-        host,
-        port,
-        database,
-        tls,
-        ...(authorities === undefined ? {} : { tlsAuthorities: authorities }),
-      },
+      endpoint: endpointOf(entry.address, authorities(id)),
       identity: asId<Digest>(entry.identity),
       maxSessions: entry.maxSessions,
       secrets: entry.secrets,
@@ -53,6 +50,7 @@ export function targetOf(
     session: login(entry.credentials.session),
     apply: login(entry.credentials.apply),
     backup: backupOf(entry, directory),
+    branches: branchesOf(entry, directory, authorities(branchServerOf(id))),
     drift: recurringOf(entry.drift),
     knownLogins: new Map(Object.entries(entry.logins)),
   };

@@ -1,3 +1,4 @@
+import { connectServer, serverFacts } from '../branches/branch-server.ts';
 import type { Config } from '../config/load.ts';
 import type { ConfiguredTarget } from '../config/targets.ts';
 import { RefusalError } from '../domain/refusal.ts';
@@ -6,6 +7,7 @@ import { examine } from '../engines/postgres/examine.ts';
 import { checkApprovalAgents } from './approval-agents.ts';
 import { checkBackupAge } from './backup-age.ts';
 import { checkBackups } from './backups.ts';
+import { type BranchServerLook, checkBranches } from './branches.ts';
 import { checkDirectCredentials, type Reachable } from './direct-credentials.ts';
 import { checkDrift } from './drift.ts';
 import { checkBackupCredentials, checkFiles, checkPeopleKeys } from './files.ts';
@@ -60,6 +62,11 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
     ...checkBackupCredentials(lookForBackupCredentials(around.env, config.directory)),
     ...targets.flatMap(({ findings }) => findings),
     ...(await checkBackups([...config.targets.values()])),
+    ...checkBranches(
+      await lookAtBranchServers([...config.targets.values()]),
+      targets.flatMap(({ identified }) => (identified === null ? [] : [identified])),
+      told?.branches ?? null,
+    ),
     ...checkIncidents(told?.unreviewed ?? null, around.nowMs),
     ...checkBackupAge(told?.backups ?? [], around.nowMs),
     ...checkDrift(
@@ -74,6 +81,21 @@ export async function diagnose(config: Config, around: Surroundings): Promise<re
     ...checkApprovalAgents(config.actors, config.environments),
     ...(await diagnoseEnvironment([...config.targets.values()], around, false)),
   ];
+}
+
+async function lookAtBranchServers(targets: readonly ConfiguredTarget[]): Promise<readonly BranchServerLook[]> {
+  const looks = targets.map(async ({ target: { id }, branches }): Promise<BranchServerLook[]> => {
+    if (branches === null) return [];
+    const { endpoint, login } = branches;
+    try {
+      const server = { endpoint, login: { user: login.user, password: login.password.reveal() } };
+      const client = await connectServer(server, endpoint.database);
+      return [{ target: id, server: await serverFacts(client).finally(() => client.end()) }];
+    } catch (error) {
+      return [{ target: id, server: error instanceof Error ? error.message : String(error) }];
+    }
+  });
+  return (await Promise.all(looks)).flat();
 }
 
 /** Looks only for ways past the gateway that lie about here: also on a machine that has no configuration. */

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { backedUp } from '../config/backup.ts';
 import type { Config } from '../config/load.ts';
 import type { BackupFigures } from '../domain/backup.ts';
+import { baseOf } from '../domain/branch.ts';
 import type { DriftState } from '../domain/drift.ts';
 import type { TargetId } from '../domain/ids.ts';
 import { backupFigures } from '../ledger/backup-figures.ts';
@@ -10,6 +11,7 @@ import { witnessesOf } from '../ledger/cosignature.ts';
 import { entriesIn, writtenAt } from '../ledger/newest-entry.ts';
 import { COSIGNATURE, parseVerifierKey } from '../ledger/signing-key.ts';
 import { unreviewedGlass } from '../ledger/unreviewed.ts';
+import { branches } from '../store/branches.ts';
 import { driftStates } from '../store/drift.ts';
 import { openStore } from '../store/open-store.ts';
 import { type Store, StoreUnavailable } from '../store/store.ts';
@@ -23,6 +25,8 @@ export interface Told {
   readonly unreviewed: readonly Unreviewed[];
   readonly backups: readonly BackupFigures[];
   readonly drift: ReadonlyMap<TargetId, DriftState>;
+  /** Databases of the branches there are. */
+  readonly branches: ReadonlySet<string>;
 }
 
 /** `told` is `null` where there is no state yet, and where there is `trouble`: why it can't be read. */
@@ -41,6 +45,7 @@ export async function readState(
       backups: await readBackups(store, config),
       // A state that no newer version has opened knows nothing of drift yet.
       drift: await driftStates(store).catch(() => new Map()),
+      branches: await readBranches(store).catch(() => new Set<string>()),
     };
     return { told, trouble: null };
   } catch (error) {
@@ -49,6 +54,11 @@ export async function readState(
   } finally {
     await store?.close();
   }
+}
+
+async function readBranches(store: Store): Promise<ReadonlySet<string>> {
+  const there = (await branches(store)).filter(({ state }) => state !== 'dropped');
+  return new Set(there.flatMap((branch) => [branch.id, baseOf(branch)]));
 }
 
 async function readBackups(store: Store, config: Config): Promise<readonly BackupFigures[]> {

@@ -56,6 +56,8 @@ export const ENTRY_KINDS = [
   'break-glass',
   /** Another person has looked at what was done so. */
   'incident review',
+  /** A shadow copy of a target was made for a task, or is gone. */
+  'branch',
 ] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 

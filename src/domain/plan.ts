@@ -35,6 +35,8 @@ export interface Plan {
   readonly drift?: { readonly objects: number; readonly since: Instant };
   /** Set on a plan that takes a change back: by its statements, or by putting rows back that were kept of the change. */
   readonly undoes?: Undoes;
+  /** Set on a plan that brings in what a branch has otherwise. */
+  readonly merges?: Merges;
   /** Set on a plan that lets go of what a drop has put into quarantine. */
   readonly purges?: Purges;
   readonly held: Pick<Held, 'policies' | 'missing'>;
@@ -70,6 +72,21 @@ export interface Undoes {
   readonly tables: readonly string[];
   /** What was dropped comes back from quarantine. */
   readonly fromQuarantine?: true;
+  readonly askedBy: ActorId;
+  /** The rows that are left, one a line, as far as a person reads. */
+  readonly newer: readonly string[];
+}
+
+/** What a plan brings in. */
+export interface Merges {
+  readonly branch: TargetId;
+  /** The branch was made of the target as it was then. */
+  readonly copiedAt: Instant;
+  /** As the rows of which change the target keeps what is to come and to go. */
+  readonly change: string;
+  readonly tables: readonly string[];
+  /** Rows that were changed in the target since are left as they are. */
+  readonly keepNewer: boolean;
   readonly askedBy: ActorId;
   /** The rows that are left, one a line, as far as a person reads. */
   readonly newer: readonly string[];

@@ -77,6 +77,11 @@ export interface TargetEngine {
   /** What is kept of a change so that it can be undone; `undefined` where nothing is (any more). */
   keptRows(change: string): Promise<KeptRows | undefined>;
 
+  /** Keeps rows of a branch as those of a change, so that taking it back brings them in. */
+  layRows(change: string, tables: readonly RowsToLay[]): Promise<void>;
+  /** Lets go of rows that were laid and are not to be brought in. */
+  forgetRows(change: string): Promise<void>;
+
   /** Digest over the definitions of objects as they are now, by which a change's `Inverse` tells whether it still fits. */
   definitionsNow(objects: readonly string[]): Promise<Digest>;
 
@@ -116,6 +121,16 @@ export interface KeptRows {
   /** `schema.name`, partitions by their root. */
   readonly tables: readonly string[];
   readonly rows: number;
+}
+
+/** What is to become of a table's rows, each as the text that the server writes of it. */
+export interface RowsToLay {
+  /** `schema.name`, a partition's by the root of its tree. */
+  readonly table: string;
+  /** All columns of its rows, in their order. */
+  readonly columns: readonly string[];
+  readonly comes: readonly string[];
+  readonly goes: readonly string[];
 }
 
 /** How long, and up to which size, a target keeps rows for undo. */

@@ -63,7 +63,7 @@ function actionOf(entries: readonly PlacedEntry[]): Json[] {
       decision: picked(said, ['decision', 'policies', 'policyDigest']),
       plan: said['plan'] ?? null,
       measured: said['measured'] ?? null,
-      ...picked(said, ['undo', 'undoes', 'purges', 'askedBy', 'kept', 'backup']),
+      ...picked(said, ['undo', 'undoes', 'merges', 'purges', 'askedBy', 'kept', 'backup']),
       approvals: entries.flatMap(verdictOf),
       ...glassOf(entries),
       effect: effect === undefined ? null : { at: effect.entry.at, ...picked(bodyOf(effect.entry), ['xid', 'effect']) },

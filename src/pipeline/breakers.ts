@@ -1,5 +1,6 @@
 import { HEEDED, signalsOf, type Whose } from '../breakers/signals.ts';
 import { createWindows } from '../breakers/windows.ts';
+import { isBranchId } from '../domain/branch.ts';
 import {
   BREAKERS,
   type Breaker,
@@ -86,6 +87,8 @@ export function createBreakers(deps: {
   }
 
   async function whoseIs({ kind, subject }: Entry, body: Readonly<Record<string, Json>>): Promise<Whose | undefined> {
+    // What is done in a branch is done to nobody.
+    if (isBranchId(String(body['target']))) return undefined;
     if (kind === 'intent' && body['plan'] === undefined) {
       if (begun.size >= MAX_OPEN) begun.delete([...begun.keys()][0] ?? '');
       begun.set(subject, { agent: String(body['actor']), task: String(body['task']), target: String(body['target']) });
@@ -96,7 +99,8 @@ export function createBreakers(deps: {
     if (write !== undefined || body['plan'] === undefined) return write;
     const plan = (await getPlan(store, subject))?.plan;
     // What a person takes back or lets go of is theirs.
-    if (plan === undefined || plan.undoes !== undefined || plan.purges !== undefined) return undefined;
+    if (plan === undefined || plan.undoes !== undefined || plan.purges !== undefined || isBranchId(plan.target))
+      return undefined;
     return { agent: plan.actor, task: plan.task, target: plan.target };
   }
 

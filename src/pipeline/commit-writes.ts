@@ -10,6 +10,7 @@ import { EngineFailure, type EngineSession, type Relayed, SessionLost } from '..
 import { markWritten, measureTransaction } from '../execution/measure-write.ts';
 import type { WrittenStatement } from '../execution/transaction.ts';
 import { GuardFailed, LedgerUnavailable } from '../ledger/ledger.ts';
+import { rowsTaken } from '../planning/rows-of.ts';
 import { closeIntent, openIntent } from '../store/intents.ts';
 import { layAside, noneApproved } from '../store/plans.ts';
 import { releaseRows, reserveRows } from '../store/tasks.ts';
@@ -76,6 +77,7 @@ export function createCommitWrites(deps: {
     }
     const rows = rowsChanged(tables);
     if (rows === 0) return withoutEffect(request);
+    const taken = rowsTaken(target.id, tables);
     // G8: what leaves no way back here has one as a plan, whose rows are captured when it is applied.
     if (target.keepsWrites && !kept) {
       await connection.own('ROLLBACK');
@@ -94,8 +96,8 @@ export function createCommitWrites(deps: {
         subject: intent,
         body: { ...intentBody(request, tables, decision), statements: withoutSalts(told), kept },
         writes: [
-          openIntent({ id: intent, task: task.id, target: target.id, rows, at: proof.now(), node: proof.node }),
-          reserveRows(task.id, rows),
+          openIntent({ id: intent, task: task.id, target: target.id, rows: taken, at: proof.now(), node: proof.node }),
+          reserveRows(task.id, taken),
           ...keepSalts(intent, told),
           ...instead(request),
         ],
@@ -188,7 +190,7 @@ export function createCommitWrites(deps: {
         body: { intent, outcome, rows, tables: tables.map((table) => ({ ...table })) },
         writes: [
           ...(outcome === 'indeterminate' ? [] : [closeIntent(intent, outcome, proof.now())]),
-          ...(outcome === 'not applied' ? [releaseRows(request.task.id, rows)] : []),
+          ...(outcome === 'not applied' ? [releaseRows(request.task.id, rowsTaken(target.id, tables))] : []),
         ],
       });
     } catch (error) {

@@ -7,8 +7,9 @@ import { getPlan, listPlans } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { type StoredTask, taskById, taskByTokenHash } from '../store/tasks.ts';
 import type { ApplyPlan } from './apply-plan.ts';
+import { type Branches, noBranch } from './branches.ts';
 import type { Changes } from './changes.ts';
-import type { Gateway, ReloadStatus, TaskStatus } from './gateway.ts';
+import type { Gateway, Refused, ReloadStatus, TaskStatus } from './gateway.ts';
 import type { GovernedTarget } from './governed-target.ts';
 import type { Halts } from './halts.ts';
 import { costliestStatements, healthOf } from './health.ts';
@@ -36,6 +37,7 @@ export function createGateway(deps: {
   readonly views: PlanViews;
   readonly applyPlan: ApplyPlan;
   readonly changes: Changes;
+  readonly branches: Branches;
   readonly sessions: SessionDesk;
   /** What can change while the gateway runs is asked for each time. */
   readonly targets: () => ReadonlyMap<TargetId, KnownTarget>;
@@ -62,12 +64,21 @@ export function createGateway(deps: {
 
   /** A target and what the task sees of it, while nobody has halted it. */
   async function lookAt(task: Task, id: TargetId) {
-    const halted = halts.covering({ agent: task.agent, task: task.id, target: id });
+    const halted = halts.covering({
+      agent: task.agent,
+      task: task.id,
+      target: deps.branches.declared(task, id) ?? id,
+    });
     if (halted !== undefined) return { refused: halted };
     const visible = await gateway.visibleCatalogue(task, id);
     if ('refused' in visible) return visible;
     const target = await deps.target(id);
     return 'refused' in target ? { refused: target } : { target, visible };
+  }
+
+  /** Of another task's an agent learns not even that it exists. */
+  function branchesOther(task: Task, id: TargetId): Refused | undefined {
+    return deps.branches.known(id)?.task === task.id ? undefined : { refused: noBranch(id) };
   }
 
   const gateway: Gateway = {
@@ -101,16 +112,23 @@ export function createGateway(deps: {
       const reach = typeof subject === 'string' ? undefined : new Set(subject.radius.map((radius) => radius.target));
       const agent = typeof subject === 'string' ? subject : subject.agent;
       const task = typeof subject === 'string' ? '' : subject.id;
-      return [...deps.targets().values()]
+      const branches = deps.branches.list().flatMap((branch) => {
+        const of = deps.targets().get(branch.of);
+        const rules = deps.rules(branch.id);
+        if (branch.task !== task || branch.state !== 'open' || of === undefined || rules === undefined) return [];
+        return [{ target: { ...of.target, id: branch.id }, environment: rules.environment, halts: branch.of }];
+      });
+      const targets = [...deps.targets().values()]
         .filter(({ target }) => reach === undefined || reach.has(target.id))
-        .map(({ target, environment }) => ({
-          target: target.id,
-          environment: environment.id,
-          tier: environment.tier,
-          owner: target.owner,
-          engine: target.engine,
-          halted: halts.covering({ agent, task, target: target.id }) !== undefined,
-        }));
+        .map((known) => ({ ...known, halts: known.target.id }));
+      return [...targets, ...branches].map(({ target, environment, halts: halted }) => ({
+        target: target.id,
+        environment: environment.id,
+        tier: environment.tier,
+        owner: target.owner,
+        engine: target.engine,
+        halted: halts.covering({ agent, task, target: halted }) !== undefined,
+      }));
     },
 
     async health(task, id, request) {
@@ -124,7 +142,7 @@ export function createGateway(deps: {
     },
 
     async visibleCatalogue(task, id) {
-      if (!task.radius.some((radius) => radius.target === id)) return { refused: notInTask(task, id) };
+      if (deps.branches.declared(task, id) === undefined) return { refused: notInTask(task, id) };
       const target = await deps.target(id);
       if ('refused' in target) return { refused: target };
       await target.engine.refreshCatalogue();
@@ -143,6 +161,18 @@ export function createGateway(deps: {
       const found = await deps.changes.of(change);
       if (found?.task !== task.id) return { refused: noChange(change) };
       return deps.changes.undo({ change, askedBy: task.agent, channel: 'mcp', keepNewer });
+    },
+
+    createBranch: (request) => deps.branches.create({ ...request, askedBy: request.task.agent }),
+    async branchDifference({ task, branch, onProgress }) {
+      return branchesOther(task, branch) ?? deps.branches.difference(branch, onProgress);
+    },
+    async submitBranch({ task, ...request }) {
+      const asked = { ...request, askedBy: task.agent, channel: 'mcp' as const };
+      return branchesOther(task, request.branch) ?? deps.branches.submit(asked);
+    },
+    async dropBranch({ task, branch }) {
+      return branchesOther(task, branch) ?? deps.branches.drop(branch, task.agent);
     },
 
     async status(task): Promise<TaskStatus> {

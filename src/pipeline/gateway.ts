@@ -1,3 +1,4 @@
+import type { BranchDifference, OpenBranch } from '../domain/branch.ts';
 import type { ChangeTime } from '../domain/change-time.ts';
 import type { DatabaseFailure } from '../domain/database-failure.ts';
 import type { Decision, Obligation } from '../domain/decision.ts';
@@ -65,6 +66,27 @@ export interface Gateway {
     readonly task: Task;
     readonly keepNewer: boolean;
   }): Promise<{ readonly plan: PlanView } | Refused>;
+
+  /** Makes a shadow copy of a target for the task. */
+  createBranch(request: {
+    readonly task: Task;
+    readonly target: TargetId;
+    readonly onProgress: (said: string) => void;
+  }): Promise<{ readonly branch: OpenBranch } | Refused>;
+  /** What a branch of the task has otherwise than its target had. */
+  branchDifference(request: {
+    readonly task: Task;
+    readonly branch: TargetId;
+    readonly onProgress: (said: string) => void;
+  }): Promise<{ readonly difference: BranchDifference } | Refused>;
+  /** Makes the plan that brings it into the target. */
+  submitBranch(request: {
+    readonly task: Task;
+    readonly branch: TargetId;
+    readonly keepNewer: boolean;
+    readonly onProgress: (said: string) => void;
+  }): Promise<{ readonly plan: PlanView } | Refused>;
+  dropBranch(request: { readonly task: Task; readonly branch: TargetId }): Promise<Refused | undefined>;
 
   status(task: Task): Promise<TaskStatus>;
 }

@@ -149,7 +149,8 @@ export function createGovernedTarget(deps: {
     profile: (task) => profileOf(task, rules.reach(task), catalogue()),
     applyRequest(plan) {
       if (plan.purges !== undefined) return withoutStatements(plan, { purge: plan.purges.change });
-      const { undoes } = plan;
+      const { undoes, merges } = plan;
+      if (merges !== undefined) return withoutStatements(plan, { undo: merges }, merges.tables);
       if (undoes !== undefined && (undoes.tables.length > 0 || undoes.fromQuarantine === true))
         return withoutStatements(plan, { undo: undoes }, undoes.tables);
       const known = catalogue();

@@ -48,6 +48,8 @@ export function createSessionDesk(deps: {
   readonly halts: Halts;
   /** Why the task may not go on on the target, as the configuration is now. */
   readonly over: (task: Task, target: TargetId) => Refusal | undefined;
+  /** By which target of the task's declaration it is reached. */
+  readonly declared: (task: Task, target: TargetId) => TargetId | undefined;
   /** Sessions of all tasks on a target, on this gateway. */
   readonly maxSessions: (target: TargetId) => number;
   readonly applyPlan: ApplyPlan;
@@ -67,7 +69,7 @@ export function createSessionDesk(deps: {
     const { sessions: allowed = Number.POSITIVE_INFINITY } = task.limits;
     if (here.filter((place) => place.task === task.id).length >= allowed)
       return tooManySessions(`Task ${task.id}`, allowed);
-    const most = deps.maxSessions(id);
+    const most = deps.maxSessions(deps.declared(task, id) ?? id);
     const share = shareOf(most);
     if (here.filter(({ agent }) => agent === task.agent).length >= share)
       return tooManySessions(`Agent ${task.agent} on ${id}`, share);
@@ -91,8 +93,9 @@ export function createSessionDesk(deps: {
 
   return {
     async open({ task, target: id, channel, onLost }) {
-      if (!task.radius.some((radius) => radius.target === id)) return { refused: notInTask(task, id) };
-      const subject = { agent: task.agent, task: task.id, target: id };
+      const declared = deps.declared(task, id);
+      if (declared === undefined) return { refused: notInTask(task, id) };
+      const subject = { agent: task.agent, task: task.id, target: declared };
       const halted = halts.covering(subject);
       if (halted !== undefined) return { refused: halted };
       const over = deps.over(task, id);

@@ -19,7 +19,7 @@ import type { Proof } from './proof.ts';
 /** What a plan is made of, once it has been measured. */
 export interface Draft
   extends Pick<Measured, 'measurement' | 'identity' | 'baseState'>,
-    Pick<Plan, 'settings' | 'effects' | 'undoes' | 'purges'> {
+    Pick<Plan, 'settings' | 'effects' | 'undoes' | 'merges' | 'purges'> {
   readonly task: Task;
   readonly channel: Channel;
   readonly statements: readonly Statement[];
@@ -40,7 +40,7 @@ export interface RecordPlanDeps {
  */
 export async function recordPlan(deps: RecordPlanDeps, draft: Draft, decision: Held | Allowed): Promise<PlanRecord> {
   const { target, proof } = deps;
-  const { task, measurement, effects, wish, undoes, purges } = draft;
+  const { task, measurement, effects, wish, undoes, merges, purges } = draft;
   const missing = decision.decision === 'hold' ? decision.missing : [];
   const state = decision.decision === 'hold' ? 'held' : 'approved';
   const nowMs = deps.now();
@@ -66,6 +66,7 @@ export async function recordPlan(deps: RecordPlanDeps, draft: Draft, decision: H
     ...(proven === undefined ? {} : { backup: proven }),
     ...(drift === null ? {} : { drift }),
     ...(undoes === undefined ? {} : { undoes }),
+    ...(merges === undefined ? {} : { merges }),
     ...(purges === undefined ? {} : { purges }),
     held: { policies: decision.policies, missing },
     policyDigest: decision.policyDigest,
@@ -143,6 +144,15 @@ function planEntry(
           askedBy: plan.undoes.askedBy,
           keepNewer: plan.undoes.keepNewer,
           newer: plan.undoes.newer.length,
+        }),
+    ...(plan.merges === undefined
+      ? {}
+      : {
+          merges: plan.merges.branch,
+          copiedAt: plan.merges.copiedAt,
+          askedBy: plan.merges.askedBy,
+          keepNewer: plan.merges.keepNewer,
+          newer: plan.merges.newer.length,
         }),
     ...(plan.purges === undefined ? {} : { purges: plan.purges.change, askedBy: plan.purges.askedBy }),
     decision,

@@ -22,6 +22,8 @@ export async function recover(deps: {
   readonly store: Store;
   readonly proof: Proof;
   readonly engine: (target: TargetId) => Promise<TargetEngine | undefined>;
+  /** A branch that was dropped: whatever took effect there is gone with it. */
+  readonly isGone: (target: TargetId) => boolean;
 }): Promise<readonly Recovered[]> {
   const { store, proof } = deps;
   const alive = new Set((await liveNodes(store, await store.nowMs())).map((node) => node.id));
@@ -61,6 +63,7 @@ export async function recover(deps: {
     target: TargetId,
     question: (engine: TargetEngine) => Promise<AppliedState>,
   ): Promise<AppliedState | 'unreachable'> {
+    if (deps.isGone(target)) return 'not applied';
     try {
       const engine = await deps.engine(target);
       return engine === undefined ? 'unreachable' : await question(engine);

@@ -19,6 +19,7 @@ import { undoPath } from '../planning/undo-path.ts';
 import type { ChangeCalendar } from '../policy/change-calendar.ts';
 import type { Extent, Standing } from '../policy/circumstances.ts';
 import type { Decide } from '../policy/decide.ts';
+import { notInABranch } from './in-a-branch.ts';
 import type { Reach } from './task-reach.ts';
 import { withheld } from './withheld.ts';
 
@@ -89,6 +90,8 @@ export interface ApprovedHow {
 
 export function createTargetRules(deps: {
   readonly id: TargetId;
+  /** Set for a branch: it is governed by what the task declares of the target that it was made of. */
+  readonly branchOf?: TargetId;
   readonly environment: Environment;
   readonly people: () => ReadonlyMap<ActorId, Person>;
   readonly clicks: ClickRules | null;
@@ -110,7 +113,7 @@ export function createTargetRules(deps: {
 
   function known(task: Task): Pick<Standing, 'actor' | 'role' | 'radius'> {
     const found = deps.actor(task.agent);
-    const radius = task.radius.find((entry) => entry.target === id);
+    const radius = task.radius.find((entry) => entry.target === (deps.branchOf ?? id));
     if (found === undefined) throw new RefusalError(actorGone(task));
     if (radius === undefined) throw new RefusalError(notInTask(task, id));
     return { ...found, radius };
@@ -169,7 +172,9 @@ export function createTargetRules(deps: {
     edition: deps.edition,
     masks: deps.masks,
     secrets: deps.secrets,
-    withheld: (analysis) => withheld(analysis, { masks: deps.masks.length > 0, policyDigest: deps.policyDigest }),
+    withheld: (analysis) =>
+      withheld(analysis, { masks: deps.masks.length > 0, policyDigest: deps.policyDigest }) ??
+      (deps.branchOf === undefined ? undefined : notInABranch(analysis, deps.policyDigest)),
     keepsWrites: deps.keepsWrites,
     quarantineMs: deps.quarantineMs,
     drift() {

@@ -60,7 +60,7 @@ function reached(measurement: Measurement, changed: readonly TableEffect[]): Mea
   return { measured: true, effect: { ...measurement.effect, tables } };
 }
 
-function effectsOf(tables: readonly TableEffect[]): readonly Effect[] {
+export function effectsOf(tables: readonly TableEffect[]): readonly Effect[] {
   return tables.flatMap(({ table, via, inserted, updated, deleted }) => {
     const dot = table.indexOf('.');
     const object: ObjectRef = { kind: 'table', schema: table.slice(0, dot), name: table.slice(dot + 1) };

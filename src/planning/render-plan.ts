@@ -23,6 +23,7 @@ export function renderPlan(plan: Plan): readonly string[] {
           plan.settings.map(({ name, value }) => `${name} = ${value}`),
         )),
     ...section('undoes', undoesLines(plan)),
+    ...section('merges', mergesLines(plan)),
     ...section('purges', purgesLines(plan)),
     ...section('effect', effectLines(plan)),
     ...(plan.measurement.measured ? sampleLines(plan.measurement.effect.samples) : []),
@@ -58,6 +59,16 @@ function undoesLines({ undoes }: Plan): readonly string[] {
     `change ${shortId(undoes.change)}: ${undoes.fromQuarantine === true ? 'what it dropped comes back from quarantine' : undoes.tables.length > 0 ? 'its rows are put back' : 'its definitions are made'} as they were, asked by ${undoes.askedBy}`,
     ...left,
     ...undoes.newer.map((row) => `  ${visible(row)}`),
+  ];
+}
+
+function mergesLines({ merges }: Plan): readonly string[] {
+  if (merges === undefined) return [];
+  const left = merges.newer.length === 0 ? [] : ['these rows were changed here since, and stay as they are:'];
+  return [
+    `${merges.branch}: what it has otherwise than ${merges.copiedAt}, when it was made; asked by ${merges.askedBy}`,
+    ...left,
+    ...merges.newer.map((row) => `  ${visible(row)}`),
   ];
 }
 

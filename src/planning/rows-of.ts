@@ -1,7 +1,14 @@
-import { rowsChanged } from '../domain/effect.ts';
+import { isBranchId } from '../domain/branch.ts';
+import { rowsChanged, type TableEffect } from '../domain/effect.ts';
+import type { TargetId } from '../domain/ids.ts';
 import type { Plan } from '../domain/plan.ts';
 
-/** Rows that a plan changes, as it was measured; 0 for one that could not be. */
-export function rowsOf({ measurement }: Plan): number {
-  return measurement.measured ? rowsChanged(measurement.effect.tables) : 0;
+/** Rows that a change takes from what its task declares. What is done in a branch takes none: it isn't done to the target. */
+export function rowsTaken(target: TargetId, tables: readonly TableEffect[]): number {
+  return isBranchId(target) ? 0 : rowsChanged(tables);
+}
+
+/** Those that a plan takes, as it was measured; 0 for one that could not be. */
+export function rowsOf({ target, measurement }: Plan): number {
+  return measurement.measured ? rowsTaken(target, measurement.effect.tables) : 0;
 }

@@ -1,6 +1,7 @@
 import type { Config } from '../config/load.ts';
 import type { Agent, Person, Role, Service } from '../domain/actor.ts';
 import type { ProvenBackup } from '../domain/backup.ts';
+import type { Branch } from '../domain/branch.ts';
 import type { DriftState } from '../domain/drift.ts';
 import type { Environment } from '../domain/environment.ts';
 import type { ActorId, EnvironmentId, TargetId } from '../domain/ids.ts';
@@ -23,11 +24,24 @@ export interface InForce {
   readonly people: ReadonlyMap<ActorId, Person>;
   readonly targets: ReadonlyMap<TargetId, KnownTarget>;
   readonly rules: ReadonlyMap<TargetId, TargetRules>;
+  /** Of what works in a branch: what the task declares of its target, and nobody to ask. */
+  branchRules(branch: Pick<Branch, 'id' | 'of'>): TargetRules | undefined;
   /** An agent or service with its role. */
   actor(id: ActorId): { readonly actor: Agent | Service; readonly role: Role } | undefined;
   /** Why a task may not go on on a target: one of the two is no longer configured, or who asked for it may no longer. */
   over(task: Pick<Task, 'id' | 'agent' | 'onBehalfOf'>, target: TargetId): Refusal | undefined;
 }
+
+/** Nobody is asked, whatever is changed: none of it is there for anybody else, and all of it is looked at when it is merged. */
+const IN_A_BRANCH = {
+  tier: 'development',
+  rowsWithoutApproval: Number.MAX_SAFE_INTEGER,
+  quorum: 0,
+  quorumUnmeasured: 0,
+  clicks: 'never',
+  approvalAgents: null,
+  windows: [],
+} as const;
 
 export function inForce(
   governance: Governance,
@@ -74,10 +88,41 @@ export function inForce(
     return role === undefined ? undefined : { actor: known, role };
   }
 
+  const branchRules = new Map<TargetId, TargetRules>();
+  function makeBranchRules({ id, of }: Pick<Branch, 'id' | 'of'>): TargetRules | undefined {
+    const known = targets.get(of);
+    if (known === undefined) return undefined;
+    const environment: Environment = { ...known.environment, ...IN_A_BRANCH };
+    return createTargetRules({
+      id,
+      branchOf: of,
+      environment,
+      people: () => deps.withPasskeys(configured),
+      clicks: null,
+      actor,
+      changeTime: createChangeCalendar({ windows: [], freezes: [], clock: deps.clock }),
+      backup: () => null,
+      drift: () => undefined,
+      decide,
+      masks: known.target.masks ?? [],
+      secrets: known.target.secrets ?? 'off',
+      keepsWrites: false,
+      quarantineMs: undefined,
+      policyDigest: policies.digest,
+      edition: governance,
+      now: deps.now,
+    });
+  }
+
   return {
     governance,
     config,
     policies,
+    branchRules(branch) {
+      const made = branchRules.get(branch.id) ?? makeBranchRules(branch);
+      if (made !== undefined) branchRules.set(branch.id, made);
+      return made;
+    },
     get people() {
       return deps.withPasskeys(configured);
     },

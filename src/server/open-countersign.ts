@@ -5,12 +5,14 @@ import { createAnalysisCache } from '../analysis/analysis-cache.ts';
 import { initAnalyser } from '../analysis/parse.ts';
 import type { Config } from '../config/load.ts';
 import type { Person } from '../domain/actor.ts';
+import { isBranchId } from '../domain/branch.ts';
 import { type Clock, systemClock } from '../domain/clock.ts';
 import { type ActorId, asId, instantOf, type TargetId } from '../domain/ids.ts';
 import type { Plan } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
+import type { Target } from '../domain/target.ts';
 import type { Task } from '../domain/task.ts';
-import type { KeepBounds } from '../engines/engine.ts';
+import type { KeepBounds, TargetCredentials } from '../engines/engine.ts';
 import { openPostgresTarget } from '../engines/postgres/target.ts';
 import { createIdentity, type Identity } from '../identity/identity.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
@@ -18,6 +20,7 @@ import { loadSigningKey } from '../ledger/signing-key.ts';
 import { type Agreement, createAgreement } from '../pipeline/agreement.ts';
 import { type ApplyPlan, createApplyPlan } from '../pipeline/apply-plan.ts';
 import { type ApprovalAgents, createApprovalAgents } from '../pipeline/approval-agents.ts';
+import { type Branches, createBranches, noBranch } from '../pipeline/branches.ts';
 import { type Breakers, createBreakers } from '../pipeline/breakers.ts';
 import { createChangeReader } from '../pipeline/change-facts.ts';
 import { type Changes, createChanges } from '../pipeline/changes.ts';
@@ -43,6 +46,7 @@ import { machineName } from '../store/machine.ts';
 import { announceNode, forgetSilentNodes, removeNode } from '../store/nodes.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store, StoreOptions } from '../store/store.ts';
+import { branchAsTarget, copiesOf } from './copies-of.ts';
 import { governingDigest } from './governing-digest.ts';
 import { inForce } from './in-force.ts';
 import type { Governance } from './load-governance.ts';
@@ -76,6 +80,7 @@ export interface Countersign {
   readonly receiveVerdict: ReceiveVerdict;
   readonly applyPlan: ApplyPlan;
   readonly changes: Changes;
+  readonly branches: Branches;
   readonly identity: Identity;
   readonly targets: ReadonlyMap<TargetId, KnownTarget>;
   rules(target: string): TargetRules | undefined;
@@ -189,7 +194,20 @@ export async function openCountersign(
       .misplaced(id, error.refusal)
       .catch((failed: unknown) => log.error({ err: failed, target: id }, 'a breaker could not stop a target'));
   }
-  const rules = (id: string): TargetRules | undefined => governing.rules.get(asId(id));
+  function rules(id: string): TargetRules | undefined {
+    const branch = branches.known(asId(id));
+    return branch === undefined ? governing.rules.get(asId(id)) : governing.branchRules(branch);
+  }
+
+  /** Who halts a target halts what works in its branches. */
+  const declaredOn = (id: TargetId): TargetId => branches.known(id)?.of ?? id;
+
+  function over(task: Task, id: TargetId): Refusal | undefined {
+    if (!isBranchId(id)) return governing.over(task, id);
+    const branch = branches.known(id);
+    return branch === undefined ? noBranch(id) : governing.over(task, branch.of);
+  }
+
   const engines = new Map<TargetId, Promise<GovernedTarget>>();
   const delegations = createDelegations({
     store,
@@ -214,18 +232,46 @@ export async function openCountersign(
     await store.commit([announceNode(self, nowMs), forgetSilentNodes(nowMs)]);
   }
 
-  async function openTarget(id: TargetId): Promise<GovernedTarget> {
-    const configured = governing.config.targets.get(id);
-    if (configured === undefined) throw new RefusalError(targetGone(id));
+  const branches = await createBranches({
+    store,
+    proof,
+    views,
+    copies(of) {
+      const configured = governing.config.targets.get(of);
+      return configured === undefined ? undefined : copiesOf(configured);
+    },
+    target: (id) => target(id),
+    environmentOf: (id) => governing.targets.get(id)?.environment.id,
+    stopped: (task, id) => halts.covering({ agent: task.agent, task: task.id, target: id }) ?? governing.over(task, id),
+    now,
+  });
+
+  function connectionOf(id: TargetId): { readonly target: Target; readonly credentials: TargetCredentials } {
+    const branch = branches.known(id);
+    const configured = governing.config.targets.get(branch?.of ?? id);
+    if (configured === undefined) throw new RefusalError(isBranchId(id) ? noBranch(id) : targetGone(id));
+    if (branch !== undefined) {
+      const copy = branch.copy === null ? undefined : branchAsTarget({ ...branch, copy: branch.copy }, configured);
+      if (copy === undefined) throw new RefusalError(noBranch(id));
+      return copy;
+    }
     const { target, session, apply } = configured;
-    // Not earlier: most commands look at no statement, and loading the parser takes longer than what they do.
-    await initAnalyser();
-    const engine = await openPostgresTarget({
+    return {
       target,
       credentials: {
         session: { user: session.user, password: session.password.reveal() },
         apply: { user: apply.user, password: apply.password.reveal() },
       },
+    };
+  }
+
+  async function openTarget(id: TargetId): Promise<GovernedTarget> {
+    const { target, credentials } = connectionOf(id);
+    // Not earlier: most commands look at no statement, and loading the parser takes longer than what they do.
+    await initAnalyser();
+    const engine = await openPostgresTarget({
+      target,
+      credentials,
       keepsWrites: () => rules(id)?.keepsWrites === true,
       onTrouble(error) {
         seenElsewhere(id, error);
@@ -289,7 +335,8 @@ export async function openCountersign(
     views,
     observer,
     rules,
-    over: (task, id) => governing.over(task, id),
+    over,
+    branches,
     target,
     async keepingTargets() {
       const all = [...governing.config.targets.values()].map(async ({ target: { id, undoKept } }) => {
@@ -319,11 +366,11 @@ export async function openCountersign(
         delegations,
         approvalAgents,
         target: (record) => target(record.plan.target),
-        stopped: ({ plan }) => halts.covering(subjectOf(plan)),
+        stopped: ({ plan }) => halts.covering(subjectOf(plan, declaredOn(plan.target))),
         onStop: ({ plan }, stop) =>
           halts.watch(
             { stop: async (reason) => stop(reason), refuse: () => undefined, resume: () => undefined },
-            subjectOf(plan),
+            subjectOf(plan, declaredOn(plan.target)),
           ),
         now,
       }),
@@ -334,7 +381,7 @@ export async function openCountersign(
       views,
       reader: createChangeReader({ store, ledger }),
       target,
-      stopped: ({ actor, task, target: id }) => halts.covering({ agent: actor, task, target: id }),
+      stopped: ({ actor, task, target: id }) => halts.covering({ agent: actor, task, target: declaredOn(id) }),
       now,
     }),
     identity: createIdentity({
@@ -351,15 +398,18 @@ export async function openCountersign(
       secret: createHmac('sha256', readFileSync(config.ledgerKey)).update('identity of people').digest(),
       now,
     }),
-    recover: () =>
-      recover({
+    async recover() {
+      await branches.refresh();
+      return recover({
         store,
         proof,
+        isGone: (id) => isBranchId(id) && branches.known(id) === undefined,
         async engine(id) {
           const opened = await target(id);
           return 'refused' in opened ? undefined : opened.engine;
         },
-      }),
+      });
+    },
     bringIntoForce(next) {
       governing = inForce(next, parts);
       // Whose vouchers count is the configuration's to say.
@@ -369,7 +419,7 @@ export async function openCountersign(
     agree: async () => (announced === undefined ? undefined : agreement.adopt()),
     async closeGoneTargets() {
       for (const [id, opening] of engines) {
-        if (governing.targets.has(id)) continue;
+        if (governing.targets.has(id) || branches.known(id) !== undefined) continue;
         engines.delete(id);
         const opened = await opening.catch(() => undefined);
         await opened?.engine.close();
@@ -389,12 +439,20 @@ export async function openCountersign(
           drills.refresh(),
           drifts.refresh(),
           passkeys.refresh(),
+          branches.refresh(),
         ]).catch((error: unknown) =>
           log.error({ err: error }, 'halts and vouchers could not be read, as something has changed'),
         );
       });
       // What came since they were first read has told nobody here.
-      await Promise.all([halts.refresh(), vouchers.refresh(), drills.refresh(), drifts.refresh(), passkeys.refresh()]);
+      await Promise.all([
+        halts.refresh(),
+        vouchers.refresh(),
+        drills.refresh(),
+        drifts.refresh(),
+        passkeys.refresh(),
+        branches.refresh(),
+      ]);
       await agreement.adopt();
       lease = await holdLease({
         leaseMs: store.leaseMs,
@@ -409,6 +467,7 @@ export async function openCountersign(
               drills.refresh(),
               drifts.refresh(),
               passkeys.refresh(),
+              branches.refresh(),
               agreement.check(),
               ledger.check(),
             ]);
@@ -436,6 +495,6 @@ export async function openCountersign(
   };
 }
 
-function subjectOf({ actor, task, target }: Plan): HaltSubject {
+function subjectOf({ actor, task }: Plan, target: TargetId): HaltSubject {
   return { agent: actor, task, target };
 }

@@ -77,6 +77,7 @@ const MAX_CONNECTIONS = 2000;
 /** A login is dropped once two looks have found nobody who needs it. */
 const RETIRE_EVERY_MS = 5 * 60_000;
 const EXPIRE_UNDO_EVERY_MS = 60 * 60_000;
+const DROP_BRANCHES_EVERY_MS = 60_000;
 const STARTUP_TIMEOUT_MS = 15_000;
 const CLOSE_GRACE_MS = 5000;
 /** How often unfinished work of gateways that died is looked for. */
@@ -111,6 +112,7 @@ export async function serve(
     readLog,
     halts,
     over: countersign.over,
+    declared: countersign.branches.declared,
     maxSessions: (id) => countersign.targets.get(id)?.target.maxSessions ?? DEFAULT_MAX_SESSIONS,
     applyPlan: countersign.applyPlan,
     status: (task) => gateway.status(task),
@@ -152,6 +154,7 @@ export async function serve(
     views: countersign.views,
     applyPlan: countersign.applyPlan,
     changes: countersign.changes,
+    branches: countersign.branches,
     sessions,
     targets: () => countersign.targets,
     target: countersign.target,
@@ -183,11 +186,12 @@ export async function serve(
     activity: oversight.activity,
     onFailure: (error) => log.warn({ err: error }, 'the console could not be told what is new in the ledger'),
   });
+  let seenBranches = '';
   /** Once for each epoch: whoever looks at the files sees what comes later. */
   let followed = 0;
   const onChange = () => {
     tail.look();
-    Promise.all([sessions.refresh(), followPolicies()]).catch((error: unknown) =>
+    Promise.all([sessions.refresh(), followPolicies(), followBranches()]).catch((error: unknown) =>
       log.error({ err: error }, 'a change of the state could not be read'),
     );
   };
@@ -278,6 +282,16 @@ export async function serve(
       expireUndo({ proof, openIntents: () => openIntents(store), targets: () => countersign.keepingTargets() }),
     onError: (error) => log.warn({ err: error }, 'what is kept for undo could not be looked through'),
   });
+  const droppingBranches = !isFirst
+    ? undefined
+    : repeat({
+        everyMs: DROP_BRANCHES_EVERY_MS,
+        async run() {
+          const gone = await countersign.branches.dropOver();
+          if (gone.length > 0) log.info({ branches: gone }, 'branches that are over were dropped');
+        },
+        onError: (error) => log.warn({ err: error }, 'branches that are over could not be looked for'),
+      });
   const schedule = isFirst ? scheduleBackups(countersign, own) : undefined;
   const stopping = isFirst ? followBreakers(countersign) : undefined;
   const drifting = isFirst ? scheduleDrift(countersign) : undefined;
@@ -312,6 +326,7 @@ export async function serve(
         expiring.close(),
         retiring.close(),
         lettingGo.close(),
+        droppingBranches?.close(),
       ]);
       await http?.close(CLOSE_GRACE_MS);
       await slack.close();
@@ -354,6 +369,19 @@ export async function serve(
       version,
       log,
     });
+  }
+
+  /** Who is connected to one that somebody has dropped is told so. */
+  async function followBranches(): Promise<void> {
+    await countersign.branches.refresh();
+    const there = countersign.branches
+      .list()
+      .map(({ id }) => id)
+      .join();
+    if (there === seenBranches) return;
+    seenBranches = there;
+    await sessions.endOver();
+    await countersign.closeGoneTargets();
   }
 
   async function followPolicies(): Promise<void> {

@@ -98,7 +98,7 @@ export function layAside(task: TaskId, wish: Digest, change: { readonly note: st
  * back. Fails when it stands elsewhere by now.
  */
 export function eraseValues({ id, plan, state }: PlanRecord): Write {
-  const { measurement, undo, undoes } = plan;
+  const { measurement, undo, undoes, merges } = plan;
   const gone = { why: 'its values were erased' } as const;
   const emptied: Plan = {
     ...plan,
@@ -115,6 +115,7 @@ export function eraseValues({ id, plan, state }: PlanRecord): Write {
       : measurement,
     undo: undo.undo === 'statements' ? { undo: 'irreversible', ...gone } : undo,
     ...(undoes === undefined ? {} : { undoes: { ...undoes, newer: [] } }),
+    ...(merges === undefined ? {} : { merges: { ...merges, newer: [] } }),
     nonce: '',
   };
   return write(

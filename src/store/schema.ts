@@ -32,6 +32,20 @@ export interface StateSchema {
   baselines: { target: string; digest: string; major: number; definitions: string; at: string };
   baseline_moves: { plan: string; target: string; moves: string; at: string };
   drifts: DriftRow;
+  branches: BranchRow;
+}
+
+export interface BranchRow {
+  id: string;
+  target: string;
+  task: string;
+  asked_by: string;
+  state: string;
+  made_at: string;
+  expires_at: string;
+  copied_at: string | null;
+  identity: string | null;
+  base_identity: string | null;
 }
 
 export interface DriftRow {

@@ -128,4 +128,10 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX delegations_by_environment ON delegations (environment);
   `,
+  `
+  CREATE TABLE branches (
+    id TEXT PRIMARY KEY, target TEXT NOT NULL, task TEXT NOT NULL, asked_by TEXT NOT NULL, state TEXT NOT NULL, made_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL, copied_at TEXT, identity TEXT, base_identity TEXT
+  ) STRICT;
+  `,
 ];

@@ -84,6 +84,16 @@ function Headline({ detail }: Part) {
           .
         </p>
       )}
+      {plan.merges === undefined ? null : (
+        <p className="small">
+          It brings in what <code>{plan.merges.branch}</code> has otherwise than {plan.target} had on{' '}
+          {moment(plan.merges.copiedAt)}, when it was made; asked by {plan.merges.askedBy}
+          {plan.merges.newer.length > 0
+            ? `; ${plan.merges.newer.length} rows that were changed here since stay as they are`
+            : ''}
+          .
+        </p>
+      )}
       {plan.purges === undefined ? null : (
         <p className="small">
           It lets go for good of what{' '}

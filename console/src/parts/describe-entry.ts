@@ -103,6 +103,10 @@ export function describeEntry(entry: ActivityEntry): DescribedEntry {
       return session(body, say);
     case 'policy':
       return say('Policies', `in force from here on, by ${text(body['by'])}`);
+    case 'branch':
+      return body['outcome'] === 'made'
+        ? say('Branch', `${entry.subject} of ${text(body['target'])}, asked for by ${text(body['askedBy'])}`)
+        : say('Branch', `${entry.subject} is gone: ${text(body['why'])}`);
     case 'erased':
       return say('Erased', `values of ${shortId(entry.subject)} by ${text(body['by'])}${because(body)}`, 'warn-text');
     default:

@@ -1,5 +1,6 @@
 import { McpServer } from '@modelcontextprotocol/server';
 import { adviseIndexesTool } from './advise-indexes.ts';
+import { createBranch, diffBranch, dropBranch, submitBranch } from './branch-tools.ts';
 import { listChanges, undoChange } from './change-tools.ts';
 import { offerCompletions } from './completions.ts';
 import { describeObjectTool } from './describe-object.ts';
@@ -46,6 +47,10 @@ export function createMcpServer(desk: Desk, version: string): McpServer {
     addTool(server, desk, applyPlan),
     addTool(server, desk, listChanges),
     addTool(server, desk, undoChange),
+    addTool(server, desk, createBranch),
+    addTool(server, desk, diffBranch),
+    addTool(server, desk, submitBranch),
+    addTool(server, desk, dropBranch),
     addTool(server, desk, getStatus),
     addTool(server, desk, getHealth),
     addTool(server, desk, getTopQueries),

@@ -9,17 +9,19 @@ const maskPattern = z
   .string()
   .regex(/^(\*|[^.*]+)\.(\*|[^.*]+)\.(\*|[^.*]+)$/, 'write schema.table.column, with * for a whole part');
 
+const address = z.strictObject({
+  host: z.string().min(1),
+  port: z.int().min(1).max(65535).default(5432),
+  database: z.string().min(1),
+  tls: z.enum(['disable', 'require', 'verify-full']).default('verify-full'),
+  authorities: z.string().optional(),
+});
+
 export const target = z.strictObject({
   engine: z.literal('postgres').default('postgres'),
   environment: name,
   owner: name,
-  address: z.strictObject({
-    host: z.string().min(1),
-    port: z.int().min(1).max(65535).default(5432),
-    database: z.string().min(1),
-    tls: z.enum(['disable', 'require', 'verify-full']).default('verify-full'),
-    authorities: z.string().optional(),
-  }),
+  address,
   identity: z.string().regex(/^sha256:[0-9a-f]{64}$/, 'the pinned identity: countersign init writes it'),
   credentials: z.strictObject({ session: credential, apply: credential, backup: credential.optional() }),
   /** Logins that reach it past the gateway and have to, each with what for: `credentials audit` says nothing of them. */
@@ -43,6 +45,19 @@ export const target = z.strictObject({
   /** Columns that actors see only through a mask; `none` takes one out that a wider pattern names. */
   masks: z.record(maskPattern, z.enum([...MASKS, 'none'])).default({}),
   backup: backup.optional(),
+  /** Where shadow copies of it are made, in which a task works without asking anybody; left out: nowhere. */
+  branches: z
+    .strictObject({
+      /** A server for nothing else, of the same PostgreSQL or a newer one; the database is only where the login begins. */
+      address,
+      /** A superuser there: it makes databases and roles, and restores what the target has. */
+      credentials: credential,
+      /** How long a branch is kept, as long as its task is open. */
+      keep: duration.prefault('8h'),
+      /** How many there may be at a time. */
+      most: z.int().positive().default(5),
+    })
+    .optional(),
   /** When a gateway looks by itself whether the schema is as it is meant to be; left out: never. */
   drift: recurring.optional(),
 });

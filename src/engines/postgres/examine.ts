@@ -224,7 +224,7 @@ async function readHbaRules(client: pg.Client): Promise<readonly HbaRule[] | nul
 
 const PROOF_TABLES: Readonly<Record<string, string>> = {
   applied: 'plan text, state text, xid xid8, at timestamp with time zone',
-  written: 'intent text, xid xid8, at timestamp with time zone',
+  written: 'intent text, xid xid8, at timestamp with time zone, began timestamp with time zone',
   captured_rows:
     'change text, seq bigint, relation text, op text, columns text[], rows integer, before text[], after text[]',
 };

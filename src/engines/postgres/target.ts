@@ -19,6 +19,7 @@ import { retireProfiles } from './retire-profiles.ts';
 import { beyondKeeping, dropKept } from './undo/expire-kept.ts';
 import { definitionsDigest } from './undo/inverse.ts';
 import { keptRows } from './undo/kept-rows.ts';
+import { forgetRows, layRows } from './undo/lay-rows.ts';
 
 /**
  * Opens the engine of a PostgreSQL target. Its identity is verified on this connection and every later one (G9).
@@ -101,6 +102,8 @@ export async function openPostgresTarget(deps: {
       return measure(request, { connect: connectApply, identity, ownLogin: credentials.session.user });
     },
     apply: (request) => apply(request, { connect: connectApply, appliedState: (plan) => engine.appliedState(plan) }),
+    forgetRows: (change) => asApplier((client) => forgetRows(client, change)),
+    layRows: (change, tables) => asApplier((client) => layRows(client, change, tables)),
     keptRows: (change) => asApplier((client) => keptRows(client, change)),
     definitionsNow: (objects) => asApplier(async (client) => definitionsDigest(await readFingerprint(client), objects)),
     async definitions() {

@@ -68,7 +68,13 @@ function ownFacts({ kind, body, subject }: Entry): EntryFacts {
   const scope = text(said['scope']);
   const of = (name: string) => (scope === name ? text(said['id']) : null);
   return {
-    actor: text(said['actor']) ?? text(said['person']) ?? text(said['by']) ?? text(said['agent']) ?? of('agent'),
+    actor:
+      text(said['actor']) ??
+      text(said['person']) ??
+      text(said['by']) ??
+      text(said['agent']) ??
+      text(said['askedBy']) ??
+      of('agent'),
     onBehalfOf: text(said['onBehalfOf']),
     task: text(said['task']) ?? (subject.startsWith('task_') ? subject : of('task')),
     target: text(said['target']) ?? of('target'),

@@ -59,7 +59,7 @@ async function run(args: readonly string[], env: Record<string, string>, input =
 describe.each(PROTOCOLS)('the stdio bridge with MCP %s', (version) => {
   it('carries calls, refusals and progress as the gateway has them', async () => {
     const client = await overStdio(version, running.gateway.task().token);
-    expect((await client.listTools()).tools).toHaveLength(15);
+    expect((await client.listTools()).tools).toHaveLength(19);
     const rows = await call(client, 'execute_sql', { target, sql: 'SELECT 1 AS n' });
     expect(rows.structured).toMatchObject({ outcome: 'rows', rows: [['1']] });
     const held = await call(client, 'execute_sql', { target, sql: 'DELETE FROM notes WHERE id = -1' });

@@ -46,6 +46,11 @@ export interface TestGateway extends Gateway {
   close(): Promise<void>;
 }
 
+/** Nothing here is copied. */
+const NO_BRANCHES = {
+  refused: { refused: 'denied', message: 'No branches are made here.', hint: 'Work on the target.' },
+} as const;
+
 export function gatewayOnPostgres(url: string): TestGateway {
   const admin = new pg.Pool({ connectionString: url, max: 4 });
   // The server may end before the pool does.
@@ -334,6 +339,10 @@ export function gatewayOnPostgres(url: string): TestGateway {
       return { reply: 'applied', plan: view(applied), already: false, answers: [] };
     },
     changes: async () => [],
+    createBranch: async () => NO_BRANCHES,
+    branchDifference: async () => NO_BRANCHES,
+    submitBranch: async () => NO_BRANCHES,
+    dropBranch: async () => NO_BRANCHES,
     undoChange: async ({ change }) => ({ refused: refused('denied', `There is no change ${change}.`) }),
     async status(task) {
       return {
