@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Content } from '../domain/backup.ts';
-import { type BranchDifference, baseOf, type OpenBranch, type TableDifference } from '../domain/branch.ts';
+import type { BranchDifference, OpenBranch, TableDifference } from '../domain/branch.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import type { Target } from '../domain/target.ts';
 import { connectOwn } from '../engines/postgres/connect.ts';
@@ -29,7 +29,7 @@ export async function compareCopies(
   const { server, of, onProgress } = deps;
   const { identity, baseIdentity } = branch.copy;
   const saySometimes = seldom(onProgress);
-  const base = await look(server, copyAsTarget(server, baseOf(branch), { id: branch.id, identity: baseIdentity, of }));
+  const base = await look(server, copyAsTarget(server, branch.base, { id: branch.id, identity: baseIdentity, of }));
   try {
     const copy = await look(server, copyAsTarget(server, branch.id, { id: branch.id, identity, of }));
     try {

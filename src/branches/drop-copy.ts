@@ -1,15 +1,21 @@
-import { type Branch, baseOf } from '../domain/branch.ts';
+import type { Branch } from '../domain/branch.ts';
 import { quoteIdentifier } from '../engines/postgres/quote.ts';
 import { type BranchServer, connectServer } from './branch-server.ts';
 
 /**
- * Takes a branch's databases away, with whoever is connected to them, and the logins that were there for nothing else.
- * What is gone already is no fault.
+ * Takes a branch's database away, with whoever is connected to it, and the logins that were there for nothing else. What is
+ * gone already is no fault.
+ *
+ * @param base `kept` where other branches share it.
  */
-export async function dropCopy(server: BranchServer, branch: Pick<Branch, 'id'>): Promise<void> {
+export async function dropCopy(
+  server: BranchServer,
+  branch: Pick<Branch, 'id' | 'base'>,
+  base: 'kept' | 'dropped',
+): Promise<void> {
   const admin = await connectServer(server, server.endpoint.database);
   try {
-    for (const database of [branch.id, baseOf(branch)])
+    for (const database of base === 'kept' ? [branch.id] : [branch.id, branch.base])
       await admin.query(`DROP DATABASE IF EXISTS ${quoteIdentifier(database)} WITH (FORCE)`);
     const { rows } = await admin.query<{ rolname: string }>(NEEDED_NOWHERE);
     for (const { rolname } of rows) await admin.query(`DROP ROLE IF EXISTS ${quoteIdentifier(rolname)}`);

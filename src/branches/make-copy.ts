@@ -1,11 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type pg from 'pg';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { connectionEnvironment } from '../backups/connection-environment.ts';
 import { findProgram, runProgram } from '../backups/programs.ts';
 import { checkRoom } from '../backups/room.ts';
 import { makeWorkDirectory, takeLeftDirectories } from '../backups/work-directory.ts';
-import { type Branch, type BranchCopy, baseOf } from '../domain/branch.ts';
+import type { Branch, BranchCopy } from '../domain/branch.ts';
 import { type Digest, instantOf } from '../domain/ids.ts';
 import { RefusalError } from '../domain/refusal.ts';
 import type { Target } from '../domain/target.ts';
@@ -19,7 +20,7 @@ const KIND = 'branch';
 const JOBS = 2;
 
 export interface CopyRequest {
-  readonly branch: Pick<Branch, 'id'>;
+  readonly branch: Pick<Branch, 'id' | 'base'>;
   readonly target: Target;
   /** Reads all of the target. */
   readonly reader: Credential;
@@ -47,25 +48,73 @@ export async function makeCopy(request: CopyRequest): Promise<BranchCopy> {
   });
   const work = await makeWorkDirectory(null, KIND);
   try {
-    const facts = await factsOf(source);
+    const facts = await factsOf(source, target);
     await refuseUnfit(admin, facts, request);
     await checkRoom(work.path, facts.bytes, `A branch of ${target.id}`);
     const dump = join(work.path, 'dump');
     await dumpTarget(dump, work.path, facts, request);
-    // Of two at once, one would find the roles and rights that the other is about to make.
-    await admin.query("SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended('countersign branches', 0))");
+    await admin.query(ONE_AT_A_TIME);
+    const { base } = branch;
     await makeRoles(admin, facts.roles);
-    const base = baseOf(branch);
     await makeBase(admin, base, facts);
     await restoreInto(base, dump, work.path, facts, request);
     await cutOff(server, base);
+    await giveSettings(server, base, facts.settings, request.onProgress);
     const baseIdentity = await govern(server, base);
-    await admin.query(`CREATE DATABASE ${quoteIdentifier(branch.id)} TEMPLATE ${quoteIdentifier(base)}`);
-    return { at: instantOf(facts.at.getTime()), identity: await govern(server, branch.id), baseIdentity };
+    return { at: instantOf(facts.at.getTime()), identity: await clone(admin, request), baseIdentity };
   } finally {
     await work.remove();
     await Promise.allSettled([source.end(), admin.end()]);
   }
+}
+
+/**
+ * Begins with the base of a branch that was made not long ago: nothing is asked of the target.
+ *
+ * @param from what that base is a copy of.
+ */
+export async function shareCopy(
+  request: Pick<CopyRequest, 'branch' | 'server' | 'onProgress'>,
+  from: BranchCopy,
+): Promise<BranchCopy> {
+  const { server, branch, onProgress } = request;
+  onProgress(`cloning ${branch.base}, a copy of ${from.at}`);
+  const admin = await connectServer(server, server.endpoint.database);
+  try {
+    await admin.query(ONE_AT_A_TIME);
+    return { ...from, identity: await clone(admin, request) };
+  } finally {
+    await admin.end();
+  }
+}
+
+/** Of two at once, one would find the roles and rights that the other is about to make. */
+const ONE_AT_A_TIME = "SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended('countersign branches', 0))";
+
+/** A base that is being compared is in use: that is waited for. */
+const CLONE_WAIT_MS = 60_000;
+const CLONE_POLL_MS = 500;
+const OBJECT_IN_USE = '55006';
+
+/** @returns the branch's identity. */
+async function clone(
+  admin: pg.Client,
+  { server, branch, onProgress }: Pick<CopyRequest, 'branch' | 'server' | 'onProgress'>,
+): Promise<Digest> {
+  const until = Date.now() + CLONE_WAIT_MS;
+  for (;;) {
+    try {
+      await admin.query(`CREATE DATABASE ${quoteIdentifier(branch.id)} TEMPLATE ${quoteIdentifier(branch.base)}`);
+      break;
+    } catch (error) {
+      if (!(error instanceof pg.DatabaseError) || error.code !== OBJECT_IN_USE || Date.now() > until) throw error;
+      await sleep(CLONE_POLL_MS);
+    }
+  }
+  await admin.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(branch.id)} FROM PUBLIC`);
+  // A clone has the rows of its template, and not what is set for it as a database.
+  await giveSettings(server, branch.id, await settingsOf(admin, branch.base), onProgress);
+  return govern(server, branch.id);
 }
 
 interface SourceFacts {
@@ -79,13 +128,15 @@ interface SourceFacts {
   readonly ctype: string;
   readonly cluster: string;
   readonly roles: readonly string[];
+  /** What `ALTER DATABASE … SET` has set: no dump of a database holds it. */
+  readonly settings: readonly { readonly name: string; readonly value: string }[];
 }
 
 /** Begins the transaction that the dump is taken from, and leaves it open. */
-async function factsOf(source: pg.Client): Promise<SourceFacts> {
+async function factsOf(source: pg.Client, target: Target): Promise<SourceFacts> {
   await source.query('SET idle_in_transaction_session_timeout = 0');
   await source.query('BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY');
-  const { rows } = await source.query<Omit<SourceFacts, 'roles' | 'bytes'> & { bytes: string }>(`
+  const { rows } = await source.query<Omit<SourceFacts, 'roles' | 'settings' | 'bytes'> & { bytes: string }>(`
     SELECT pg_catalog.pg_export_snapshot() AS snapshot, pg_catalog.now() AS at,
            pg_catalog.current_setting('server_version_num')::integer / 10000 AS major,
            pg_catalog.pg_database_size(oid)::text AS bytes, pg_catalog.pg_encoding_to_char(encoding) AS encoding,
@@ -96,7 +147,18 @@ async function factsOf(source: pg.Client): Promise<SourceFacts> {
   const { rows: roles } = await source.query<{ rolname: string }>(
     "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname",
   );
-  return { ...told, bytes: Number(told.bytes), roles: roles.map(({ rolname }) => rolname) };
+  const settings = await settingsOf(source, target.endpoint.database);
+  return { ...told, bytes: Number(told.bytes), roles: roles.map(({ rolname }) => rolname), settings };
+}
+
+async function settingsOf(client: pg.Client, database: string): Promise<SourceFacts['settings']> {
+  const { rows } = await client.query<{ name: string; value: string }>(
+    `SELECT pg_catalog.split_part(c, '=', 1) AS name, pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1) AS value
+     FROM pg_catalog.pg_db_role_setting, pg_catalog.unnest(setconfig) AS c
+     WHERE setrole = 0 AND setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = $1)`,
+    [database],
+  );
+  return rows;
 }
 
 /** @throws RefusalError */
@@ -165,6 +227,7 @@ async function makeBase(admin: pg.Client, base: string, facts: SourceFacts): Pro
       ? `${plain} LOCALE_PROVIDER libc LC_COLLATE ${quoteLiteral(facts.collate)} LC_CTYPE ${quoteLiteral(facts.ctype)}`
       : plain,
   );
+  await admin.query(`REVOKE ALL ON DATABASE ${quoteIdentifier(base)} FROM PUBLIC`);
 }
 
 async function restoreInto(
@@ -193,6 +256,30 @@ async function cutOff(server: BranchServer, base: string): Promise<void> {
       SELECT pg_catalog.format('DROP USER MAPPING FOR %s SERVER %I', CASE umuser WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(usename) END, srvname) AS drop
       FROM pg_catalog.pg_user_mappings`);
     for (const { drop } of rows) await client.query(drop);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Where names are looked for, and how values are read, is the same as in the target. What this server doesn't know is told. */
+async function giveSettings(
+  server: BranchServer,
+  database: string,
+  settings: SourceFacts['settings'],
+  onProgress: (said: string) => void,
+): Promise<void> {
+  const client = await connectServer(server, server.endpoint.database);
+  try {
+    for (const { name, value } of settings) {
+      try {
+        await client.query('SELECT pg_catalog.set_config($1, $2, false)', [name, value]);
+        // From the session: a list would be taken for one value, were it written as a text.
+        const named = name.split('.').map(quoteIdentifier).join('.');
+        await client.query(`ALTER DATABASE ${quoteIdentifier(database)} SET ${named} FROM CURRENT`);
+      } catch (error) {
+        onProgress(`left out the setting ${name}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    }
   } finally {
     await client.end();
   }

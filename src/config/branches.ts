@@ -12,6 +12,8 @@ export interface ConfiguredBranches {
   readonly reader: { readonly user: string; readonly password: Secret };
   readonly keepMs: number;
   readonly most: number;
+  /** Of a copy that is no older, further branches are made. */
+  readonly reuseMs: number;
 }
 
 export function branchesOf(
@@ -30,6 +32,7 @@ export function branchesOf(
     reader: login(credentials.backup),
     keepMs: branches.keep,
     most: branches.most,
+    reuseMs: branches.reuse,
   };
 }
 

@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { backedUp } from '../config/backup.ts';
 import type { Config } from '../config/load.ts';
 import type { BackupFigures } from '../domain/backup.ts';
-import { baseOf } from '../domain/branch.ts';
 import type { DriftState } from '../domain/drift.ts';
 import type { TargetId } from '../domain/ids.ts';
 import { backupFigures } from '../ledger/backup-figures.ts';
@@ -58,7 +57,7 @@ export async function readState(
 
 async function readBranches(store: Store): Promise<ReadonlySet<string>> {
   const there = (await branches(store)).filter(({ state }) => state !== 'dropped');
-  return new Set(there.flatMap((branch) => [branch.id, baseOf(branch)]));
+  return new Set(there.flatMap(({ id, base }) => [id, base]));
 }
 
 async function readBackups(store: Store, config: Config): Promise<readonly BackupFigures[]> {

@@ -10,6 +10,8 @@ export interface Branch {
   readonly state: BranchState;
   readonly madeAt: Instant;
   readonly expiresAt: Instant;
+  /** The database that stays as the target was. Branches that were made soon after one another share one. */
+  readonly base: string;
   /** Set once it can be used. */
   readonly copy: BranchCopy | null;
 }
@@ -61,7 +63,7 @@ export function isBranchId(name: string): boolean {
   return name.startsWith(PREFIX);
 }
 
-/** What stays as the target was. */
-export function baseOf(branch: Pick<Branch, 'id'>): string {
-  return `${branch.id}_base`;
+/** What a base is called that is made with a branch. */
+export function newBase(id: TargetId): string {
+  return `${id}_base`;
 }

@@ -5,6 +5,7 @@ import {
   type BranchDifference,
   branchId,
   isBranchId,
+  newBase,
   type OpenBranch,
 } from '../domain/branch.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
@@ -31,9 +32,14 @@ export interface BranchCopies {
   readonly keepMs: number;
   /** At a time. */
   readonly most: number;
+  /** Of a copy that is no older, further branches are made. */
+  readonly reuseMs: number;
   make(branch: Branch, onProgress: (said: string) => void): Promise<BranchCopy>;
+  /** Begins with the base of another branch. @param from what that is a copy of. */
+  share(branch: Branch, from: BranchCopy, onProgress: (said: string) => void): Promise<BranchCopy>;
   compare(branch: OpenBranch, onProgress: (said: string) => void): Promise<BranchDifference>;
-  drop(branch: Branch): Promise<void>;
+  /** @param base `kept` where other branches share it. */
+  drop(branch: Branch, base: 'kept' | 'dropped'): Promise<void>;
 }
 
 /** Shadow copies of targets: made for a task, worked in without asking anybody, merged as a plan. */
@@ -130,7 +136,9 @@ export async function createBranches(deps: {
   async function take(branch: Branch, by: string, why: string): Promise<void> {
     const copies = deps.copies(branch.of);
     if (copies === undefined) throw new RefusalError(noneMade(branch.of));
-    await copies.drop(branch);
+    await refresh();
+    const shared = [...known.values()].some(({ id, base }) => id !== branch.id && base === branch.base);
+    await copies.drop(branch, shared ? 'kept' : 'dropped');
     await proof.record({
       kind: 'branch',
       subject: branch.id,
@@ -173,13 +181,16 @@ export async function createBranches(deps: {
       const there = [...known.values()].filter(({ of }) => of === target);
       if (there.length >= copies.most) return { refused: tooManyBranches(target, there) };
       const nowMs = deps.now();
+      const id = branchId(randomBytes(6).toString('hex'));
+      const recent = there.find(({ copy }) => copy !== null && nowMs - Date.parse(copy.at) < copies.reuseMs);
       const making = {
-        id: branchId(randomBytes(6).toString('hex')),
+        id,
         of: target,
         task: task.id,
         askedBy,
         madeAt: instantOf(nowMs),
         expiresAt: instantOf(Math.min(nowMs + copies.keepMs, Date.parse(task.expiresAt))),
+        base: recent?.base ?? newBase(id),
       };
       const branch: Branch = { ...making, state: 'making', copy: null };
       // All of the target is about to be read for it: told before it happens.
@@ -190,7 +201,10 @@ export async function createBranches(deps: {
         writes: [insertBranch(making)],
       });
       try {
-        const copy = await copies.make(branch, onProgress);
+        const copy =
+          recent?.copy == null
+            ? await copies.make(branch, onProgress)
+            : await copies.share(branch, recent.copy, onProgress);
         await proof.record({
           kind: 'branch',
           subject: branch.id,

@@ -1,7 +1,7 @@
 import { type BranchServer, branchCredentials, copyAsTarget } from '../branches/branch-server.ts';
 import { compareCopies } from '../branches/compare-copies.ts';
 import { dropCopy } from '../branches/drop-copy.ts';
-import { makeCopy } from '../branches/make-copy.ts';
+import { makeCopy, shareCopy } from '../branches/make-copy.ts';
 import type { ConfiguredTarget } from '../config/targets.ts';
 import type { OpenBranch } from '../domain/branch.ts';
 import type { Target } from '../domain/target.ts';
@@ -16,6 +16,8 @@ export function copiesOf({ target, branches }: ConfiguredTarget): BranchCopies |
   return {
     keepMs: branches.keepMs,
     most: branches.most,
+    reuseMs: branches.reuseMs,
+    share: (branch, from, onProgress) => shareCopy({ branch, server: server(), onProgress }, from),
     make: (branch, onProgress) =>
       makeCopy({
         branch,
@@ -25,7 +27,7 @@ export function copiesOf({ target, branches }: ConfiguredTarget): BranchCopies |
         onProgress,
       }),
     compare: (branch, onProgress) => compareCopies(branch, { server: server(), of: target, onProgress }),
-    drop: (branch) => dropCopy(server(), branch),
+    drop: (branch, base) => dropCopy(server(), branch, base),
   };
 }
 

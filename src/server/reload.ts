@@ -81,6 +81,7 @@ export function createReload(
 
   async function take(next: Governance): Promise<void> {
     const { governance: before } = countersign;
+    let ending: Promise<void> | undefined;
     try {
       const fixed = needsRestart(before.config, next.config);
       if (fixed.length > 0) throw new NeedsRestart(fixed);
@@ -92,6 +93,8 @@ export function createReload(
         body: { outcome: 'loaded', node: proof.node, before: digestsOf(before), now: digestsOf(next) },
       });
       countersign.bringIntoForce(next);
+      // At once: where a target is gone the next statement would find no rules, and not be told why.
+      ending = deps.endSessions();
       await countersign.agree();
       failed = null;
       log.info({ ...digestsOf(next) }, 'the configuration and the policies were loaded anew and are in force');
@@ -99,9 +102,9 @@ export function createReload(
       if (error instanceof LedgerUnavailable) throw error;
       await refuse(before, error);
       return;
+    } finally {
+      await ending;
     }
-    // It is in force whatever comes of this: nothing more is judged by the rules of a target that is gone.
-    await deps.endSessions();
     await countersign.closeGoneTargets();
   }
 

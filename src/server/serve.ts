@@ -171,6 +171,7 @@ export async function serve(
     halts,
     breakers: countersign.breakers,
     drifts: countersign.drifts,
+    branches: countersign.branches,
     changes: countersign.changes,
     applyPlan: countersign.applyPlan,
     gateway,

@@ -5,7 +5,15 @@ import type { Store } from './store.ts';
 import { type Write, write } from './write.ts';
 
 /** Before anything of it is made: what a crash leaves is found by this. */
-export function insertBranch({ id, of, task, askedBy, madeAt, expiresAt }: Omit<Branch, 'state' | 'copy'>): Write {
+export function insertBranch({
+  id,
+  of,
+  task,
+  askedBy,
+  madeAt,
+  expiresAt,
+  base,
+}: Omit<Branch, 'state' | 'copy'>): Write {
   return write(
     statements.insertInto('branches').values({
       id,
@@ -15,6 +23,7 @@ export function insertBranch({ id, of, task, askedBy, madeAt, expiresAt }: Omit<
       state: 'making',
       made_at: madeAt,
       expires_at: expiresAt,
+      base,
       copied_at: null,
       identity: null,
       base_identity: null,
@@ -57,6 +66,7 @@ function branch(row: BranchRow): Branch {
     state: row.state as Branch['state'],
     madeAt: asId<Instant>(row.made_at),
     expiresAt: asId<Instant>(row.expires_at),
+    base: row.base,
     copy:
       at === null || identity === null || baseIdentity === null
         ? null

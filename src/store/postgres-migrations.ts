@@ -151,7 +151,7 @@ export const POSTGRES_MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE branches (
     id word PRIMARY KEY, target word NOT NULL, task word NOT NULL, asked_by word NOT NULL, state word NOT NULL, made_at word NOT NULL,
-    expires_at word NOT NULL, copied_at word, identity word, base_identity word
+    expires_at word NOT NULL, base word NOT NULL, copied_at word, identity word, base_identity word
   );
   CREATE TRIGGER tell AFTER INSERT OR UPDATE ON branches FOR EACH STATEMENT EXECUTE FUNCTION tell_change();
   `,

@@ -43,6 +43,7 @@ export interface BranchRow {
   state: string;
   made_at: string;
   expires_at: string;
+  base: string;
   copied_at: string | null;
   identity: string | null;
   base_identity: string | null;

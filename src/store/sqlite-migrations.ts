@@ -131,7 +131,7 @@ export const SQLITE_MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE branches (
     id TEXT PRIMARY KEY, target TEXT NOT NULL, task TEXT NOT NULL, asked_by TEXT NOT NULL, state TEXT NOT NULL, made_at TEXT NOT NULL,
-    expires_at TEXT NOT NULL, copied_at TEXT, identity TEXT, base_identity TEXT
+    expires_at TEXT NOT NULL, base TEXT NOT NULL, copied_at TEXT, identity TEXT, base_identity TEXT
   ) STRICT;
   `,
 ];

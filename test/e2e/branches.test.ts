@@ -27,6 +27,8 @@ const SCHEMA = `
   CREATE VIEW asked WITH (security_invoker) AS SELECT * FROM hr.salaries;
   CREATE TABLE guarded (what text); INSERT INTO guarded VALUES ('81500'), ('mine'); ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
   CREATE POLICY everyone ON guarded USING (true); CREATE POLICY tenants ON guarded AS RESTRICTIVE USING (what = 'mine');
+  CREATE SCHEMA aside; CREATE TABLE aside.beside (id int PRIMARY KEY); INSERT INTO aside.beside VALUES (1);
+  ALTER DATABASE rental SET search_path = public, aside;
   CREATE TABLE bare (what text); INSERT INTO bare SELECT 'same' FROM generate_series(1, 3);
   CREATE TABLE parts (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
   CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (100); CREATE TABLE parts_high PARTITION OF parts FOR VALUES FROM (100) TO (1000);
@@ -34,7 +36,10 @@ const SCHEMA = `
   CREATE TABLE touched (at timestamptz DEFAULT clock_timestamp(), what text);
   CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.touched (what) VALUES (NEW.full_name); RETURN NEW; END $$;
   CREATE TRIGGER touches AFTER UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION touch();`;
-const TASK = WORK.replace(/write: \[.*\]/, 'write: [public.*]').replace('rowsPerTask: 1000', 'rowsPerTask: 200');
+const TASK = WORK.replace(/write: \[.*\]/, 'write: [public.*, aside.*]').replace(
+  'rowsPerTask: 1000',
+  'rowsPerTask: 200',
+);
 const CONTENT = ['customers', 'reservations', 'odd', 'bare', 'parts', 'touched']
   .map((table) => `SELECT '${table}' AS t, count(*), md5(string_agg(x::text, '' ORDER BY x::text)) FROM ${table} AS x`)
   .join(' UNION ALL ');
@@ -117,6 +122,8 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
       "INSERT INTO bare VALUES ('new')",
       'UPDATE parts SET id = id + 50 WHERE id = 97',
       'TRUNCATE touched',
+      // The target's own search path is the branch's.
+      'INSERT INTO beside (id) VALUES (2)',
     );
     expect(await content(), 'nothing of it is done to the target').toEqual(before);
     const { tables, definitions } = await diff(id);
@@ -127,6 +134,7 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
         { table: 'public.odd', inserted: 1, updated: 2, deleted: 1 },
         { table: 'public.bare', inserted: 1, updated: 0, deleted: 1 },
         { table: 'public.parts', inserted: 1, updated: 0, deleted: 1 },
+        { table: 'aside.beside', inserted: 1, updated: 0, deleted: 0 },
       ]),
     );
     expect(tables.map(({ table }) => table)).not.toContain('public.touched');
@@ -342,7 +350,12 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
     const ran = await mcp.call('execute_sql', { target: branch, sql: 'DELETE FROM vehicles WHERE id = 1' });
     expect(JSON.stringify(ran)).not.toContain('"outcome":"held"');
     await mcp.call('execute_sql', { target: branch, sql: 'UPDATE customers SET loyalty_points = 5' });
-    expect(await mcp.call('submit_branch', { branch })).toMatchObject({ outcome: 'plan', plan: { state: 'held' } });
+    // It is of a copy from before what others have changed meanwhile.
+    expect(await mcp.call('submit_branch', { branch })).toMatchObject({ outcome: 'stale' });
+    expect(await mcp.call('submit_branch', { branch, keep_newer: true })).toMatchObject({
+      outcome: 'plan',
+      plan: { state: 'held' },
+    });
     await mcp.call('execute_sql', { target: branch, sql: 'CREATE TABLE public.later (id int)' });
     expect(await mcp.call('diff_branch', { branch })).toMatchObject({
       outcome: 'difference',
@@ -359,9 +372,24 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
     expect(fourth).toMatchObject({ code: 1 });
     expect(fourth.stderr).toContain(first.id);
     expect(fourth.stderr).toContain(second.id);
+    const databases = async () =>
+      (
+        await asSuperuser<{ n: string }>(
+          elsewhere.url('postgres'),
+          "SELECT datname AS n FROM pg_database WHERE datname LIKE 'branch%' ORDER BY 1",
+        )
+      ).map(({ n }) => n);
+    const base = `${closed.id}_base`;
+    expect(await databases(), 'clones of one copy').toEqual([closed.id, base, first.id, second.id].sort());
+    await within(second.id, 'DELETE FROM bare');
+    expect(await diff(first.id)).toMatchObject({ tables: [] });
+    await site.ask('branch', 'drop', closed.id, '--as', 'ada');
+    expect(await databases(), 'as long as somebody needs it').toEqual([base, first.id, second.id].sort());
+    expect((await diff(second.id)).tables).toMatchObject([{ table: 'public.bare', deleted: expect.any(Number) }]);
     await site.ask('branch', 'drop', second.id, '--as', 'ada');
     await site.ask('task', 'close', task.task);
     await ada.countersign.branches.dropOver();
+    expect(await databases()).toEqual([]);
     expect((await site.ask<{ branches: unknown[] }>('branch', 'list')).branches).toEqual([]);
 
     const branchFindings = async () => {

@@ -95,8 +95,8 @@ function CloseTask({ task: { task } }: { readonly task: TaskLine }) {
       {asks ? (
         <Dialog title={`Close the task of ${task.agent}?`} onClose={() => setAsks(false)}>
           <p>
-            Its sessions end, its token is worth nothing from then on, and plans of it that wait stay for people to
-            decide.
+            Its sessions end, its token is worth nothing from then on, its branches are dropped, and plans of it that
+            wait stay for people to decide.
           </p>
           {trouble === null ? null : <Failed error={trouble} />}
           <div className="dialog-buttons">

@@ -56,6 +56,8 @@ export const target = z.strictObject({
       keep: duration.prefault('8h'),
       /** How many there may be at a time. */
       most: z.int().positive().default(5),
+      /** Of a copy that is no older, further branches are made: the target is not read again. `0s`: always anew. */
+      reuse: duration.prefault('15m'),
     })
     .optional(),
   /** When a gateway looks by itself whether the schema is as it is meant to be; left out: never. */

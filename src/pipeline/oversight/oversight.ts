@@ -13,6 +13,7 @@ import type { Store } from '../../store/store.ts';
 import { tasksByExpiry } from '../../store/task-lists.ts';
 import { taskById } from '../../store/tasks.ts';
 import type { ApplyPlan } from '../apply-plan.ts';
+import type { Branches } from '../branches.ts';
 import type { BreakerStatus, Breakers } from '../breakers.ts';
 import type { Changes } from '../changes.ts';
 import type { KnownTarget } from '../create-gateway.ts';
@@ -105,6 +106,7 @@ export interface OversightDeps {
   readonly halts: Halts;
   readonly breakers: Pick<Breakers, 'status'>;
   readonly drifts: Pick<Drifts, 'known'>;
+  readonly branches: Pick<Branches, 'list'>;
   readonly changes: Changes;
   readonly applyPlan: ApplyPlan;
   readonly gateway: Pick<Gateway, 'closeTask'>;
@@ -133,7 +135,8 @@ export function createOversight(deps: OversightDeps): Oversight {
     const { task, rowsUsed, closedAt } = listed;
     const expired = deps.now() >= Date.parse(task.expiresAt);
     const state: TaskState = closedAt !== null ? 'closed' : expired ? 'expired' : 'open';
-    return { task, rowsUsed, closedAt, state, mayDo: spellTask(task, rowsUsed), halted: haltOn(task) };
+    const branches = deps.branches.list().filter((branch) => branch.task === task.id);
+    return { task, rowsUsed, closedAt, state, mayDo: spellTask(task, rowsUsed, branches), halted: haltOn(task) };
   }
 
   /** A halt of the agent or of the task itself; one of a target stops it only there. */

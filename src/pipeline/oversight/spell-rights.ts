@@ -1,8 +1,9 @@
 import type { ApprovalAgent, Person, Role } from '../../domain/actor.ts';
+import type { Branch } from '../../domain/branch.ts';
 import type { TargetRadius, Task } from '../../domain/task.ts';
 
 /** What a task may do now, in sentences that need no knowledge of patterns and limits. */
-export function spellTask(task: Task, rowsUsed: number): readonly string[] {
+export function spellTask(task: Task, rowsUsed: number, branches: readonly Branch[]): readonly string[] {
   const { limits } = task;
   const writes = task.radius.some(({ write }) => write.length > 0);
   return [
@@ -10,9 +11,15 @@ export function spellTask(task: Task, rowsUsed: number): readonly string[] {
     writes
       ? `Changes at most ${grouped(limits.rowsPerStatement)} rows with one statement and ${grouped(limits.rowsPerTask)} in all; ${grouped(rowsUsed)} are used.`
       : 'Changes no row.',
+    ...branches.map(spellBranch),
     `A statement may run for ${span(limits.statementTimeoutMs)}.`,
     'Can’t approve anything.',
   ];
+}
+
+function spellBranch({ id, of, copy, expiresAt }: Branch): string {
+  if (copy === null) return `A copy of ${of} is being made for it: ${id}.`;
+  return `In ${id}, a copy of ${of} as of ${copy.at}, it changes as many rows as it wants, until ${expiresAt}: none of it is done to ${of}.`;
 }
 
 function spellRadius({ target, read, write }: TargetRadius): readonly string[] {
