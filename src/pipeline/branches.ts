@@ -9,14 +9,22 @@ import {
   type OpenBranch,
 } from '../domain/branch.ts';
 import { digestOf, type Json } from '../domain/digest.ts';
-import { type ActorId, type EnvironmentId, type Instant, instantOf, type TargetId } from '../domain/ids.ts';
+import {
+  type ActorId,
+  type EnvironmentId,
+  type Instant,
+  instantOf,
+  type PlanId,
+  type TargetId,
+} from '../domain/ids.ts';
 import type { Channel } from '../domain/intent.ts';
-import { isLive } from '../domain/plan.ts';
+import { isLive, type PlanState } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
+import { GuardFailed } from '../ledger/ledger.ts';
 import { lastEntryAbout } from '../ledger/newest-entry.ts';
 import { branches as allBranches, dropBranch, insertBranch, openBranch } from '../store/branches.ts';
-import { livePlan } from '../store/plans.ts';
+import { listPlans, livePlan, transition } from '../store/plans.ts';
 import type { Store } from '../store/store.ts';
 import { taskById } from '../store/tasks.ts';
 import type { PlanView, Refused } from './gateway.ts';
@@ -139,6 +147,12 @@ export async function createBranches(deps: {
     await refresh();
     const shared = [...known.values()].some(({ id, base }) => id !== branch.id && base === branch.base);
     await copies.drop(branch, shared ? 'kept' : 'dropped');
+    await letGoOfEnded(branch).catch((error: unknown) =>
+      proof.log.warn(
+        { err: error, branch: branch.id },
+        'what a branch has laid in its target stays until undo expires',
+      ),
+    );
     await proof.record({
       kind: 'branch',
       subject: branch.id,
@@ -146,6 +160,45 @@ export async function createBranches(deps: {
       writes: [dropBranch(branch.id)],
     });
     await refresh();
+  }
+
+  /**
+   * Lets go of what earlier submissions of a branch have laid in the target. What is approved stays; what waits is set
+   * aside where the branch is submitted with other rows.
+   */
+  async function letGo(
+    branch: Branch,
+    target: GovernedTarget,
+    which: 'what has ended' | 'and what waits',
+  ): Promise<void> {
+    for (const { id, plan, state } of await listPlans(store, { task: branch.task, limit: SUBMISSIONS })) {
+      if (plan.merges?.branch !== branch.id || TO_BE_APPLIED.has(state)) continue;
+      if (state === 'held' && (which === 'what has ended' || !(await setAside(id)))) continue;
+      await target.engine.forgetRows(plan.merges.change);
+    }
+  }
+
+  async function letGoOfEnded(branch: Branch): Promise<void> {
+    const target = await deps.target(branch.of);
+    if ('refused' in target) throw new RefusalError(target);
+    await letGo(branch, target, 'what has ended');
+  }
+
+  async function setAside(id: PlanId): Promise<boolean> {
+    const note = 'its branch was submitted again, with other rows';
+    try {
+      await proof.record({
+        kind: 'expired',
+        subject: id,
+        body: { plan: id, was: 'held', why: note },
+        writes: [transition(id, 'held', 'stale', { note, at: proof.now() })],
+      });
+      return true;
+    } catch (error) {
+      // Somebody has decided on it in the last moment.
+      if (error instanceof GuardFailed) return false;
+      throw error;
+    }
   }
 
   /** @returns what is open, and what makes copies of its target. */
@@ -263,6 +316,7 @@ export async function createBranches(deps: {
         await target.engine.forgetRows(proposed.merges.change);
         return { refused: target.denial(decision) };
       }
+      await letGo(branch, target, 'and what waits');
       const made = await recordPlan({ target, proof, now: deps.now }, draft, decision);
       return { plan: await deps.views.of(made) };
     },
@@ -301,6 +355,10 @@ export async function createBranches(deps: {
     },
   };
 }
+
+/** Of one branch, the newest. */
+const SUBMISSIONS = 100;
+const TO_BE_APPLIED: ReadonlySet<PlanState> = new Set(['approved', 'applying', 'indeterminate']);
 
 function whyUnfit({ id, of }: Branch, { tables, definitions, largeObjects }: BranchDifference): Refusal | undefined {
   if (definitions.length > 0)

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ActorId, asId } from '../../src/domain/ids.ts';
 import { type Countersigner, openCountersigner } from '../fixtures/countersigner.ts';
 import { mcpClient, type OpenedTask, type Served, type Site, startSite, WORK } from '../fixtures/gateway.ts';
 import { asSuperuser, servers, startTestServer, type TestServer } from '../fixtures/postgres.ts';
@@ -84,9 +85,29 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
   });
 
   const create = () => site.ask<Made>('branch', 'create', 'rental-production', '--task', task.task, '--as', 'ada');
-  const submit = (branch: string, ...more: string[]) =>
-    site.ask<{ plan: string; effect: string[] }>('branch', 'submit', branch, '--as', 'ada', ...more);
-  const diff = async (branch: string) => (await site.run('branch', 'diff', branch, '--json')).json<Difference>();
+  const QUIETLY = () => undefined;
+  /** As the commands do it, each of which takes a second to begin. */
+  async function submit(branch: string, more?: '--keep-newer'): Promise<{ plan: string }> {
+    await ada.countersign.branches.refresh();
+    const asked = { askedBy: asId<ActorId>('ada'), channel: 'cli' as const, keepNewer: more === '--keep-newer' };
+    const made = await ada.countersign.branches.submit({ branch: asId(branch), ...asked, onProgress: QUIETLY });
+    if ('refused' in made) throw new Error(made.refused.message);
+    return { plan: made.plan.id };
+  }
+  async function diff(branch: string): Promise<Difference> {
+    await ada.countersign.branches.refresh();
+    const found = await ada.countersign.branches.difference(asId(branch), QUIETLY);
+    if ('refused' in found) throw new Error(found.refused.message);
+    const { tables, definitions } = found.difference;
+    return {
+      tables: tables.map(({ table, inserted, updated, deleted }) => ({ table, inserted, updated, deleted })),
+      definitions,
+    };
+  }
+  async function drop(branch: string): Promise<void> {
+    await ada.countersign.branches.refresh();
+    expect(await ada.countersign.branches.drop(asId(branch), 'ada')).toBeUndefined();
+  }
   const content = () => asSuperuser(site.databaseUrl, CONTENT);
   async function connect(database: string, asked = task): Promise<pg.Client> {
     const url = new URL(asked.postgres);
@@ -126,7 +147,7 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
       'INSERT INTO beside (id) VALUES (2)',
     );
     expect(await content(), 'nothing of it is done to the target').toEqual(before);
-    const { tables, definitions } = await diff(id);
+    const { tables, definitions } = (await site.run('branch', 'diff', id, '--json')).json<Difference>();
     expect(definitions).toEqual([]);
     expect(tables).toEqual(
       expect.arrayContaining([
@@ -139,7 +160,17 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
     );
     expect(tables.map(({ table }) => table)).not.toContain('public.touched');
 
+    const laid = () =>
+      asSuperuser<{ n: number }>(
+        site.databaseUrl,
+        "SELECT count(*)::int AS n FROM countersign.written WHERE intent LIKE 'merge%'",
+      );
+    const [none] = await laid();
+    const earlier = await submit(id);
+    await within(id, "INSERT INTO bare VALUES ('newer')");
     const made = await submit(id);
+    expect((await site.run('plan', 'show', earlier.plan)).stdout).toContain('its branch was submitted again');
+    expect(await laid(), 'of one submission at a time').toEqual([{ n: (none?.n ?? 0) + 1 }]);
     expect(await content()).toEqual(before);
     expect((await submit(id)).plan, 'asked again it is the same plan').toBe(made.plan);
     const shown = (await site.run('plan', 'show', made.plan)).stdout;
@@ -157,6 +188,7 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
     expect(await ada.apply(back.plan)).toMatchObject({ reply: 'applied' });
     expect(await content()).toEqual(before);
     await site.ask('branch', 'drop', id, '--as', 'ada');
+    expect(await laid(), 'nothing is left of what has been merged').toEqual([none]);
   }, 120_000);
 
   it('is refused where somebody has changed the target since, and merges the rest when told to leave that', async () => {
@@ -190,7 +222,7 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
     await ada.approve(later.plan);
     await within('rental-production', 'UPDATE customers SET loyalty_points = 2 WHERE id = 13');
     expect(await ada.apply(later.plan)).toMatchObject({ reply: 'refused', refusal: { refused: 'stale' } });
-    await site.ask('branch', 'drop', id, '--as', 'ada');
+    await drop(id);
   }, 120_000);
 
   it('is its task’s alone, shows it no more than the target would, and ends with whoever stops it', async () => {
@@ -217,7 +249,7 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
     await site.ask('resume', '--target', 'rental-production', '--reason', 'go on');
     await expect.poll(() => outcomeOf(client.query('SELECT 1')), { timeout: 10_000 }).toBe('ran');
 
-    await site.ask('branch', 'drop', id, '--as', 'ada');
+    await drop(id);
     await expect.poll(() => outcomeOf(client.query('SELECT 1')), { timeout: 10_000 }).not.toBe('ran');
     await client.end().catch(() => undefined);
     expect(await outcomeOf(connect(id, narrow))).toMatch(/does not declare|There is no/);
@@ -383,10 +415,10 @@ $1      backup: { user: countersign_backup, password: '\${file:keys/backup-login
     expect(await databases(), 'clones of one copy').toEqual([closed.id, base, first.id, second.id].sort());
     await within(second.id, 'DELETE FROM bare');
     expect(await diff(first.id)).toMatchObject({ tables: [] });
-    await site.ask('branch', 'drop', closed.id, '--as', 'ada');
+    await drop(closed.id);
     expect(await databases(), 'as long as somebody needs it').toEqual([base, first.id, second.id].sort());
     expect((await diff(second.id)).tables).toMatchObject([{ table: 'public.bare', deleted: expect.any(Number) }]);
-    await site.ask('branch', 'drop', second.id, '--as', 'ada');
+    await drop(second.id);
     await site.ask('task', 'close', task.task);
     await ada.countersign.branches.dropOver();
     expect(await databases()).toEqual([]);

@@ -1,19 +1,25 @@
 import type pg from 'pg';
+import { RefusalError } from '../../../domain/refusal.ts';
 import type { RowsToLay } from '../../engine.ts';
 import { KEPT_AS } from '../kept-writes.ts';
 
 /** As many rows lie in one row of `countersign.captured_rows`. */
 const CHUNK = 500;
+/** Of all that waits to be merged. What is proposed must not fill up a target that nobody has approved it for. */
+const MOST_BYTES = 1_073_741_824;
 
 /**
  * Lays rows beside those that are kept of changes, as if a change had taken out what is to come and brought in what is to
  * go: taking that change back is what brings them in, with all that undo looks at. They are let go as kept rows are.
  *
  * @param change under which they are found; nothing else may be kept under it.
+ * @throws RefusalError where too much is laid already.
  */
 export async function layRows(client: pg.Client, change: string, tables: readonly RowsToLay[]): Promise<void> {
   await client.query('BEGIN');
   try {
+    const { rows: laid } = await client.query<{ bytes: string }>(WAITING);
+    if (Number(laid[0]?.bytes) > MOST_BYTES) throw new RefusalError(TOO_MUCH);
     const { rows } = await client.query<{ keptAs: string }>(
       `INSERT INTO countersign.written AS w (intent, xid, at) VALUES ($1, pg_catalog.pg_current_xact_id(), pg_catalog.clock_timestamp())
        RETURNING ${KEPT_AS} AS "keptAs"`,
@@ -34,6 +40,16 @@ export async function layRows(client: pg.Client, change: string, tables: readonl
     throw error;
   }
 }
+
+const WAITING = `
+  SELECT coalesce(pg_catalog.sum(coalesce(pg_catalog.pg_column_size(before), 0) + coalesce(pg_catalog.pg_column_size(after), 0)), 0)::text AS bytes
+  FROM countersign.captured_rows WHERE op = 'merge'`;
+
+const TOO_MUCH = {
+  refused: 'overLimit',
+  message: 'Too much waits to be merged into this target already.',
+  hint: 'Let people decide on the plans of other branches first, or reject them: countersign plan list.',
+} as const;
 
 /** Takes them away again, with the mark by which they are found. */
 export async function forgetRows(client: pg.Client, change: string): Promise<void> {
