@@ -1,8 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { analyse as analyseStatement } from '../analysis/analyse.ts';
-import { createAnalysisCache } from '../analysis/analysis-cache.ts';
-import { initAnalyser } from '../analysis/parse.ts';
 import type { Config } from '../config/load.ts';
 import type { Person } from '../domain/actor.ts';
 import { isBranchId } from '../domain/branch.ts';
@@ -10,10 +7,8 @@ import { type Clock, systemClock } from '../domain/clock.ts';
 import { type ActorId, asId, instantOf, type TargetId } from '../domain/ids.ts';
 import type { Plan } from '../domain/plan.ts';
 import { type Refusal, RefusalError } from '../domain/refusal.ts';
-import type { Target } from '../domain/target.ts';
 import type { Task } from '../domain/task.ts';
-import type { KeepBounds, TargetCredentials } from '../engines/engine.ts';
-import { openPostgresTarget } from '../engines/postgres/target.ts';
+import type { KeepBounds } from '../engines/engine.ts';
 import { createIdentity, type Identity } from '../identity/identity.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { loadSigningKey } from '../ledger/signing-key.ts';
@@ -28,7 +23,7 @@ import type { KnownTarget } from '../pipeline/create-gateway.ts';
 import { createDelegations, type Delegations } from '../pipeline/delegations.ts';
 import { createDrifts, type Drifts } from '../pipeline/drift.ts';
 import { createDrills } from '../pipeline/drills.ts';
-import { createGovernedTarget, type GovernedTarget } from '../pipeline/governed-target.ts';
+import type { GovernedTarget } from '../pipeline/governed-target.ts';
 import { createHalts, type HaltSubject, type Halts } from '../pipeline/halts.ts';
 import { holdLease, type Lease } from '../pipeline/lease.ts';
 import { type Observer, UNOBSERVED } from '../pipeline/observer.ts';
@@ -36,7 +31,7 @@ import { createKnownPasskeys } from '../pipeline/passkeys.ts';
 import { createPlanViews, type PlanViews } from '../pipeline/plan-view.ts';
 import { createProof, type Log, type Proof } from '../pipeline/proof.ts';
 import { type Recovered, recover } from '../pipeline/recover.ts';
-import { rulesInForce, type TargetRules, targetGone } from '../pipeline/target-rules.ts';
+import type { TargetRules } from '../pipeline/target-rules.ts';
 import { createTasks, type Tasks } from '../pipeline/tasks.ts';
 import { createReceiveVerdict, type ReceiveVerdict } from '../pipeline/verdicts.ts';
 import { createVouchers, type Vouchers } from '../pipeline/vouchers.ts';
@@ -46,7 +41,8 @@ import { machineName } from '../store/machine.ts';
 import { announceNode, forgetSilentNodes, removeNode } from '../store/nodes.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store, StoreOptions } from '../store/store.ts';
-import { branchAsTarget, copiesOf } from './copies-of.ts';
+import { copiesOf } from './copies-of.ts';
+import { createGovernedTargets } from './governed-targets.ts';
 import { governingDigest } from './governing-digest.ts';
 import { inForce } from './in-force.ts';
 import type { Governance } from './load-governance.ts';
@@ -126,7 +122,6 @@ export async function openCountersign(
   const proof = observer.proving(createProof({ ledger, clock, node, log }));
   const halts = await createHalts({ store, proof });
   const now = () => clock.now();
-  const analyse = createAnalysisCache(observer.analysing(analyseStatement));
   const drills = await createDrills(store);
   const drifts = await createDrifts({
     store,
@@ -208,7 +203,6 @@ export async function openCountersign(
     return branch === undefined ? noBranch(id) : governing.over(task, branch.of);
   }
 
-  const engines = new Map<TargetId, Promise<GovernedTarget>>();
   const delegations = createDelegations({
     store,
     proof,
@@ -240,68 +234,27 @@ export async function openCountersign(
       const configured = governing.config.targets.get(of);
       return configured === undefined ? undefined : copiesOf(configured);
     },
-    target: (id) => target(id),
+    target: (id) => targets.open(id),
     environmentOf: (id) => governing.targets.get(id)?.environment.id,
     stopped: (task, id) => halts.covering({ agent: task.agent, task: task.id, target: id }) ?? governing.over(task, id),
     now,
   });
 
-  function connectionOf(id: TargetId): { readonly target: Target; readonly credentials: TargetCredentials } {
-    const branch = branches.known(id);
-    const configured = governing.config.targets.get(branch?.of ?? id);
-    if (configured === undefined) throw new RefusalError(isBranchId(id) ? noBranch(id) : targetGone(id));
-    if (branch !== undefined) {
-      const copy = branch.copy === null ? undefined : branchAsTarget({ ...branch, copy: branch.copy }, configured);
-      if (copy === undefined) throw new RefusalError(noBranch(id));
-      return copy;
-    }
-    const { target, session, apply } = configured;
-    return {
-      target,
-      credentials: {
-        session: { user: session.user, password: session.password.reveal() },
-        apply: { user: apply.user, password: apply.password.reveal() },
-      },
-    };
-  }
+  const targets = createGovernedTargets({
+    config: () => governing.config,
+    branch: branches.known,
+    rules,
+    vouchers,
+    observer,
+    onUnreached: seenElsewhere,
+    log,
+  });
+  const target = targets.open;
 
-  async function openTarget(id: TargetId): Promise<GovernedTarget> {
-    const { target, credentials } = connectionOf(id);
-    // Not earlier: most commands look at no statement, and loading the parser takes longer than what they do.
-    await initAnalyser();
-    const engine = await openPostgresTarget({
-      target,
-      credentials,
-      keepsWrites: () => rules(id)?.keepsWrites === true,
-      onTrouble(error) {
-        seenElsewhere(id, error);
-        log.warn({ err: error, target: id }, 'the catalogue of the target could not be followed');
-      },
-    });
-    return createGovernedTarget({
-      rules: rulesInForce(id, () => rules(id)),
-      engine: observer.engine(engine),
-      analyse,
-      vouchers: () => vouchers.on(id),
-    });
-  }
-
-  async function target(id: TargetId): Promise<GovernedTarget | Refusal> {
-    const opening = engines.get(id) ?? openTarget(id);
-    engines.set(id, opening);
-    try {
-      return await opening;
-    } catch (error) {
-      engines.delete(id);
-      seenElsewhere(id, error);
-      if (error instanceof RefusalError) return error.refusal;
-      log.error({ err: error, target: id }, 'the target could not be opened');
-      return {
-        refused: 'unavailable',
-        message: `The target ${id} can’t be governed now: ${error instanceof Error ? error.message : String(error)}.`,
-        hint: 'An operator must look: `countersign doctor` says what is wrong, and how to mend it.',
-      };
-    }
+  /** Reads again what other processes may have changed. */
+  async function refresh(): Promise<void> {
+    const told = [halts, vouchers, drills, drifts, passkeys, branches];
+    await Promise.all(told.map((one) => one.refresh()));
   }
 
   return {
@@ -418,12 +371,7 @@ export async function openCountersign(
     // What serves nothing has nothing to say.
     agree: async () => (announced === undefined ? undefined : agreement.adopt()),
     async closeGoneTargets() {
-      for (const [id, opening] of engines) {
-        if (governing.targets.has(id) || branches.known(id) !== undefined) continue;
-        engines.delete(id);
-        const opened = await opening.catch(() => undefined);
-        await opened?.engine.close();
-      }
+      await targets.closeGone((id) => governing.targets.has(id) || branches.known(id) !== undefined);
     },
     async check() {
       await heartBeat();
@@ -433,26 +381,12 @@ export async function openCountersign(
       announced = addresses;
       // Who acts must know when to stop.
       store.onChange(() => {
-        Promise.all([
-          halts.refresh(),
-          vouchers.refresh(),
-          drills.refresh(),
-          drifts.refresh(),
-          passkeys.refresh(),
-          branches.refresh(),
-        ]).catch((error: unknown) =>
+        refresh().catch((error: unknown) =>
           log.error({ err: error }, 'halts and vouchers could not be read, as something has changed'),
         );
       });
       // What came since they were first read has told nobody here.
-      await Promise.all([
-        halts.refresh(),
-        vouchers.refresh(),
-        drills.refresh(),
-        drifts.refresh(),
-        passkeys.refresh(),
-        branches.refresh(),
-      ]);
+      await refresh();
       await agreement.adopt();
       lease = await holdLease({
         leaseMs: store.leaseMs,
@@ -460,17 +394,7 @@ export async function openCountersign(
           await heartBeat();
           await heedWitnesses?.();
           // Told at once where all goes well; this finds what was not.
-          if (store.leaseMs !== null)
-            await Promise.all([
-              halts.refresh(),
-              vouchers.refresh(),
-              drills.refresh(),
-              drifts.refresh(),
-              passkeys.refresh(),
-              branches.refresh(),
-              agreement.check(),
-              ledger.check(),
-            ]);
+          if (store.leaseMs !== null) await Promise.all([refresh(), agreement.check(), ledger.check()]);
         },
         onStanding(cutOff) {
           if (cutOff === undefined) log.info({}, 'the state store answers again');
@@ -484,10 +408,7 @@ export async function openCountersign(
     },
     async close() {
       await lease?.close();
-      for (const opening of engines.values()) {
-        const opened = await opening.catch(() => undefined);
-        await opened?.engine.close();
-      }
+      await targets.close();
       if (lease !== undefined) await store.commit([removeNode(node)]).catch(() => undefined);
       await ledger.close();
       await store.close();
