@@ -12,8 +12,8 @@ import { type BranchServer, copyAsTarget } from './branch-server.ts';
 const MOST_ROWS = 200_000;
 /** Rows are looked at one by one only where their share of the table differs: of a table of millions, a few of each. */
 const SHARES = 65_536;
-/** Rows in such shares that are looked at: they pass through memory. */
-const MOST_LOOKED_AT = 1_000_000;
+/** Hashes of rows in such shares that come over at a time. */
+const HASHES_AT_ONCE = 50_000;
 const SAY_EVERY_MS = 2000;
 
 /**
@@ -124,16 +124,9 @@ async function rowsThatDiffer(
   const [before] = await tablesOf(base, [table.relation]);
   if (before?.columns.join('\0') !== table.columns.join('\0')) return { ...none, inserted: 0, updated: 0, deleted: 0 };
   const [were, are] = await Promise.all([sharesOf(base, table), sharesOf(copy, table)]);
-  const differing = [...new Set([...were.keys(), ...are.keys()])].filter(
-    (share) => were.get(share)?.sum !== are.get(share)?.sum,
-  );
-  const lookedAt = differing.reduce(
-    (rows, share) => rows + (were.get(share)?.rows ?? 0) + (are.get(share)?.rows ?? 0),
-    0,
-  );
-  if (lookedAt > MOST_LOOKED_AT) throw tooMany(table.relation);
-  const [lost, gained] = without(await rowsOf(base, table, differing), await rowsOf(copy, table, differing));
-  if (lost.length + gained.length > most) throw tooMany(table.relation);
+  const differing = [...new Set([...were.keys(), ...are.keys()])].filter((share) => were.get(share) !== are.get(share));
+  const hashes = await hashesThatDiffer(base, copy, table, { shares: differing, most });
+  const [lost, gained] = without(await rowsOf(base, table, hashes), await rowsOf(copy, table, hashes));
   const keys = new Set(lost.flatMap(({ key }) => key ?? []));
   const updated = gained.filter(({ key }) => key !== null && keys.has(key)).length;
   return {
@@ -148,17 +141,60 @@ async function rowsThatDiffer(
 
 /** By the server's own function: a cast to text might be somebody's. */
 const IMAGE = 'pg_catalog.record_out(r.*)::text COLLATE pg_catalog."C"';
-const shareOf = (hash: string) => `(${hash} & ${SHARES - 1})::integer`;
+const HASH = `pg_catalog.hashtextextended(${IMAGE}, 0)`;
+const SHARE = `(h & ${SHARES - 1})::integer`;
 
-async function sharesOf(
+async function sharesOf(client: pg.Client, { rows: from }: ComparedTable): Promise<ReadonlyMap<number, string>> {
+  const { rows } = await client.query<{ share: number; sum: string }>(
+    `SELECT ${SHARE} AS share, pg_catalog.count(*) || ' ' || pg_catalog.sum(h) AS sum
+     FROM (SELECT ${HASH} AS h FROM ${from} AS r OFFSET 0) AS hashed GROUP BY 1`,
+  );
+  return new Map(rows.map(({ share, sum }) => [share, sum]));
+}
+
+/** Goes through both in the order of their hashes, and holds none but those that one has more often. */
+async function hashesThatDiffer(
+  base: pg.Client,
+  copy: pg.Client,
+  table: ComparedTable,
+  { shares, most }: { readonly shares: readonly number[]; readonly most: number },
+): Promise<readonly string[]> {
+  const differing: string[] = [];
+  const [was, is] = [hashesOf(base, table, shares), hashesOf(copy, table, shares)];
+  let [one, other] = await Promise.all([was.next(), is.next()]);
+  while (!one.done || !other.done) {
+    const [before, after] = [one.done ? LAST : one.value, other.done ? LAST : other.value];
+    if (before !== after) differing.push(before < after ? before : after);
+    if (differing.length > most) throw tooMany(table.relation);
+    if (before <= after) one = await was.next();
+    if (after <= before) other = await is.next();
+  }
+  return [...new Set(differing)].map(asBigint);
+}
+
+/** Behind every hash. */
+const LAST = 'g';
+
+/** As sixteen digits that are in the order of the numbers: the sign is turned round. */
+async function* hashesOf(
   client: pg.Client,
   { rows: from }: ComparedTable,
-): Promise<ReadonlyMap<number, { readonly rows: number; readonly sum: string }>> {
-  const { rows } = await client.query<{ share: number; rows: string; sum: string }>(
-    `SELECT ${shareOf('h')} AS share, pg_catalog.count(*)::text AS rows, pg_catalog.sum(h)::text AS sum
-     FROM (SELECT pg_catalog.hashtextextended(${IMAGE}, 0) AS h FROM ${from} AS r OFFSET 0) AS hashed GROUP BY 1`,
+  shares: readonly number[],
+): AsyncGenerator<string, void> {
+  await client.query(
+    `DECLARE hashes NO SCROLL CURSOR FOR SELECT pg_catalog.lpad(pg_catalog.to_hex(h # (-9223372036854775808)), 16, '0')
+     FROM (SELECT ${HASH} AS h FROM ${from} AS r OFFSET 0) AS hashed WHERE ${SHARE} = ANY ('{${shares.join(',')}}'::integer[]) ORDER BY h`,
   );
-  return new Map(rows.map(({ share, rows: count, sum }) => [share, { rows: Number(count), sum: `${count} ${sum}` }]));
+  for (;;) {
+    const { rows } = await client.query<[string]>({ text: `FETCH ${HASHES_AT_ONCE} FROM hashes`, rowMode: 'array' });
+    for (const [hash] of rows) yield hash;
+    if (rows.length < HASHES_AT_ONCE) break;
+  }
+  await client.query('CLOSE hashes');
+}
+
+function asBigint(hash: string): string {
+  return BigInt.asIntN(64, BigInt(`0x${hash}`) ^ (1n << 63n)).toString();
 }
 
 interface ComparedRow {
@@ -169,14 +205,14 @@ interface ComparedRow {
 async function rowsOf(
   client: pg.Client,
   { rows: from, key }: ComparedTable,
-  shares: readonly number[],
+  hashes: readonly string[],
 ): Promise<readonly ComparedRow[]> {
   const told = key.map((column) => `pg_catalog.concat(r.${quoteIdentifier(column)})`).join(', ');
   const { rows } = await client.query<ComparedRow>(
     `SELECT image, key FROM (
        SELECT ${IMAGE} AS image, ${key.length === 0 ? 'NULL' : `pg_catalog.array_to_string(ARRAY[${told}], E'\\u001f')`} AS key FROM ${from} AS r OFFSET 0) AS read
-     WHERE ${shareOf('pg_catalog.hashtextextended(image, 0)')} = ANY ($1::integer[])`,
-    [shares],
+     WHERE pg_catalog.hashtextextended(image, 0) = ANY ($1::bigint[])`,
+    [hashes],
   );
   return rows;
 }
