@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { failureOf, type Refusal, RefusalError } from '../domain/refusal.ts';
 import type { Task } from '../domain/task.ts';
 import type { TargetEngine } from '../engines/engine.ts';
@@ -35,12 +36,18 @@ interface Busy {
   readonly connection: EngineSession;
   sinceMs: number;
   overdue: boolean;
+  /** The server has said that it was cancelled. */
+  cancelled: boolean;
   /** A cancellation that is on its way. */
   cancelling: Promise<void> | null;
 }
 
 /** How long a cancelled statement may take to end before its server process is ended (G11). */
 const CANCEL_GRACE_MS = 40;
+/** The same where only its time is over: nobody waits for it to stop at once, and a busy server is not fast. */
+const OVERDUE_GRACE_MS = 1000;
+/** How long one may take that has said so and is clearing up: ended then, its session would be lost for nothing. */
+const CLEAR_UP_MS = 1000;
 const OVERDUE_EVERY_MS = 100;
 
 /** @param deps.stopped why nothing may run any more, or `undefined`. */
@@ -66,15 +73,16 @@ export function createRunning(deps: {
   function endOverdue(): void {
     if (busy === null || busy.overdue || deps.now() - busy.sinceMs < deps.task.limits.statementTimeoutMs) return;
     busy.overdue = true;
-    interrupt().catch(deps.onLost);
+    interrupt(OVERDUE_GRACE_MS).catch(deps.onLost);
   }
 
-  async function interrupt(): Promise<void> {
+  async function interrupt(graceMs = CANCEL_GRACE_MS): Promise<void> {
     const interrupted = busy;
     if (interrupted === null) return;
     interrupted.cancelling = interrupted.connection.cancel();
     await interrupted.cancelling;
-    await new Promise((resolve) => setTimeout(resolve, CANCEL_GRACE_MS));
+    await sleep(graceMs);
+    if (busy === interrupted && interrupted.cancelled) await sleep(CLEAR_UP_MS);
     if (busy === interrupted) await deps.engine.terminate([interrupted.connection.processId]);
   }
 
@@ -87,7 +95,7 @@ export function createRunning(deps: {
 
   return {
     async relay(connection, frames, replies, sink, { rows, piecemeal } = {}) {
-      const mine: Busy = { connection, sinceMs: deps.now(), overdue: false, cancelling: null };
+      const mine: Busy = { connection, sinceMs: deps.now(), overdue: false, cancelled: false, cancelling: null };
       busy = mine;
       // The server's own time-out may come first: it is the same limit.
       const tookTooLong = (): boolean =>
@@ -104,6 +112,7 @@ export function createRunning(deps: {
       try {
         const relayed = await connection.relay(frames, replies, limited ?? sink, {
           instead: ({ sqlstate }) => {
+            mine.cancelled ||= sqlstate === CANCELLED;
             const refusal = sqlstate === CANCELLED || sqlstate === TERMINATED ? whyEnded() : undefined;
             return refusal === undefined ? undefined : failureOf(refusal);
           },
