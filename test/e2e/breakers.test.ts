@@ -128,15 +128,16 @@ describe.each(servers.slice(0, 1))('breakers, before $name', ({ binaries }) => {
   }, 60_000);
 
   it('stop a target that is another one of a sudden, until a person says that it is well', async () => {
-    const before = (await trips()).length;
+    // Another breaker may still be telling of what was done before.
+    const mistaken = async () => (await trips()).filter(({ body }) => body['breaker'] === 'identity');
     const server = site.server.url('postgres');
     await asSuperuser(server, 'CREATE DATABASE impostor');
     const told = 'GRANT EXECUTE ON FUNCTION pg_catalog.pg_control_system() TO PUBLIC';
     await asSuperuser(site.server.url('impostor'), told);
     await asSuperuser(server, 'DROP DATABASE rental WITH (FORCE)');
     await asSuperuser(server, 'ALTER DATABASE impostor RENAME TO rental');
-    await expect.poll(async () => (await trips()).length, PATIENCE).toBe(before + 1);
-    expect((await trips()).at(-1)).toMatchObject({
+    await expect.poll(async () => (await mistaken()).length, PATIENCE).toBeGreaterThan(0);
+    expect((await mistaken())[0]).toMatchObject({
       body: { breaker: 'identity', scope: 'target', id: 'rental-production', owner: 'ada', again: false },
     });
     const resumed = await site.run(
@@ -150,6 +151,6 @@ describe.each(servers.slice(0, 1))('breakers, before $name', ({ binaries }) => {
     );
     expect(resumed.code).toBe(0);
     // It is not: the next look stops it again.
-    await expect.poll(async () => (await trips()).at(-1)?.body['again'], PATIENCE).toBe(true);
+    await expect.poll(async () => (await mistaken()).at(-1)?.body['again'], PATIENCE).toBe(true);
   }, 90_000);
 });
